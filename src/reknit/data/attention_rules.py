@@ -1,0 +1,68 @@
+"""Attention rules: predicates that say which key a query may look at.
+
+One mechanism serves every published mask: a rule gets an `AttentionContext` and answers a boolean tensor that
+broadcasts to [sequences, queries, keys]. Keys of other sequences and padding never reach a rule: packing keeps them
+apart. Rules combine with `Both`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AttentionContext:
+    """What a rule may look at. Shapes broadcast to [sequences, queries, keys].
+
+    query, key: int64 places in the sequence, [b, Lq, 1] and [b, 1, Lk].
+    query_index, key_index: int64 flat positions on the packed token axis, same shapes; a rule can gather any per-token
+        tensor with them. Padding repeats position 0.
+    query_hidden, key_hidden: bool, whether the token is hidden in this view.
+    layer: number of the layer, from 0.
+    """
+
+    query: Tensor
+    key: Tensor
+    query_index: Tensor
+    key_index: Tensor
+    query_hidden: Tensor
+    key_hidden: Tensor
+    layer: int
+
+
+AttentionRule = Callable[[AttentionContext], Tensor]
+
+
+def bidirectional(context: AttentionContext) -> Tensor:
+    """Every token sees its whole sequence."""
+    return torch.ones((), dtype=torch.bool, device=context.query.device)
+
+
+def causal(context: AttentionContext) -> Tensor:
+    """A token sees itself and what came before."""
+    return context.key <= context.query
+
+
+@dataclass(frozen=True)
+class Window:
+    """A token sees keys at most `reach` places away on either side (ModernBERT's local layers, Longformer)."""
+
+    reach: int
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        return (context.query - context.key).abs() <= self.reach
+
+
+@dataclass(frozen=True)
+class Both:
+    """A key is seen when both rules allow it."""
+
+    first: AttentionRule
+    second: AttentionRule
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        return self.first(context) & self.second(context)

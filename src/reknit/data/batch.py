@@ -1,0 +1,130 @@
+"""Packed batches of clean tokens, and the view of them that an encoder is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reknit.data.attention_rules import AttentionRule, bidirectional
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What corruptions and heads must know of a tokenizer.
+
+    `size` counts every row of the embedding table. `special` are all ids that are never predicted and never
+    drawn as a random replacement. `cls` opens and `sep` closes every sequence. A tokenizer without one of the
+    four named tokens has -1 there.
+    """
+
+    size: int
+    pad: int
+    mask: int
+    cls: int
+    sep: int
+    special: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clean sequences, packed end to end on one token axis (no padding anywhere).
+
+    tokens: [T] int64.
+    cu_seqlens: [N + 1] int64, 0 first and T last; sequence n is tokens[cu_seqlens[n]:cu_seqlens[n + 1]].
+    special: [T] bool, True on tokens that the tokenizer added (such as [CLS] and [SEP]).
+    word_starts: [T] bool, True on the first piece of each word and on every special token.
+    vocabulary: of the tokenizer that made the tokens.
+    sequences_per_example: 1 for text; 2 for pairs, where example i is the sequences 2i (query) and 2i + 1 (passage).
+    groups: [N / sequences_per_example] int64 or None; examples of the same group are not each other's negatives.
+    """
+
+    tokens: Tensor
+    cu_seqlens: Tensor
+    special: Tensor
+    word_starts: Tensor
+    vocabulary: Vocabulary
+    sequences_per_example: int = 1
+    groups: Tensor | None = None
+
+    @property
+    def num_sequences(self) -> int:
+        return self.cu_seqlens.numel() - 1
+
+    @property
+    def num_tokens(self) -> int:
+        return self.tokens.numel()
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with every tensor on `device`."""
+        return _map_tensors(self, lambda tensor: tensor.to(device))
+
+    @staticmethod
+    def pack(
+        sequences: Sequence[tuple[Tensor, Tensor, Tensor]],
+        vocabulary: Vocabulary,
+        *,
+        sequences_per_example: int = 1,
+        groups: Tensor | None = None,
+    ) -> Batch:
+        """Pack (tokens, special, word_starts) triples, each of three 1-D tensors of one length, into a batch."""
+        lengths = torch.tensor([0] + [tokens.numel() for tokens, _, _ in sequences])
+        return Batch(
+            tokens=torch.cat([tokens for tokens, _, _ in sequences]),
+            cu_seqlens=lengths.cumsum(0),
+            special=torch.cat([special for _, special, _ in sequences]),
+            word_starts=torch.cat([starts for _, _, starts in sequences]),
+            vocabulary=vocabulary,
+            sequences_per_example=sequences_per_example,
+            groups=groups,
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """What the encoder sees of a batch, and what it must give back.
+
+    tokens: [T] int64, with hidden, replaced or reordered tokens.
+    cu_seqlens: [N + 1] int64, as in `Batch`.
+    targets: [T] int64, the clean token at each position.
+    predict: [T] bool, positions where a prediction is asked for.
+    hidden: [T] bool, positions whose token the encoder cannot know ("is-masked" for attention rules).
+    attention: which key each query may look at.
+    kept: [K] int64 ascending or None; the only flat positions that enter the blocks (masked image models drop
+        the others before the first block). Every sequence keeps at least one position. Kept tokens keep their
+        original position numbers.
+    """
+
+    tokens: Tensor
+    cu_seqlens: Tensor
+    targets: Tensor
+    predict: Tensor
+    hidden: Tensor
+    attention: AttentionRule = bidirectional
+    kept: Tensor | None = None
+
+    @staticmethod
+    def clean(batch: Batch, attention: AttentionRule = bidirectional) -> View:
+        """The uncorrupted view: everything visible, nothing to predict."""
+        nothing = torch.zeros_like(batch.special)
+        return View(batch.tokens, batch.cu_seqlens, batch.tokens, nothing, nothing, attention)
+
+
+def segments_of(cu_seqlens: Tensor) -> Tensor:
+    """[N + 1] offsets -> [T] number of the sequence that each token belongs to."""
+    lengths = cu_seqlens.diff()
+    return torch.repeat_interleave(torch.arange(lengths.numel(), device=cu_seqlens.device), lengths)
+
+
+def positions_of(cu_seqlens: Tensor) -> Tensor:
+    """[N + 1] offsets -> [T] place of each token in its own sequence, from 0."""
+    starts = torch.repeat_interleave(cu_seqlens[:-1], cu_seqlens.diff())
+    return torch.arange(int(cu_seqlens[-1]), device=cu_seqlens.device) - starts
+
+
+def _map_tensors(batch: Batch, change) -> Batch:
+    fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    return Batch(**{name: change(value) if isinstance(value, Tensor) else value for name, value in fields.items()})

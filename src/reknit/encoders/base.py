@@ -1,0 +1,59 @@
+"""The encoder protocol: the only part of a trained system that is ever exported."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from reknit.data.batch import View
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Hidden states of one view.
+
+    hidden: {layer: [K, dim]}; layer 0 is the embedding output, layer `depth` the final output (after the final norm
+        where the architecture has one).
+    cu_seqlens: [N + 1] int64 offsets of the sequences on the K axis (K = T unless the view kept only some positions).
+    positions: [K] int64, place of each row in its own original sequence.
+    depth: number of layers of the encoder.
+    """
+
+    hidden: dict[int, Tensor]
+    cu_seqlens: Tensor
+    positions: Tensor
+    depth: int
+
+    @property
+    def last(self) -> Tensor:
+        """[K, dim] output of the deepest layer asked for."""
+        return self.hidden[max(self.hidden)]
+
+
+class Encoder(nn.Module, ABC):
+    """Tokens in, one hidden state per token out.
+
+    dim: width of the hidden states. depth: number of layers. table: [vocabulary, dim] token embedding table, for
+    heads that tie to it. `embed` gives the input embeddings alone, without blocks.
+    """
+
+    dim: int
+    depth: int
+
+    @property
+    @abstractmethod
+    def table(self) -> nn.Parameter: ...
+
+    @abstractmethod
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """[T] tokens and [T] places in their sequences -> [T, dim] input of the first block."""
+
+    @abstractmethod
+    def forward(self, view: View, layers: Sequence[int] | None = None) -> Encoded:
+        """Encode a view. `layers` names the hidden layers to return (0 to depth); None means the last one.
+
+        Layers above the deepest one asked for are not computed.
+        """

@@ -1,0 +1,59 @@
+"""What a training objective is: encoder, batch and random generator in; named losses out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from reknit.data.batch import Batch, Vocabulary
+from reknit.encoders.base import Encoder
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """Losses of one step by name, each a scalar that already carries its weight; their sum is what is minimised."""
+
+    losses: dict[str, Tensor]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        return torch.stack(list(self.losses.values())).sum()
+
+
+class Objective(nn.Module, ABC):
+    """Owns all that is needed for training only: decoders, heads, generators, teachers."""
+
+    @abstractmethod
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance."""
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:  # noqa: B027 - an optional hook
+        """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""
+
+
+class EmbeddingObjective(Objective):
+    """An objective on one vector per sequence, split so that nesting, gradient caching and gathering patch nothing."""
+
+    @abstractmethod
+    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+        """[N, dim] one vector per sequence of the batch."""
+
+    @abstractmethod
+    def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
+        """Losses from the vectors alone; no encoder runs here."""
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return self.score(self.embed(encoder, batch, rng), batch)
+
+
+@dataclass(frozen=True)
+class ObjectiveSpec(ABC):
+    """The typed settings of an objective; every field can be reached with `--set objective.FIELD=VALUE`."""
+
+    @abstractmethod
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Objective:
+        """The objective for this encoder. `pooling` is how the exported model makes its vector ("cls", "mean", ...)."""

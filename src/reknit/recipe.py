@@ -1,0 +1,99 @@
+"""A published system as data: its card and its typed settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reknit.objectives.base import ObjectiveSpec
+
+PairKind = Literal["title", "neighbour", "crop", "twin", "span-mask"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where a system comes from and how far this recipe follows it.
+
+    name: the name on the command line. adds: what it contributes, in one sentence. facts: the settings that were
+    checked against the paper. deviates: each place where the recipe differs from the paper, and why. claim: the
+    paper's central claim, in one sentence. citation: BibTeX.
+    """
+
+    name: str
+    title: str
+    year: int
+    family: str
+    paper: str
+    adds: str
+    facts: str
+    claim: str
+    citation: str
+    deviates: tuple[str, ...] = ()
+    status: Literal["faithful", "deviates"] = "faithful"
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a training batch is made of.
+
+    source: "passages" (single texts) or "pairs". pair_kinds: which pairs are mined, for "pairs". max_length: tokens per
+    sequence at most. tokens_per_batch: packed tokens per step for passages. pairs_per_batch: examples per step for
+    pairs. query_max_length: tokens of the first sequence of a pair at most.
+    """
+
+    source: Literal["passages", "pairs"] = "passages"
+    pair_kinds: tuple[PairKind, ...] = ()
+    max_length: int = 128
+    tokens_per_batch: int = 4096
+    pairs_per_batch: int = 64
+    query_max_length: int = 64
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """The encoder that is built when a run starts from scratch; an existing start model keeps its own shape."""
+
+    family: Literal["bert", "modernbert"] = "bert"
+    dim: int = 256
+    depth: int = 4
+    heads: int = 4
+    intermediate: int = 1024
+    max_positions: int = 512
+    vocabulary: int = 16_000
+    dropout: float = 0.1
+    pooling: Literal["cls", "mean"] = "cls"
+
+
+@dataclass(frozen=True)
+class OptimiserSpec:
+    """AdamW with linear warm-up and decay; names follow transformers' TrainingArguments."""
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    adam_epsilon: float = 1e-6
+    warmup_ratio: float = 0.06
+    lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
+    max_grad_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class BudgetSpec:
+    """Training ends when the first of the given budgets is spent; None means no limit of that kind."""
+
+    tokens: int | None = None
+    flops: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A card and typed settings. A descendant is made with `dataclasses.replace` and states only its difference."""
+
+    card: Card
+    objective: ObjectiveSpec
+    data: DataSpec = field(default_factory=DataSpec)
+    encoder: EncoderSpec = field(default_factory=EncoderSpec)
+    optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
+    budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
