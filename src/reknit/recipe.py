@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reknit.data.pairs import PairKind
 from reknit.objectives.base import ObjectiveSpec
-
-PairKind = Literal["title", "neighbour", "crop", "twin", "span-mask"]
 
 
 @dataclass(frozen=True)

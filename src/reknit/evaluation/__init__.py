@@ -1,0 +1,1 @@
+"""Retrieval quality of any model that encodes: collections, baselines, metrics, significance, verdict."""

@@ -1,0 +1,1 @@
+"""Search over passages: an embedded index of vectors and words, in one folder."""

@@ -1,0 +1,34 @@
+# Everything a fresh machine needs is python3.11 (or newer) and make.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/quickstart
+
+.PHONY: install quickstart test test-slow lint bench clean
+
+install: $(VENV)/.installed
+
+# torch goes first and alone: with a wider range, pip takes a build with gigabytes of CUDA packages.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,onnx]'
+	touch $@
+
+quickstart: install
+	$(BIN)/reknit adapt python-docs --start scratch --budget 3m --out $(RUN) --overwrite
+
+test: install
+	$(BIN)/pytest
+
+test-slow: install
+	$(BIN)/pytest -m slow --timeout 1800
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) runs build

@@ -1,0 +1,38 @@
+"""reknit: unlabelled text in; a measured, exported, searchable encoder out.
+
+    import reknit
+
+    model = reknit.load("path-or-hub-id")
+    vectors = model.encode(["some text"])          # float32 [1, dim]
+    result = reknit.adapt("my-texts/", "run/", start="path-or-hub-id", budget="10m")
+    evaluation = reknit.evaluate("run/", data=["a-beir-folder/"])
+
+The functions are imported at first use, so that `import reknit` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["ReknitError", "adapt", "evaluate", "load", "pretrain"]
+
+_WHERE = {
+    "ReknitError": "reknit.errors",
+    "adapt": "reknit.adaptation",
+    "evaluate": "reknit.api",
+    "load": "reknit.api",
+    "pretrain": "reknit.adaptation",
+}
+
+if TYPE_CHECKING:
+    from reknit.adaptation import adapt, pretrain
+    from reknit.api import evaluate, load
+    from reknit.errors import ReknitError
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'reknit' has no attribute {name!r}")

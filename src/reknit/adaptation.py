@@ -1,0 +1,152 @@
+"""The main job: a corpus in; a measured, exported and searchable model out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reknit import catalogue
+from reknit.data.curation import normalise
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.deliver import deliver
+from reknit.evaluation.beir import load_beir
+from reknit.evaluation.encode import encode_with
+from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
+from reknit.evaluation.retrieval import evaluate_retrieval
+from reknit.evaluation.verdict import decide
+from reknit.recipe import BudgetSpec, Recipe
+from reknit.training.budget import parse_budget
+from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overrides
+from reknit.training.corpus import prepare_corpus
+from reknit.training.files import disk_full_explained
+from reknit.training.interrupt import StopRequest, listen_for_stop
+from reknit.training.phases import train_phases
+from reknit.training.run_folder import RunFolder
+from reknit.training.start import load_start
+
+logger = logging.getLogger("reknit")
+
+# Published rates are for large batches and many steps. A run of minutes has a small model to fit from nothing, or a
+# trained one to move gently.
+_SCRATCH_RATES = {"pretrain": 1e-3, "tune": 5e-4}
+_START_RATES = {"pretrain": 2e-5, "tune": 2e-5}
+
+
+def adapt(
+    corpus: str | Path,
+    out: str | Path,
+    *,
+    start: str | Path = DEFAULT_START,
+    recipe: str = "dupmae",
+    budget: str | BudgetSpec = "10m",
+    eval: Sequence[str | Path] = (),
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Adapt `start` to the texts of `corpus`; returns what result.json holds.
+
+    corpus: a folder or file of texts, or "python-docs" for the documentation that this Python carries. start: folder or
+    hub id of an encoder, or "scratch". recipe: the pre-training recipe; contrastive tuning on mined pairs follows.
+    budget: for both phases, such as "10m" or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of
+    RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
+    """
+    rates = _SCRATCH_RATES if str(start) == SCRATCH else _START_RATES
+    config = RunConfig(
+        corpus=str(corpus),
+        start=str(start),
+        pretrain=_with_rate(catalogue.find(recipe), rates["pretrain"]),
+        tune=_with_rate(catalogue.find("infonce-pairs"), rates["tune"]),
+        budget=_budget(budget),
+        eval=tuple(str(folder) for folder in eval),
+    )
+    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+
+
+def pretrain(
+    recipe: str,
+    corpus: str | Path,
+    out: str | Path,
+    *,
+    start: str | Path = SCRATCH,
+    budget: str | BudgetSpec | None = None,
+    eval: Sequence[str | Path] = (),
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train by one recipe as published and keep what the budget's end gives; otherwise like `adapt`.
+
+    budget: the recipe's own when None.
+    """
+    found = catalogue.find(recipe)
+    config = RunConfig(
+        corpus=str(corpus),
+        start=str(start),
+        pretrain=found,
+        budget=found.budget if budget is None else _budget(budget),
+        keep="last",
+        eval=tuple(str(folder) for folder in eval),
+    )
+    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+
+
+def run(
+    config: RunConfig,
+    out: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Do the whole job of `config`, changed by `settings`, in the run folder `out`.
+
+    On resume the stored configuration holds, changed by `settings` only.
+    """
+    folder, asked = RunFolder(out), config
+    config = with_overrides(folder.resumable(asked) if resume else asked, tuple(settings))
+    collections = [load_beir(path) for path in config.eval]
+    folder.open(config, asked, resume=resume, overwrite=overwrite)
+    with folder.logging(), listen_for_stop() as stop, disk_full_explained(str(folder.path)):
+        return _run(config, folder, collections, stop)
+
+
+def _run(config: RunConfig, folder: RunFolder, collections: list[RetrievalSet], stop: StopRequest) -> dict[str, Any]:
+    corpus = prepare_corpus(config, folder, _query_texts(collections))
+    start = load_start(config, folder, corpus)
+    logger.info("start: %s, %d layers of width %d", config.start, start.encoder.depth, start.encoder.dim)
+
+    adapted = copy.deepcopy(start)
+    encode_start, encode_adapted = (encode_with(model, config.precision) for model in (start, adapted))
+    dev = smaller(corpus.held_out.dev, config.probe.training_documents)
+    training = train_phases(config, folder, corpus, adapted, retrieval_probe(dev, encode_adapted), stop)
+
+    weight = choose_hybrid_weight(dev, encode_adapted)
+    models = {"start": encode_start, "adapted": encode_adapted}
+    evaluations = []
+    for collection in (corpus.held_out.test, *collections):
+        logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
+        evaluations.append(
+            evaluate_retrieval(collection, models, hybrid_of="adapted", hybrid_weight=weight, seed=config.seed)
+        )
+    verdict = decide(evaluations, seed=config.seed)
+    logger.info("verdict: %s", verdict.sentence)
+
+    chosen = start if config.keep == "best" and verdict.use == "start" else adapted
+    return deliver(config, folder, corpus, chosen, training, evaluations, verdict, weight)
+
+
+def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:
+    return {normalise(text) for collection in collections for text in collection.queries.values()}
+
+
+def _budget(budget: str | BudgetSpec) -> BudgetSpec:
+    return parse_budget(budget) if isinstance(budget, str) else budget
+
+
+def _with_rate(recipe: Recipe, learning_rate: float) -> Recipe:
+    return replace(recipe, optimiser=replace(recipe.optimiser, learning_rate=learning_rate))

@@ -1,0 +1,45 @@
+"""What the library offers on any model, ours or not: load it, measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.errors import ReknitError
+from reknit.evaluation.beir import load_beir
+from reknit.evaluation.encode import encode_with
+from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
+from reknit.training.precision import PrecisionChoice
+
+
+def load(path: str | Path) -> EmbeddingModel:
+    """An embedding model from a sentence-transformers folder, a plain Hugging Face folder, a run folder or a hub id.
+
+    Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]. Only safetensors weights are read and
+    no remote code is run. Raises ReknitError when the model cannot be loaded.
+    """
+    return EmbeddingModel.load(path)
+
+
+def evaluate(
+    model: str | Path,
+    data: Sequence[str | Path],
+    *,
+    baselines: Sequence[str | Path] = (),
+    precision: PrecisionChoice = "auto",
+    seed: int = 0,
+) -> list[Evaluation]:
+    """Measure a model on BEIR folders beside random order, BM25, other models, and its own hybrid with BM25.
+
+    Each evaluation has the rows random, bm25, one per model under its path as given, and hybrid (equal reciprocal rank
+    fusion of BM25 and `model`). Raises ReknitError when a model or a folder cannot be read.
+    """
+    if not data:
+        raise ReknitError("evaluate needs at least one BEIR folder: name it with --data")
+    collections = [load_beir(folder) for folder in data]
+    names = [str(path) for path in (model, *baselines)]
+    if len(set(names)) < len(names):
+        raise ReknitError("the same model is given twice: name each model once")
+    models = {name: encode_with(load(name), precision) for name in names}
+    return [evaluate_retrieval(one, models, hybrid_of=names[0], seed=seed) for one in collections]

@@ -1,0 +1,202 @@
+"""The command line: six fixed verbs; `--set a.b=c` reaches every field, and no flag is ever added for one recipe."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from reknit.errors import ReknitError
+from reknit.training.interrupt import Interrupted
+
+app = typer.Typer(
+    help="Unlabelled text in; a measured, exported, searchable encoder out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change any field of the configuration.")]
+Eval = Annotated[list[Path] | None, typer.Option("--eval", help="A labelled BEIR folder; may be repeated.")]
+Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run that --out holds.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")]
+MaxBad = Annotated[int | None, typer.Option(help="Unreadable records to skip before giving up.")]
+Budget = Annotated[str | None, typer.Option(help="Time (10m, 90s), tokens (5Mtok) or FLOPs (3Pflop) for training.")]
+
+
+@app.command()
+def adapt(
+    corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
+    out: Out,
+    start: Annotated[str | None, typer.Option(help='Encoder folder or hub id, or "scratch".')] = None,
+    recipe: Annotated[str, typer.Option(help="Pre-training recipe.")] = "dupmae",
+    budget: Budget = "10m",
+    eval: Eval = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+    set: Set = None,
+) -> None:
+    """Adapt a search model to a corpus: train, judge, export, index, report."""
+    from reknit.adaptation import adapt as job
+    from reknit.training.config import DEFAULT_START
+
+    result = job(
+        corpus,
+        out,
+        start=start or DEFAULT_START,
+        recipe=recipe,
+        budget=budget or "10m",
+        eval=eval or (),
+        settings=_settings(set, max_bad),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    _show(result, out)
+
+
+@app.command()
+def pretrain(
+    recipe: Annotated[str, typer.Argument(help="A name from `reknit recipes`.")],
+    corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
+    out: Out,
+    start: Annotated[str, typer.Option(help='Encoder folder or hub id, or "scratch".')] = "scratch",
+    budget: Budget = None,
+    eval: Eval = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+    set: Set = None,
+) -> None:
+    """Train by one recipe alone, as published, and keep the result."""
+    from reknit.adaptation import pretrain as job
+
+    result = job(
+        recipe,
+        corpus,
+        out,
+        start=start,
+        budget=budget,
+        eval=eval or (),
+        settings=_settings(set, max_bad),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    _show(result, out)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id; it need not be reknit's.")],
+    data: Annotated[list[Path], typer.Option(help="A labelled BEIR folder; may be repeated.")],
+    baseline: Annotated[list[str] | None, typer.Option(help="Another model to compare with; may be repeated.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file too.")] = None,
+) -> None:
+    """Measure a model beside random order, BM25 and other models, with intervals."""
+    from rich.console import Console
+
+    from reknit.api import evaluate as measure
+    from reknit.report.table import results_table
+    from reknit.training.files import write_json
+    from reknit.training.machine import machine, versions
+
+    found = {"evaluations": [one.to_json() for one in measure(model, data, baselines=baseline or ())]}
+    results_table(found, Console())
+    if json_file:
+        write_json(json_file, {"model": model, **found, "machine": machine(), "versions": versions()})
+
+
+@app.command()
+def search(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    top: Annotated[int, typer.Option(help="Results at most.")] = 10,
+    mode: Annotated[Literal["dense", "text", "hybrid"], typer.Option(help="How to search.")] = "hybrid",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Search the index of a run."""
+    from reknit.retrieval.search import search_run
+
+    hits = search_run(run, query, top=top, mode=mode)
+    if as_json:
+        print(json.dumps(hits, ensure_ascii=False, indent=2))
+        return
+    for rank, hit in enumerate(hits, 1):
+        text = " ".join(hit["text"].split())
+        print(
+            f"{rank:2}. {hit['score']:.4f}  [{hit['id']}] {hit['title']}\n    {text[:200]}{'…' if len(text) > 200 else ''}"
+        )
+    if not hits:
+        print("nothing found")
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A run folder or a model.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    layers: Annotated[int | None, typer.Option(help="Keep only the first so many layers.")] = None,
+    dims: Annotated[int | None, typer.Option(help="Keep only the first so many dimensions.")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
+) -> None:
+    """Write a model as a plain sentence-transformers folder, and check its vectors in three libraries."""
+    from reknit.export.model import export_model
+
+    check = export_model(model, out, layers=layers, dims=dims, onnx=onnx)
+    print(f"wrote {out}: largest difference {check.max_abs_diff:.1e}, cosine {check.cosine:.6f}")
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this recipe's card.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the recipes, or show one."""
+    from reknit.report.recipes import describe, listing
+
+    print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
+
+
+def _settings(assignments: list[str] | None, max_bad: int | None) -> list[str]:
+    return [*([f"max_bad={max_bad}"] if max_bad is not None else []), *(assignments or [])]
+
+
+def _show(result: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+
+    from reknit.report.table import results_table
+
+    results_table(result, Console())
+    for search in result["searches"]:
+        print(f"\nsearch: {search['query']}")
+        for hit in search["hits"]:
+            print(f"  {hit['score']:.4f}  {hit['title'] or hit['text'][:80]!r}")
+    print(f'\nmodel: {out / "model"}   report: {out / "report.html"}   search: reknit search {out} "..."')
+
+
+def main() -> None:
+    """Run the command line. Bad input exits with 2 and one line, Ctrl-C with 130."""
+    # Set before any import of a Hugging Face library: their own bars and advice would drown ours.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("reknit").setLevel(logging.INFO)
+    try:
+        app()
+    except ReknitError as error:
+        print(f"reknit: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as stop:
+        command = shlex.join(["reknit", *sys.argv[1:], *([] if "--resume" in sys.argv else ["--resume"])])
+        print(f"reknit: {stop}; everything is saved. Go on with: {command}", file=sys.stderr)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("reknit: stopped", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,117 @@
+"""Masked language modelling's corruption: which tokens are asked for, and what the encoder sees in their place."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from reknit.data.batch import Batch, View, Vocabulary, segments_of
+from reknit.errors import ReknitError
+
+
+def mask_tokens(
+    batch: Batch,
+    rng: torch.Generator,
+    *,
+    ratio: float = 0.15,
+    whole_words: bool = False,
+    random_share: float = 0.1,
+    keep_share: float = 0.1,
+) -> View:
+    """Hide a share of each sequence's ordinary tokens and ask for them (BERT, Devlin et al. 2019, section 3.1).
+
+    In each sequence, `max(1, round(ratio * ordinary tokens))` tokens are asked for, drawn without replacement. With
+    `whole_words`, words are drawn in random order, and a word is taken when at least half of it fits into that number;
+    the first word drawn is always taken. So every sequence with an ordinary token has at least one prediction. Special
+    tokens (added by the tokenizer, or with an id in `vocabulary.special`) are never asked for.
+
+    Of the tokens asked for, each becomes with probability `random_share` a random ordinary token, stays as it is with
+    probability `keep_share`, and otherwise becomes the mask token (BERT: 0.1, 0.1 and 0.8).
+
+    batch: T packed tokens. rng: a CPU generator; all randomness is one draw of [T, 3] numbers. Returns a View on the
+    batch's device whose `hidden` are the tokens asked for that were masked or replaced.
+    Raises ReknitError for shares out of range or a vocabulary without a mask token.
+    """
+    _check_shares(batch.vocabulary, ratio, random_share, keep_share)
+    device = batch.tokens.device
+    draws = torch.rand(batch.num_tokens, 3, generator=rng).to(device)
+    ordinary = ordinary_tokens(batch)
+    predict = _choose(batch, ordinary, draws[:, 0], ratio, whole_words)
+
+    mask_share = 1.0 - random_share - keep_share
+    masked = predict & (draws[:, 1] < mask_share)
+    replaced = predict & ~masked & (draws[:, 1] < mask_share + random_share)
+    candidates = ordinary_ids(batch.vocabulary).to(device)
+    # The clamp is for float32 rounding: a draw just below 1 times the count may round up to the count.
+    choice = (draws[:, 2] * candidates.numel()).long().clamp(max=candidates.numel() - 1)
+    tokens = torch.where(replaced, candidates[choice], batch.tokens)
+    tokens = tokens.masked_fill(masked, batch.vocabulary.mask)
+    return View(
+        tokens=tokens, cu_seqlens=batch.cu_seqlens, targets=batch.tokens, predict=predict, hidden=masked | replaced
+    )
+
+
+def ordinary_tokens(batch: Batch) -> Tensor:
+    """[T] bool, True where the text itself stands: not added by the tokenizer, and no special id."""
+    special_ids = torch.tensor(batch.vocabulary.special, dtype=torch.long, device=batch.tokens.device)
+    return ~(batch.special | torch.isin(batch.tokens, special_ids))
+
+
+@lru_cache(maxsize=8)
+def ordinary_ids(vocabulary: Vocabulary) -> Tensor:
+    """[V - special] int64 on the CPU, every id that may be predicted or drawn as a random replacement."""
+    ids = torch.arange(vocabulary.size)
+    return ids[~torch.isin(ids, torch.tensor(vocabulary.special, dtype=torch.long))]
+
+
+def word_units(batch: Batch) -> Tensor:
+    """[T] int64, number of the word that each token belongs to, ascending over the packed axis.
+
+    A special token is a word of its own, and so is what follows it, even if a cut has taken the head of that word.
+    """
+    starts = batch.word_starts | batch.special | batch.special.roll(1)
+    starts[batch.cu_seqlens[:-1]] = True
+    return starts.cumsum(0) - 1
+
+
+def _choose(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, whole_words: bool) -> Tensor:
+    """[T] bool, the tokens asked for; units (tokens or words) of a sequence are taken in the order of their draws."""
+    num_sequences = batch.num_sequences
+    segments = segments_of(batch.cu_seqlens)
+    units = word_units(batch) if whole_words else torch.arange(batch.num_tokens, device=draws.device)
+    num_units = int(units[-1]) + 1 if units.numel() else 0
+
+    ordinary_count = ordinary.new_zeros(num_sequences, dtype=torch.long).index_add_(0, segments, ordinary.long())
+    wanted = (ratio * ordinary_count).round().clamp(min=1)
+    sizes = ordinary.new_zeros(num_units, dtype=torch.long).index_add_(0, units, ordinary.long())
+    first = torch.ones_like(units, dtype=torch.bool)
+    first[1:] = units[1:] != units[:-1]
+    unit_segments, unit_draws = segments[first], draws[first]
+
+    # One sort for all sequences: by sequence, units without an ordinary token last, then by draw. float64, because
+    # float32 could not tell draws apart beside a large sequence number.
+    key = unit_segments.double() * 3 + (sizes == 0).double() + unit_draws.double()
+    order = key.argsort()
+    ordered_sizes, ordered_segments = sizes[order], unit_segments[order]
+    before = ordered_sizes.cumsum(0) - ordered_sizes
+    sequence_start = torch.cat([ordinary_count.new_zeros(1), ordinary_count.cumsum(0)])[ordered_segments]
+    taken_before = before - sequence_start
+    fits = taken_before + ordered_sizes / 2 <= wanted[ordered_segments]
+    taken = (fits | (taken_before == 0)) & (ordered_sizes > 0)
+    chosen = torch.zeros(num_units, dtype=torch.bool, device=draws.device)
+    chosen[order] = taken
+    return chosen[units] & ordinary
+
+
+def _check_shares(vocabulary: Vocabulary, ratio: float, random_share: float, keep_share: float) -> None:
+    if not 0.0 < ratio <= 1.0:
+        raise ReknitError(f"the masking ratio is {ratio}; it must be above 0 and at most 1")
+    if min(random_share, keep_share) < 0.0 or random_share + keep_share > 1.0:
+        raise ReknitError(
+            f"the shares of random ({random_share}) and kept ({keep_share}) tokens must be 0 or more and add up to "
+            "at most 1"
+        )
+    if vocabulary.mask < 0 and random_share + keep_share < 1.0:
+        raise ReknitError("this tokenizer has no mask token; choose one that has it, or an objective without masks")

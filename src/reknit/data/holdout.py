@@ -1,0 +1,207 @@
+"""A retrieval probe cut out of an unlabelled corpus: what tells a training run whether search gets better.
+
+A document's title, or a sentence of a passage, becomes a query whose answer is the text that it was taken from (the
+inverse cloze task of Lee et al. 2019, https://arxiv.org/abs/1906.00300, used for measuring). Training never sees the
+pair: `HeldOut.training_text` is the text with the query cut out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from reknit.data.curation import normalise
+from reknit.data.passages import count_words, cut_sentence, split_sentences, without_leading_title
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.store import PassageStore
+from reknit.errors import ReknitError
+
+MIN_DOCUMENTS = 20
+MAX_SHARE = 0.2
+MIN_TITLE_WORDS = 2
+MIN_BODY_WORDS = 10
+PASSAGES_TRIED = 5
+FEW_QUERIES = 50
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A probe and what training may still see of its passages.
+
+    kind: whether queries are titles or sentences.
+    dev: queries for choosing a checkpoint.
+    test: queries for the verdict; the same documents as dev, but no document is the answer in both.
+    answer_passages: numbers (in the store) of the passages that answer a query.
+    training_text: {passage number: text that training may see}, for every answer and, with titles, for every other
+        passage of its document (they carry the same title).
+    """
+
+    kind: Literal["title", "sentence"]
+    dev: RetrievalSet
+    test: RetrievalSet
+    answer_passages: frozenset[int]
+    training_text: dict[int, str]
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """One query: its passage in the store and the passage's text as it is searched and trained on."""
+
+    query: str
+    passage: int
+    shown: str
+
+
+def hold_out(store: PassageStore, *, queries: int = 400, max_documents: int = 5000, seed: int) -> HeldOut:
+    """Cut at most `queries` queries, from at most 20% of the documents, half for dev and half for test.
+
+    Queries are titles when at least half of the documents have one that is unique, of two words or more, and followed
+    by a body; in that case every passage of the probe is shown without its title, and without a repetition of it at its
+    start. Otherwise queries are mid-length sentences, and only the answer lacks its sentence. The probe's collection is
+    a sample of at most `max_documents` passages, answers included; other passages of an answer's document are left out
+    of a title probe, for they may answer too. The same store, settings and seed give the same probe.
+
+    Raises ReknitError when the store has fewer than 20 documents or no passage that makes a query.
+    """
+    if store.num_documents < MIN_DOCUMENTS:
+        raise ReknitError(
+            f"the probe needs at least {MIN_DOCUMENTS} distinct documents, found {store.num_documents}; give more text"
+        )
+    first_passages = np.flatnonzero(np.diff(store.document_numbers, prepend=-1))
+    wanted = min(queries, int(MAX_SHARE * store.num_documents), max_documents)
+    rng = np.random.default_rng([seed, 0])
+    titled = _documents_with_usable_title(store, first_passages)
+    kind: Literal["title", "sentence"]
+    if 2 * len(titled) >= store.num_documents:
+        kind = "title"
+        probes = _title_probes(store, first_passages[rng.permutation(titled)[:wanted]])
+    else:
+        kind = "sentence"
+        probes = _sentence_probes(store, first_passages, rng.permutation(store.num_documents), wanted, seed)
+    sample = _sample(store, probes, max_documents, rng, without_siblings=kind == "title")
+    if kind == "sentence":
+        probes = _without_repeated(store, probes, sample)
+    if len(probes) < 2:
+        raise ReknitError(f"the probe found {len(probes)} usable queries: the documents are too short or all alike")
+
+    ids, documents = _collection(store, probes, sample, kind)
+    half = len(probes) // 2
+    return HeldOut(
+        kind=kind,
+        dev=_retrieval_set("probe-dev", probes[:half], ids, documents, kind),
+        test=_retrieval_set("probe", probes[half:], ids, documents, kind),
+        answer_passages=frozenset(probe.passage for probe in probes),
+        training_text=_training_text(store, probes, kind),
+    )
+
+
+def _documents_with_usable_title(store: PassageStore, first_passages: np.ndarray) -> np.ndarray:
+    """Numbers of the documents whose title could be a query; keeps one hash per document, no text."""
+    hashes = np.zeros(len(first_passages), dtype=np.int64)
+    for number, passage in enumerate(map(store.__getitem__, first_passages.tolist())):
+        if count_words(passage.title) < MIN_TITLE_WORDS:
+            continue
+        body = without_leading_title(passage.text, passage.title)
+        if count_words(body[:400]) >= MIN_BODY_WORDS:
+            hashes[number] = hash(normalise(passage.title)) or 1
+    values, counts = np.unique(hashes, return_counts=True)
+    return np.flatnonzero(np.isin(hashes, values[(counts == 1) & (values != 0)]))
+
+
+def _title_probes(store: PassageStore, passages: np.ndarray) -> list[_Probe]:
+    found = [(number, store[number]) for number in passages.tolist()]
+    return [_Probe(p.title, number, without_leading_title(p.text, p.title)) for number, p in found]
+
+
+def _sentence_probes(
+    store: PassageStore, first_passages: np.ndarray, order: np.ndarray, wanted: int, seed: int
+) -> list[_Probe]:
+    ends = np.append(first_passages[1:], len(store))
+    probes: list[_Probe] = []
+    seen: set[str] = set()
+    for document in order.tolist():
+        if len(probes) == wanted:
+            break
+        rng = random.Random(f"hold-out {seed} {document}")
+        parts = range(first_passages[document], ends[document])
+        for number in rng.sample(parts, min(PASSAGES_TRIED, len(parts))):
+            passage = store[number]
+            cut = cut_sentence(passage.text, rng)
+            # A sentence that stands twice in its passage would still be in the answer.
+            if cut is None or cut[0] in cut[1] or normalise(cut[0]) in seen:
+                continue
+            seen.add(normalise(cut[0]))
+            probes.append(_Probe(cut[0], number, f"{passage.title} {cut[1]}".strip()))
+            break
+    return probes
+
+
+def _sample(
+    store: PassageStore, probes: list[_Probe], size: int, rng: np.random.Generator, *, without_siblings: bool
+) -> np.ndarray:
+    """Ascending numbers of the probe's passages: every answer, and a random sample of the others."""
+    answers = np.array([probe.passage for probe in probes], dtype=np.int64)
+    free = np.ones(len(store), dtype=bool)
+    if without_siblings:
+        held = np.zeros(store.num_documents, dtype=bool)
+        held[store.document_numbers[answers]] = True
+        free = ~held[store.document_numbers]
+    free[answers] = False
+    others = np.flatnonzero(free)
+    chosen = rng.choice(others, size=min(size - len(answers), len(others)), replace=False)
+    return np.sort(np.concatenate([answers, chosen]))
+
+
+def _without_repeated(store: PassageStore, probes: list[_Probe], sample: np.ndarray) -> list[_Probe]:
+    """Leave out queries that stand in another passage too, such as a licence line: they have no single answer."""
+    found: Counter[str] = Counter()
+    for number in sample.tolist():
+        found.update({normalise(sentence) for sentence in split_sentences(store[number].text)})
+    return [probe for probe in probes if found[normalise(probe.query)] <= 1]
+
+
+def _collection(
+    store: PassageStore, probes: list[_Probe], sample: np.ndarray, kind: str
+) -> tuple[dict[int, str], dict[str, str]]:
+    """{passage number: document id} and {document id: text} of the probe's passages."""
+    shown = {probe.passage: probe.shown for probe in probes}
+    ids: dict[int, str] = {}
+    documents: dict[str, str] = {}
+    for number in sample.tolist():
+        passage = store[number]
+        text = without_leading_title(passage.text, passage.title) if kind == "title" else passage.full_text
+        # Only a corpus that was not curated has two documents of one id.
+        ids[number] = passage.id if passage.id not in documents else f"{passage.id}~{number}"
+        documents[ids[number]] = shown.get(number, text)
+    return ids, documents
+
+
+def _retrieval_set(
+    name: str, probes: list[_Probe], ids: dict[int, str], documents: dict[str, str], kind: str
+) -> RetrievalSet:
+    notes = [f"queries are {kind}s of the corpus, cut out of the documents"]
+    if len(probes) < FEW_QUERIES:
+        notes.append(f"only {len(probes)} queries: expect wide intervals")
+    return RetrievalSet(
+        name=name,
+        documents=documents,
+        queries={f"query of {ids[probe.passage]}": probe.query for probe in probes},
+        qrels={f"query of {ids[probe.passage]}": {ids[probe.passage]: 1} for probe in probes},
+        notes=tuple(notes),
+    )
+
+
+def _training_text(store: PassageStore, probes: list[_Probe], kind: str) -> dict[int, str]:
+    texts: dict[int, str] = {}
+    if kind == "title":
+        for document in store.document_numbers[[probe.passage for probe in probes]].tolist():
+            first, end = np.searchsorted(store.document_numbers, [document, document + 1]).tolist()
+            for number in range(first, end):
+                passage = store[number]
+                texts[number] = without_leading_title(passage.text, passage.title) or passage.text
+    texts.update((probe.passage, probe.shown) for probe in probes)
+    return texts

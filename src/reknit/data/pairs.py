@@ -1,0 +1,120 @@
+"""Pairs mined from unlabelled text, each a pure function of (seed, epoch, index)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from reknit.data.holdout import HeldOut
+from reknit.data.passages import count_words, cut_sentence, without_leading_title
+from reknit.data.store import PassageStore
+from reknit.errors import ReknitError
+
+PairKind = Literal["title", "neighbour", "crop", "twin", "span-mask"]
+
+MASKED_CHARACTERS = 5
+MIN_MASKABLE_CHARACTERS = 30
+MIN_BODY_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """Two texts that belong together.
+
+    kind: how they were found. group: number of their document; pairs of one group are not each other's negatives.
+    """
+
+    query: str
+    passage: str
+    kind: PairKind
+    group: int
+
+
+class PairMiner:
+    """Pairs of a passage store: one per passage and epoch, in a fresh order each epoch.
+
+    Kinds:
+        title: the title and the body.
+        neighbour: two adjacent passages of one document.
+        crop: a sentence and the rest of its passage (inverse cloze task, https://arxiv.org/abs/1906.00300).
+        twin: the text with itself; dropout makes the difference (SimCSE, https://arxiv.org/abs/2104.08821).
+        span-mask: the text with itself, five characters of the second replaced by the mask token (Mirror-BERT,
+            https://arxiv.org/abs/2104.08027).
+    Of the kinds asked for, those that a passage offers are equally likely; a passage that offers none gives a crop,
+    and one that is too short for a crop a twin. Passages held out for the probe are seen only as
+    `HeldOut.training_text` shows them, without a title.
+
+    mask_token: the tokenizer's; empty if it has none (the span is then deleted).
+    """
+
+    def __init__(
+        self,
+        store: PassageStore,
+        kinds: tuple[PairKind, ...],
+        held_out: HeldOut | None,
+        seed: int,
+        mask_token: str = "[MASK]",
+    ):
+        unknown = [kind for kind in kinds if kind not in get_args(PairKind)]
+        if unknown or not kinds:
+            raise ReknitError(f"pair kinds must be some of {', '.join(get_args(PairKind))}; got {list(kinds)}")
+        self._store = store
+        self._kinds = kinds
+        self._training_text = held_out.training_text if held_out else {}
+        self._seed = seed
+        self._mask_token = mask_token
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def pair(self, index: int, epoch: int) -> TextPair:
+        """Pair number `index` (0 to len - 1) of an epoch (from 0)."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self))
+        number = int(self._order[1][index])
+        rng = random.Random(f"pair {self._seed} {epoch} {index}")
+        wished = rng.sample(self._kinds, len(self._kinds))
+        for kind in (*wished, "crop", "twin"):
+            texts = self._texts(kind, number, rng)
+            if texts is not None:
+                return TextPair(*texts, kind, int(self._store.document_numbers[number]))
+        raise AssertionError("every passage offers a twin")
+
+    def _visible(self, number: int) -> tuple[str, str]:
+        """Title and text of a passage as training may see them."""
+        held = self._training_text.get(number)
+        if held is not None:
+            return "", held
+        passage = self._store[number]
+        return passage.title, passage.text
+
+    def _texts(self, kind: PairKind, number: int, rng: random.Random) -> tuple[str, str] | None:
+        """(query, passage) of a kind, or None where the passage does not offer it."""
+        title, text = self._visible(number)
+        whole = f"{title} {text}".strip()
+        if kind == "title":
+            body = without_leading_title(text, title)
+            return (title, body) if title and count_words(body) >= MIN_BODY_WORDS else None
+        if kind == "neighbour":
+            neighbours = self._neighbours(number)
+            return (text, " ".join(self._visible(rng.choice(neighbours))).strip()) if neighbours else None
+        if kind == "crop":
+            cut = cut_sentence(text, rng)
+            return (cut[0], f"{title} {cut[1]}".strip()) if cut else None
+        if kind == "span-mask":
+            if len(whole) < MIN_MASKABLE_CHARACTERS:
+                return None
+            start = rng.randrange(len(whole) - MASKED_CHARACTERS + 1)
+            return whole, f"{whole[:start]}{self._mask_token}{whole[start + MASKED_CHARACTERS :]}"
+        return whole, whole
+
+    def _neighbours(self, number: int) -> list[int]:
+        documents = self._store.document_numbers
+        candidates = (number - 1, number + 1)
+        return [n for n in candidates if 0 <= n < len(documents) and documents[n] == documents[number]]

@@ -1,0 +1,148 @@
+"""From a path to documents: the one door through which every corpus comes in."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reknit.data.curation import curate, normalise
+from reknit.data.documents import Document, ReadReport
+from reknit.data.records import Source, read_csv, read_json, read_parquet, read_saved_dataset
+from reknit.data.text_files import encoding_of, title_and_text
+from reknit.errors import ReknitError
+
+__all__ = ["curate", "normalise", "read_documents"]
+
+TEXT_SUFFIXES = (".txt", ".md", ".rst", ".html", ".htm")
+_RECORD_READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
+    ".jsonl": read_json,
+    ".json": read_json,
+    ".ndjson": read_json,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".parquet": read_parquet,
+}
+_COMPRESSED_SUFFIXES = (".gz", ".zst")
+_BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz", "corpus.jsonl.zst")
+_SUPPORTED = ".txt .md .rst .html .jsonl .json .csv .tsv (also .gz, .zst) .parquet"
+
+
+def read_documents(path: Path, report: ReadReport, *, max_bad: int = 100) -> Iterator[Document]:
+    """Stream the documents of a file or folder; counts and problems go to `report`.
+
+    Read are: .txt, .md, .rst and .html files (one document each); .jsonl and .json records with a text, contents,
+    content or body and optionally a title and an _id or id (BEIR, dolma and Pyserini records are such); .csv and .tsv
+    with a header; each of these also as .gz and .zst; .parquet; a folder of any of them (all files below it, sorted,
+    hidden ones left out); a BEIR folder (its corpus.jsonl, never its queries); a folder of `datasets.save_to_disk`.
+    Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark. A record without an id gets "file:line".
+
+    One record is in memory at a time. A record or file that cannot be read is skipped and counted in
+    `report.unreadable`. Raises ReknitError when the path does not exist or holds nothing to read, when a table has no
+    text column, when more than `max_bad` records cannot be read, and at the end when there was no document at all.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ReknitError(f"no corpus at {path}: the path does not exist")
+    found = 0
+    for document in _documents_below(path, report, max_bad):
+        found += 1
+        report.read += 1
+        yield document
+    if found == 0:
+        why = f"; the first problem is {report.problems[0]}" if report.problems else ""
+        raise ReknitError(f"the corpus {path} is empty: it holds no documents{why}")
+
+
+def _documents_below(path: Path, report: ReadReport, max_bad: int) -> Iterator[Document]:
+    if path.is_file():
+        if _reader_of(path) is None:
+            raise ReknitError(f"{path} is of no format that reknit reads; supported are {_SUPPORTED}")
+        yield from _read_file(Source(path, path.name, report, max_bad))
+        return
+    yield from _read_folder(path, report, max_bad)
+
+
+def _is_saved_dataset(path: Path) -> bool:
+    saved = (path / "dataset_info.json").is_file() and (path / "state.json").is_file()
+    return saved or (path / "dataset_dict.json").is_file()
+
+
+def _read_folder(folder: Path, report: ReadReport, max_bad: int) -> Iterator[Document]:
+    suffixes: set[str] = set()
+    readable = 0
+
+    def unlisted(error: OSError) -> None:
+        place = os.path.relpath(error.filename, folder)
+        report.add_problem(place, f"the folder cannot be listed ({error.strerror})", max_bad=max_bad)
+
+    for root, folders, files in os.walk(folder, onerror=unlisted):
+        corpus = next((name for name in _BEIR_CORPUS if name in files), None)
+        if _is_saved_dataset(Path(root)):
+            folders.clear()
+            readable += 1
+            yield from read_saved_dataset(Source(Path(root), _name_below(folder, Path(root)), report, max_bad))
+            continue
+        if corpus is not None:
+            # A BEIR folder: its queries and judgements are no documents.
+            folders.clear()
+            files = [corpus]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = Path(root, name)
+            if _reader_of(path) is None:
+                suffixes.add(path.suffix or name)
+                continue
+            readable += 1
+            yield from _read_file(Source(path, _name_below(folder, path), report, max_bad))
+    if readable == 0 and suffixes:
+        found = ", ".join(sorted(suffixes)[:10])
+        raise ReknitError(f"{folder} holds no file that reknit reads, only {found}; supported are {_SUPPORTED}")
+
+
+def _name_below(folder: Path, path: Path) -> str:
+    return folder.name if path == folder else path.relative_to(folder).as_posix()
+
+
+def _reader_of(path: Path) -> Callable[[Source], Iterator[Document]] | None:
+    suffix = path.suffix.lower()
+    if suffix in TEXT_SUFFIXES:
+        return _read_text
+    if suffix in _COMPRESSED_SUFFIXES:
+        inner = Path(path.stem).suffix.lower()
+        return None if inner == ".parquet" else _RECORD_READERS.get(inner)
+    return _RECORD_READERS.get(suffix)
+
+
+def _read_file(source: Source) -> Iterator[Document]:
+    """Read one file; whatever stops it midway is one problem, and what came before it stands."""
+    import zstandard
+
+    reader = _reader_of(source.path)
+    assert reader is not None
+    try:
+        # Opening a pipe or a device would wait or never end.
+        if not stat.S_ISREG(source.path.stat().st_mode):
+            source.problem(None, "not a regular file")
+            return
+        yield from reader(source)
+    except UnicodeError as error:
+        source.problem(None, f"wrong encoding ({error.__class__.__name__}: {str(error)[:80]})")
+    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+        source.problem(None, f"damaged compressed file, not read to its end ({error})")
+    except OSError as error:
+        source.problem(None, f"cannot be read ({error.strerror or error})")
+
+
+def _read_text(source: Source) -> Iterator[Document]:
+    content = source.path.read_bytes()
+    try:
+        decoded = content.decode(encoding_of(content[:4]))
+    except UnicodeDecodeError as error:
+        source.problem(None, f"not UTF-8 (byte {error.start})")
+        return
+    title, text = title_and_text(decoded, source.path.suffix.lower())
+    yield Document(source.name, title, text)

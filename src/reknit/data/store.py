@@ -1,0 +1,167 @@
+"""Passages of a corpus in one memory-mapped Arrow file: random access without the corpus in memory.
+
+File format: Arrow IPC file (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), one row per passage,
+passages of a document next to each other and in order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from reknit.data.documents import Document
+from reknit.data.passages import count_words, split_passages
+from reknit.errors import ReknitError
+
+ROWS_PER_RECORD_BATCH = 1024
+MAX_TITLE_CHARACTERS = 500
+
+_SCHEMA = pa.schema(
+    [
+        ("document_id", pa.string()),
+        ("document", pa.int64()),
+        ("part", pa.int32()),
+        ("parts", pa.int32()),
+        ("title", pa.string()),
+        ("text", pa.string()),
+        ("words", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document, as it is embedded, indexed and trained on.
+
+    part: number of the passage in its document, from 0. parts: number of passages of the document.
+    document: number of the document in its store, from 0.
+    """
+
+    document_id: str
+    part: int
+    title: str
+    text: str
+    parts: int = 1
+    document: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.document_id if self.parts == 1 else f"{self.document_id}#{self.part}"
+
+    @property
+    def full_text(self) -> str:
+        """The title, where there is one, before the text."""
+        return f"{self.title} {self.text}".strip()
+
+
+class PassageStore:
+    """Read-only sequence of the passages of a corpus, memory-mapped.
+
+    document_numbers: [len] int64, number of the document that each passage belongs to, ascending from 0.
+    words: words of all passages together (see `reknit.data.passages.count_words`).
+    """
+
+    def __init__(self, path: Path, batches: list[pa.RecordBatch]):
+        self.path = path
+        self._batches = batches
+        self._starts = np.cumsum([0] + [batch.num_rows for batch in batches])
+        columns = [(batch.column("document").to_numpy(), batch.column("words").to_numpy()) for batch in batches]
+        self.document_numbers: np.ndarray = np.concatenate([numbers for numbers, _ in columns])
+        self.words = int(sum(int(words.sum()) for _, words in columns))
+
+    @classmethod
+    def build(cls, documents: Iterable[Document], path: Path, *, max_words: int = 160) -> PassageStore:
+        """Cut documents into passages and write them to `path`; one record batch at a time is in memory.
+
+        The file is written aside and renamed, so a killed build leaves nothing that looks finished. Raises ReknitError
+        when the documents hold no text at all.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        rows = 0
+        try:
+            with pa.OSFile(str(aside), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+                for batch in _record_batches(documents, max_words):
+                    writer.write_batch(batch)
+                    rows += batch.num_rows
+            if rows == 0:
+                raise ReknitError("the corpus has no text: every document is empty; give a path with documents")
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> PassageStore:
+        """Map a store written by `build`. Raises ReknitError when it is missing, damaged or not a passage store."""
+        path = Path(path)
+        if not path.is_file():
+            raise ReknitError(f"no passage store at {path}; build it first")
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ReknitError(
+                f"{path} is damaged or not a passage store ({error}); delete it and build again"
+            ) from error
+        if reader.schema != _SCHEMA or not batches:
+            raise ReknitError(f"{path} is not a passage store of this version; delete it and build again")
+        return cls(path, batches)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> Passage:
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(f"passage {index} of {len(self)}")
+        batch = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return _passage(self._batches[batch], int(number - self._starts[batch]))
+
+    def __iter__(self) -> Iterator[Passage]:
+        for batch in self._batches:
+            for row in range(batch.num_rows):
+                yield _passage(batch, row)
+
+    @property
+    def num_documents(self) -> int:
+        return int(self.document_numbers[-1]) + 1
+
+
+def _passage(batch: pa.RecordBatch, row: int) -> Passage:
+    document_id, document, part, parts, title, text = (batch.column(column)[row].as_py() for column in range(6))
+    return Passage(document_id, part, title, text, parts, document)
+
+
+def _record_batches(documents: Iterable[Document], max_words: int) -> Iterator[pa.RecordBatch]:
+    rows: list[tuple] = []
+    number = 0
+    for document in documents:
+        title, text = document.title, document.text
+        # A document that is a title and nothing else is still a passage, and a title as long as a text is text: it is
+        # repeated in every passage.
+        if not text.strip() or len(title) > MAX_TITLE_CHARACTERS:
+            title, text = "", f"{title}\n\n{text}"
+        passages = split_passages(text, max_words)
+        for part, passage in enumerate(passages):
+            words = count_words(passage)
+            rows.append((document.id, number, part, len(passages), title, passage, words))
+            if len(rows) == ROWS_PER_RECORD_BATCH:
+                yield _record_batch(rows)
+                rows = []
+        number += bool(passages)
+    if rows:
+        yield _record_batch(rows)
+
+
+def _record_batch(rows: list[tuple]) -> pa.RecordBatch:
+    columns = [
+        pa.array(column, type=field.type) for column, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)
+    ]
+    return pa.record_batch(columns, schema=_SCHEMA)

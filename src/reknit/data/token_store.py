@@ -1,0 +1,167 @@
+"""Tokenise once: token ids of a corpus in memory-mapped files, gathered into packed batches without a Python loop.
+
+A store is a folder: tokens.bin (uint16, or uint32 for a vocabulary above 65,536), flags.bin (uint8: bit 0 word start,
+bit 1 special), offsets.bin (int64 [n + 1]) and store.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reknit.data.batch import Batch, Vocabulary
+from reknit.errors import ReknitError
+
+FORMAT = 1
+TEXTS_PER_CHUNK = 1000
+_WORD_START, _SPECIAL = 1, 2
+
+
+class _Tokenised(Protocol):
+    @property
+    def tokens(self) -> np.ndarray: ...
+    @property
+    def special(self) -> np.ndarray: ...
+    @property
+    def word_starts(self) -> np.ndarray: ...
+
+
+class BatchTokenizer(Protocol):
+    """What the store needs of a tokenizer; `reknit.tokenizers.tokenizer.Tokenizer` is one."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+    def encode_batch(self, texts: Sequence[str], max_length: int) -> Sequence[_Tokenised]: ...
+
+
+class TokenStore:
+    """Read-only tokenised sequences; sequence i is the i-th text that the store was built from.
+
+    lengths: [n] int64 tokens of each sequence, special tokens included. vocabulary: of the tokenizer that built it.
+    max_length: tokens of a sequence at most.
+    """
+
+    def __init__(self, path: Path, header: dict):
+        self.path = path
+        self.max_length = int(header["max_length"])
+        fields = header["vocabulary"]
+        self.vocabulary = Vocabulary(**{**fields, "special": tuple(fields["special"])})
+        self._tokens = np.memmap(path / "tokens.bin", dtype=header["dtype"], mode="r", shape=(header["tokens"],))
+        self._flags = np.memmap(path / "flags.bin", dtype=np.uint8, mode="r", shape=(header["tokens"],))
+        self._offsets = np.memmap(path / "offsets.bin", dtype=np.int64, mode="r", shape=(header["sequences"] + 1,))
+        self.lengths: np.ndarray = np.diff(self._offsets)
+
+    @classmethod
+    def build(cls, texts: Iterable[str], tokenizer: BatchTokenizer, path: Path, *, max_length: int) -> TokenStore:
+        """Tokenise texts (truncated to `max_length` tokens each) into the folder `path`, which is replaced.
+
+        Written aside and renamed. Raises ReknitError when there are no texts.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        try:
+            header = _write(texts, tokenizer, aside, max_length)
+            (aside / "store.json").write_text(json.dumps(header), encoding="utf-8")
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(aside, path)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> TokenStore:
+        """Map a store written by `build`. Raises ReknitError when it is missing, damaged or of another version."""
+        path = Path(path)
+        try:
+            header = json.loads((path / "store.json").read_text(encoding="utf-8"))
+            if header["format"] != FORMAT:
+                raise ReknitError(
+                    f"{path} is a token store of version {header['format']}, need {FORMAT}; build it again"
+                )
+            expected = {
+                "tokens.bin": header["tokens"] * np.dtype(header["dtype"]).itemsize,
+                "flags.bin": header["tokens"],
+                "offsets.bin": (header["sequences"] + 1) * 8,
+            }
+            for name, size in expected.items():
+                if (path / name).stat().st_size != size:
+                    raise ReknitError(f"{path / name} is not {size} bytes long: the store is damaged; build it again")
+            return cls(path, header)
+        except FileNotFoundError as error:
+            raise ReknitError(f"no token store at {path}; build it first") from error
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise ReknitError(f"{path} is damaged or not a token store ({error}); build it again") from error
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self._tokens)
+
+    def sequence(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """(tokens int64, special bool, word_starts bool), each [length], of one sequence."""
+        batch = self.batch([index])
+        return batch.tokens, batch.special, batch.word_starts
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """Gather sequences, in the order given, into a packed batch."""
+        rows = np.asarray(indices, dtype=np.int64)
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"sequence numbers must be within 0 and {len(self) - 1}, got {rows.min()} to {rows.max()}")
+        lengths = self.lengths[rows]
+        cu_seqlens = np.concatenate(([0], np.cumsum(lengths)))
+        places = np.arange(cu_seqlens[-1]) + np.repeat(self._offsets[rows] - cu_seqlens[:-1], lengths)
+        flags = self._flags[places]
+        return Batch(
+            tokens=torch.from_numpy(self._tokens[places].astype(np.int64)),
+            cu_seqlens=torch.from_numpy(cu_seqlens),
+            special=torch.from_numpy((flags & _SPECIAL) != 0),
+            word_starts=torch.from_numpy((flags & _WORD_START) != 0),
+            vocabulary=self.vocabulary,
+        )
+
+
+def _write(texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_length: int) -> dict:
+    vocabulary = tokenizer.vocabulary
+    dtype = np.dtype(np.uint16 if vocabulary.size <= 2**16 else np.uint32)
+    lengths: list[np.ndarray] = []
+    with open(folder / "tokens.bin", "wb") as tokens, open(folder / "flags.bin", "wb") as flags:
+        for chunk in _chunks(texts, TEXTS_PER_CHUNK):
+            encoded = tokenizer.encode_batch(chunk, max_length)
+            lengths.append(np.array([len(text.tokens) for text in encoded], dtype=np.int64))
+            tokens.write(np.concatenate([text.tokens for text in encoded]).astype(dtype).tobytes())
+            special = np.concatenate([text.special for text in encoded])
+            word_starts = np.concatenate([text.word_starts for text in encoded])
+            flags.write((special * np.uint8(_SPECIAL) | word_starts * np.uint8(_WORD_START)).astype(np.uint8).tobytes())
+    if not lengths:
+        raise ReknitError("there is nothing to tokenise: no texts were given")
+    offsets = np.concatenate(([0], np.cumsum(np.concatenate(lengths)))).astype(np.int64)
+    offsets.tofile(folder / "offsets.bin")
+    return {
+        "format": FORMAT,
+        "dtype": dtype.name,
+        "tokens": int(offsets[-1]),
+        "sequences": len(offsets) - 1,
+        "max_length": max_length,
+        "vocabulary": asdict(vocabulary),
+    }
+
+
+def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(texts)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

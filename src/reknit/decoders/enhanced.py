@@ -1,0 +1,135 @@
+"""RetroMAE's enhanced decoder: one layer that must lean on the sentence vector to restore every token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reknit.data.attention_rules import AttentionContext
+from reknit.data.batch import positions_of, segments_of
+from reknit.encoders.attention import AttentionLayout, packed_attention
+from reknit.encoders.dropout import Dropout
+from reknit.errors import ReknitError
+
+
+@dataclass(frozen=True)
+class RandomContext:
+    """Each row sees its own random choice of words, position 0, and never itself (Xiao et al. 2022, equation 7).
+
+    seed: draws the choice. words: [T] int64, number of the word of each token. always: [T] bool, tokens that are never
+    left out (the special tokens). hidden_ratio: probability that a row does not see a given word.
+
+    The choice for (row, word) is a hash of the seed and the two numbers, so that nothing of size [T, L] is drawn or
+    kept, a bucket's mask is made where and when it is used, and it is the same on every device.
+    """
+
+    seed: int
+    words: Tensor
+    always: Tensor
+    hidden_ratio: float
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        draws = hashed_uniform(self.seed, context.query_index, self.words[context.key_index])
+        visible = (draws >= self.hidden_ratio) | self.always[context.key_index]
+        return (context.key == 0) | (visible & (context.key != context.query))
+
+
+def hashed_uniform(seed: int, first: Tensor, second: Tensor) -> Tensor:
+    """Uniform float32 numbers in [0, 1), one per pair of int64 numbers; shapes broadcast.
+
+    The mixing steps are those of Stafford's 64-bit variant of MurmurHash3's finaliser ("Mix13", used by SplitMix64);
+    int64 products wrap around, and the shifts mask out the copies of the sign bit.
+    """
+    mixed = _mix(first * -7046029254386353131 + seed) + second * -4658895280553007687
+    return ((_mix(mixed) >> 40) & 0xFFFFFF).float() * 2.0**-24
+
+
+def _mix(values: Tensor) -> Tensor:
+    values = (values ^ ((values >> 30) & (2**34 - 1))) * -4658895280553007687
+    values = (values ^ ((values >> 27) & (2**37 - 1))) * -7723592293110705685
+    return values ^ ((values >> 31) & (2**33 - 1))
+
+
+class EnhancedDecoder(nn.Module):
+    """One post-norm transformer layer whose queries know only the sentence vector and their position.
+
+    Queries are sentence vector + position at every place. Keys and values are the sentence vector at place 0 and token
+    embedding + position elsewhere. The residual path starts at the query, so a row knows its own token from nowhere
+    but the sentence vector and the rows it may see. The decoder owns its positions: a start model may have none.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, *, intermediate: int, max_positions: int = 512, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ReknitError(f"the decoder's heads ({heads}) do not divide the encoder's width ({dim})")
+        self.heads, self.dropout_probability = heads, dropout
+        self.positions = nn.Embedding(max_positions, dim)
+        self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.query, self.key, self.value, self.output = (nn.Linear(dim, dim) for _ in range(4))
+        self.attention_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.expand, self.contract = nn.Linear(dim, intermediate), nn.Linear(intermediate, dim)
+        self.output_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.dropout = Dropout(dropout)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def forward(
+        self,
+        sentences: Tensor,
+        tokens: Tensor,
+        cu_seqlens: Tensor,
+        table: Tensor,
+        context: RandomContext,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """[N, dim] sentence vectors and [T] clean tokens -> [R, dim] states to predict each row's token from.
+
+        cu_seqlens: [N + 1]. table: [V, dim] token embeddings. rows: [R] int64 flat positions wanted, all T by default.
+        Raises ReknitError when a sequence is longer than the position table.
+        """
+        longest = int(cu_seqlens.diff().max()) if cu_seqlens.numel() > 1 else 0
+        if longest > self.positions.num_embeddings:
+            raise ReknitError(
+                f"a sequence of {longest} tokens is longer than the decoder's {self.positions.num_embeddings} "
+                "positions; raise objective.max_positions or lower data.max_length"
+            )
+        places = self.positions(positions_of(cu_seqlens))
+        segments = segments_of(cu_seqlens)
+        queries = self._embed(sentences.to(places.dtype)[segments] + places)
+        contents = self._embed(functional.embedding(tokens, table) + places)
+        opening = torch.zeros_like(tokens, dtype=torch.bool)
+        opening[cu_seqlens[:-1]] = True
+        contents = torch.where(opening[:, None], sentences.to(contents.dtype)[segments], contents)
+
+        attended = packed_attention(
+            self._split(self.query(queries)),
+            self._split(self.key(contents)),
+            self._split(self.value(contents)),
+            AttentionLayout.of(cu_seqlens),
+            context,
+            dropout=self.dropout_probability if self.training else 0.0,
+        ).flatten(1)
+        if rows is not None:
+            attended, queries = attended[rows], queries[rows]
+        states = self.attention_norm(queries + self.dropout(self.output(attended)))
+        update = self.contract(functional.gelu(self.expand(states)))
+        return self.output_norm(states + self.dropout(update))
+
+    def _embed(self, summed: Tensor) -> Tensor:
+        return self.dropout(self.embedding_norm(summed))
+
+    def _split(self, projected: Tensor) -> Tensor:
+        return projected.unflatten(1, (self.heads, -1))
+
+
+def default_heads(dim: int) -> int:
+    """The number of heads nearest to 64 coordinates a head (BERT's width) that divides `dim`."""
+    return next(heads for heads in range(max(1, dim // 64), 0, -1) if dim % heads == 0)

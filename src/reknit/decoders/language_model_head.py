@@ -1,0 +1,26 @@
+"""BERT's language-model head without its last matrix, which is the encoder's own embedding table."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class LanguageModelHead(nn.Module):
+    """Dense, GELU, layer norm; logits are `forward(states) @ table.T + bias` (Devlin et al. 2019).
+
+    The table stays with the encoder, and the logits are made inside the losses, chunk by chunk.
+    """
+
+    def __init__(self, dim: int, vocabulary: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(dim, dim)
+        self.norm = nn.LayerNorm(dim, eps=1e-12)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        nn.init.normal_(self.dense.weight, std=0.02)
+        nn.init.zeros_(self.dense.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[P, dim] hidden states -> [P, dim], ready for the product with the table."""
+        return self.norm(functional.gelu(self.dense(states)))

@@ -1,0 +1,135 @@
+"""The last part of a run: export, check, index, example searches, report. Killed here, a resume does it again."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+import reknit
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.evaluation.encode import encode_with
+from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.verdict import Verdict
+from reknit.export.check import check_export
+from reknit.export.sentence_transformers import save
+from reknit.report.card import model_card
+from reknit.report.html import write_report
+from reknit.retrieval.index import Index, build_index
+from reknit.training.config import RunConfig, to_json
+from reknit.training.corpus import Corpus
+from reknit.training.files import write_json
+from reknit.training.log import MetricsLog
+from reknit.training.machine import machine, versions
+from reknit.training.progress import Progress
+from reknit.training.run_folder import RunFolder
+from reknit.training.sources import open_token_store
+
+logger = logging.getLogger("reknit")
+_CHECKED_TEXTS = 16
+_EXAMPLE_SEARCHES = 3
+_EXAMPLE_HITS = 3
+
+
+def deliver(
+    config: RunConfig,
+    folder: RunFolder,
+    corpus: Corpus,
+    model: EmbeddingModel,
+    training: dict[str, Any],
+    evaluations: list[Evaluation],
+    verdict: Verdict,
+    hybrid_weight: float,
+) -> dict[str, Any]:
+    """Write model/, index/, result.json and report.html; returns what result.json holds.
+
+    Raises ReknitError when the exported model's vectors differ between reknit, transformers and sentence-transformers.
+    """
+    result: dict[str, Any] = {
+        "reknit_version": reknit.__version__,
+        "command": shlex.join(["reknit", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": config.seed,
+        "start": config.start,
+        "machine": machine(),
+        "versions": versions(),
+        "verdict": verdict.to_json(),
+        "evaluations": [evaluation.to_json() for evaluation in evaluations],
+        "hybrid_weight": hybrid_weight,
+        "training": training,
+        "corpus": _corpus_facts(corpus, folder, model),
+    }
+    save(model, folder.model)
+    texts = [passage.full_text for passage in islice(iter(corpus.store), _CHECKED_TEXTS)]
+    result["export"] = asdict(check_export(model, folder.model, texts))
+    logger.info("export checked: largest difference %.1e", result["export"]["max_abs_diff"])
+
+    _index(config, folder, corpus, model)
+    result["searches"] = _example_searches(folder, corpus, model)
+
+    (folder.model / "README.md").write_text(model_card(result, to_json(config)), encoding="utf-8")
+    write_report(folder.report, result, MetricsLog(folder.metrics).read(), to_json(config))
+    write_json(folder.result, result)
+    return result
+
+
+def _index(config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel) -> None:
+    encode = encode_with(model, config.precision, quiet=True)
+    with Progress() as progress:
+        progress.start("index", len(corpus.store), "passages")
+        build_index(
+            folder.index,
+            _SizedPassages(corpus),
+            lambda texts: encode(texts, "document"),
+            dim=model.dim,
+            on_progress=progress.update,
+            details={"model": "../model"},
+        )
+
+
+class _SizedPassages:
+    """The corpus as the index wants it, with a length, so that progress has a total."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.store = corpus.store
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        return ((passage.id, passage.title, passage.text) for passage in self.store)
+
+
+def _example_searches(folder: RunFolder, corpus: Corpus, model: EmbeddingModel) -> list[dict[str, Any]]:
+    index = Index.open(folder.index)
+    queries = list(corpus.held_out.test.queries.values())[:_EXAMPLE_SEARCHES]
+    vectors = encode_with(model, "float32")(queries, "query")
+    return [
+        {
+            "query": query,
+            "hits": [asdict(hit) for hit in index.search(np.asarray(vector), query, _EXAMPLE_HITS, "hybrid")],
+        }
+        for query, vector in zip(queries, vectors, strict=True)
+    ]
+
+
+def _corpus_facts(corpus: Corpus, folder: RunFolder, model: EmbeddingModel) -> dict[str, Any]:
+    held_out = corpus.held_out
+    tokens = open_token_store(folder, corpus, model.tokenizer, model.max_length)
+    return asdict(corpus.report) | {
+        "passages": len(corpus.store),
+        "words": corpus.store.words,
+        "tokens": int(tokens.lengths.sum()),
+        "probe": {
+            "kind": held_out.kind,
+            "dev_queries": len(held_out.dev.queries),
+            "test_queries": len(held_out.test.queries),
+        },
+    }

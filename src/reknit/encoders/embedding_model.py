@@ -1,0 +1,246 @@
+"""A text embedding model: tokenizer, encoder, pooling and normalisation, with fast inference."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reknit.data.batch import View
+from reknit.encoders.base import Encoder
+from reknit.encoders.huggingface import load_encoder
+from reknit.encoders.model_files import local_folder
+from reknit.encoders.pooling import POOLING_MODES, pool
+from reknit.encoders.sentence_folder import SentenceFolder, read_max_length, read_sentence_folder
+from reknit.errors import ReknitError
+from reknit.tokenizers.tokenizer import Tokenizer
+
+Precision = Literal["float32", "bfloat16"]
+OnProgress = Callable[[int, int], None]
+
+# Texts tokenised and sorted together: enough that batches of like length form, few enough that a corpus of any size
+# needs little memory. The next window is tokenised while the current one is encoded.
+WINDOW = 8192
+# Prompts that a model without prompts is still asked for; they then change nothing, as in sentence-transformers.
+OPTIONAL_PROMPTS = ("query", "document")
+
+
+class EmbeddingModel:
+    """Texts in, vectors out, the way sentence-transformers computes them.
+
+    encoder, tokenizer: what is trained and exported. pooling: "cls", "mean", "max" or "last". normalize: rows get
+    length 1. max_length: tokens per text at most, special tokens included. prompts: {name: text put in front}.
+    default_prompt: name of the prompt used when `encode` is given none. dims: coordinates kept of each vector (None
+    means all); the model's own default for `encode`. name: for tables and messages. can_be_trained: False in
+    `SentenceTransformerModel`, which can only encode.
+    """
+
+    can_be_trained: ClassVar[bool] = True
+    encoder: Encoder
+    tokenizer: Tokenizer
+    pooling: str
+    normalize: bool
+    max_length: int
+    prompts: dict[str, str]
+    default_prompt: str | None
+    dims: int | None
+    name: str
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        *,
+        pooling: str = "mean",
+        normalize: bool = True,
+        max_length: int = 512,
+        prompts: dict[str, str] | None = None,
+        default_prompt: str | None = None,
+        dims: int | None = None,
+        name: str = "model",
+    ) -> None:
+        if pooling not in POOLING_MODES:
+            raise ReknitError(f"unknown pooling {pooling!r}; use one of {', '.join(POOLING_MODES)}")
+        limit = getattr(encoder, "max_positions", None)
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.normalize = normalize
+        self.max_length = max_length if limit is None else min(max_length, limit)
+        self.prompts = dict(prompts or {})
+        self.default_prompt = default_prompt
+        self.dims = dims
+        self.name = name
+        self._check_size(None, dims)
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors that `encode` gives by default."""
+        return self.dims or self.encoder.dim
+
+    @classmethod
+    def load(cls, path_or_id: str | Path) -> EmbeddingModel:
+        """Load a sentence-transformers folder, a plain transformers folder, a reknit run folder or a hub id.
+
+        A plain transformers folder says nothing about pooling: mean and normalisation are used, and a line on stderr
+        says so. A folder with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`,
+        which encodes but cannot be trained or exported. Raises ReknitError as `load_encoder` does.
+        """
+        folder = local_folder(path_or_id)
+        if (
+            not any((folder / name).exists() for name in ("modules.json", "config.json"))
+            and (folder / "model").is_dir()
+        ):
+            folder = folder / "model"
+        name = str(path_or_id).rstrip("/").rsplit("/", 1)[-1]
+        if not (folder / "modules.json").exists():
+            print(
+                f"note: {path_or_id} does not say how to make one vector per text; using mean pooling and normalising",
+                file=sys.stderr,
+            )
+            described = SentenceFolder(transformer=folder)
+        else:
+            described = read_sentence_folder(folder)
+        if described.unsupported:
+            from reknit.encoders.sentence_transformer_model import SentenceTransformerModel
+
+            print(
+                f"note: {path_or_id} has {described.unsupported}; running it through sentence-transformers, "
+                "so it can be measured but not trained",
+                file=sys.stderr,
+            )
+            return SentenceTransformerModel(folder, name)
+        encoder = load_encoder(described.transformer)
+        tokenizer = Tokenizer.load(described.transformer)
+        if tokenizer.vocabulary.size > encoder.table.shape[0]:
+            raise ReknitError(
+                f"{path_or_id}: the tokenizer has {tokenizer.vocabulary.size} tokens but the embedding table only "
+                f"{encoder.table.shape[0]} rows; tokenizer and weights do not belong together"
+            )
+        return cls(
+            encoder.eval(),
+            tokenizer,
+            pooling=described.pooling,
+            normalize=described.normalize,
+            max_length=read_max_length(described.transformer),
+            prompts=described.prompts,
+            default_prompt=described.default_prompt,
+            dims=described.dims,
+            name=name,
+        )
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        layers: int | None = None,
+        dims: int | None = None,
+        prompt_name: str | None = None,
+        precision: Precision = "float32",
+        tokens_per_batch: int = 4096,
+        on_progress: OnProgress | None = None,
+    ) -> np.ndarray:
+        """Encode texts, in any order of lengths and of any number, without gradient and without dropout.
+
+        texts: strings; an empty one is allowed. layers: use the first so many layers only. dims: keep the first so many
+        coordinates, then normalise again. prompt_name: which of `prompts` to put in front of each text; "query" and
+        "document" change nothing in a model without such a prompt. precision: "bfloat16" runs the matrix products in
+        bfloat16. tokens_per_batch: tokens (no padding) encoded at once. on_progress: called with (texts done, texts).
+
+        Returns float32 [len(texts), dims]. Raises ReknitError for something else than a list of strings, an unknown
+        prompt, or layers and dims that the model does not have.
+        """
+        check_texts(texts)
+        dims = self.dims if dims is None else dims
+        self._check_size(layers, dims)
+        prompt = self.prompt_text(prompt_name)
+        vectors = np.empty((len(texts), dims or self.encoder.dim), dtype=np.float32)
+        device = self.encoder.table.device
+        autocast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+        was_training = self.encoder.training
+        self.encoder.eval()
+        try:
+            with torch.inference_mode(), autocast:
+                done = 0
+                for rows, view in self._views(texts, prompt, tokens_per_batch):
+                    vectors[rows] = self._embed(view, layers, dims).float().cpu().numpy()
+                    done += len(rows)
+                    if on_progress is not None:
+                        on_progress(done, len(texts))
+        finally:
+            self.encoder.train(was_training)
+        return vectors
+
+    def prompt_text(self, prompt_name: str | None) -> str:
+        """The text put in front for a prompt name. Raises ReknitError for a name that is not in `prompts`."""
+        if prompt_name is None:
+            return self.prompts.get(self.default_prompt, "") if self.default_prompt else ""
+        if prompt_name not in self.prompts and prompt_name not in OPTIONAL_PROMPTS:
+            raise ReknitError(f"{self.name} has no prompt {prompt_name!r}; it has {sorted(self.prompts) or 'none'}")
+        return self.prompts.get(prompt_name, "")
+
+    def _embed(self, view: View, layers: int | None, dims: int | None) -> Tensor:
+        """[N, dims] vectors of one packed batch."""
+        encoded = self.encoder(view, layers=[self.encoder.depth if layers is None else layers])
+        pooled = pool(encoded, self.pooling).float()[:, :dims]
+        return F.normalize(pooled, dim=-1) if self.normalize else pooled
+
+    def _views(self, texts: Sequence[str], prompt: str, tokens_per_batch: int) -> Iterator[tuple[np.ndarray, View]]:
+        """Packed batches of like length, longest first in each window, with the row number of each text."""
+
+        def tokenise(start: int) -> list[np.ndarray]:
+            window = [prompt + text for text in texts[start : start + WINDOW]]
+            return [tokenised.tokens for tokenised in self.tokenizer.encode_batch(window, self.max_length)]
+
+        starts = range(0, len(texts), WINDOW)
+        with ThreadPoolExecutor(max_workers=1) as background:
+            upcoming = background.submit(tokenise, 0) if len(texts) else None
+            for start in starts:
+                assert upcoming is not None
+                tokens = upcoming.result()
+                upcoming = background.submit(tokenise, start + WINDOW) if start + WINDOW < len(texts) else None
+                for rows in _length_batches([len(sequence) for sequence in tokens], tokens_per_batch):
+                    yield rows + start, _plain_view([tokens[row] for row in rows], self.encoder.table.device)
+
+    def _check_size(self, layers: int | None, dims: int | None) -> None:
+        if layers is not None and not 1 <= layers <= self.encoder.depth:
+            raise ReknitError(f"{self.name} has {self.encoder.depth} layers; {layers} cannot be used")
+        if dims is not None and not 1 <= dims <= self.encoder.dim:
+            raise ReknitError(f"{self.name} has vectors of {self.encoder.dim} coordinates; {dims} cannot be kept")
+
+
+def check_texts(texts: Any) -> None:
+    """Raise ReknitError unless `texts` is a sequence of strings."""
+    if isinstance(texts, (str, bytes)):
+        raise ReknitError("encode needs a list of texts; put the single text into a list")
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ReknitError(f"text {number} is a {type(text).__name__}, not a string; leave it out or convert it")
+
+
+def _length_batches(lengths: list[int], tokens_per_batch: int) -> Iterator[np.ndarray]:
+    """Row numbers, longest text first, cut where the token budget is spent (a longer text is a batch of its own)."""
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    first, tokens = 0, 0
+    for place, row in enumerate(order):
+        if place > first and tokens + lengths[row] > tokens_per_batch:
+            yield order[first:place]
+            first, tokens = place, 0
+        tokens += lengths[row]
+    if first < len(order):
+        yield order[first:]
+
+
+def _plain_view(sequences: list[np.ndarray], device: torch.device) -> View:
+    tokens = torch.from_numpy(np.concatenate(sequences).astype(np.int64, copy=False)).to(device)
+    cu_seqlens = torch.tensor([0] + [len(sequence) for sequence in sequences]).cumsum(0).to(device)
+    nothing = torch.zeros(tokens.shape, dtype=torch.bool, device=device)
+    return View(tokens, cu_seqlens, tokens, nothing, nothing)

@@ -1,0 +1,31 @@
+"""Models as the evaluator wants them: a function from texts to vectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.evaluation.retrieval import Encode
+from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
+from reknit.training.progress import Progress
+
+# Fewer texts than this are encoded before a person would look at a progress bar.
+_WORTH_A_BAR = 2000
+
+
+def encode_with(model: EmbeddingModel, precision: PrecisionChoice = "auto", *, quiet: bool = False) -> Encode:
+    """An `Encode` of the model as it is at each call, with its own query and document prompts where it has them.
+
+    quiet: never show progress; otherwise it is shown for long lists of texts.
+    """
+
+    def encode(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
+        chosen = resolve_precision(precision, best_device())
+        prompt = kind if kind in model.prompts else None
+        with Progress(quiet=quiet or len(texts) < _WORTH_A_BAR) as progress:
+            progress.start("encode", len(texts), "texts")
+            return model.encode(texts, prompt_name=prompt, precision=chosen, on_progress=progress.update)
+
+    return encode

@@ -1,0 +1,58 @@
+"""The retrieval probe that runs while a model trains, and the choices made by it without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.dense import dense_run
+from reknit.evaluation.fusion import reciprocal_rank_fusion
+from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.ranking import Run
+from reknit.evaluation.retrieval import Encode
+
+HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
+
+
+def smaller(collection: RetrievalSet, documents: int) -> RetrievalSet:
+    """The collection with at most `documents` documents: all relevant ones, then the first others."""
+    relevant = {document for grades in collection.qrels.values() for document, grade in grades.items() if grade > 0}
+    others = [document for document in collection.documents if document not in relevant]
+    kept = relevant.union(others[: max(0, documents - len(relevant))])
+    texts = {document: text for document, text in collection.documents.items() if document in kept}
+    return RetrievalSet(collection.name, texts, collection.queries, collection.qrels, collection.notes)
+
+
+def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], dict[str, float]]:
+    """A function that scores `encode` as it is at the time of the call: {metric: mean over queries}."""
+
+    def probe() -> dict[str, float]:
+        return _means(_run(collection, encode), collection)
+
+    return probe
+
+
+def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10") -> float:
+    """The dense ranking's weight in the hybrid (BM25 has 1 - weight) that is best on `collection`.
+
+    Equal fusion lets the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
+    which. Of equally good weights the one nearest 0.5 is taken.
+    """
+    dense = _run(collection, encode)
+    text = BM25(collection.documents).search(collection.queries, 100)
+    scores = {
+        weight: _means(reciprocal_rank_fusion([text, dense], weights=[1 - weight, weight]), collection)[metric]
+        for weight in HYBRID_WEIGHTS
+    }
+    return min(scores, key=lambda weight: (-scores[weight], abs(weight - 0.5)))
+
+
+def _run(collection: RetrievalSet, encode: Encode) -> Run:
+    documents = encode(list(collection.documents.values()), "document")
+    queries = encode(list(collection.queries.values()), "query")
+    return dense_run(list(collection.documents), documents, list(collection.queries), queries, 100)
+
+
+def _means(run: Run, collection: RetrievalSet) -> dict[str, float]:
+    return {name: mean(values) for name, values in per_query(run, collection.qrels).items()}

@@ -1,0 +1,116 @@
+"""Score models on a labelled collection beside what they must beat: random order and BM25."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.errors import ReknitError
+from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.dense import dense_run
+from reknit.evaluation.fusion import random_run, reciprocal_rank_fusion
+from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.ranking import Run
+from reknit.evaluation.significance import bootstrap_interval
+
+Encode = Callable[[list[str], Literal["query", "document"]], np.ndarray]
+"""Texts and what they are -> [texts, dim] float32; the dot product of two rows is their similarity."""
+
+BASELINES = ("random", "bm25", "hybrid")
+
+
+@dataclass
+class Evaluation:
+    """Results of several systems on one collection.
+
+    dataset: its name. queries, documents: how many. rows: {system: {metric: {"value": mean over queries, "ci95":
+    [low, high]}}} with metrics "nDCG@10", "R@100", "RR@10". per_query: {system: {metric: {query id: value}}}, every
+    system over the same queries. notes: remarks for the reader.
+    """
+
+    dataset: str
+    queries: int
+    documents: int
+    rows: dict[str, dict[str, dict[str, Any]]]
+    per_query: dict[str, dict[str, dict[str, float]]]
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for result.json: everything but the values of single queries, nothing rounded."""
+        return {
+            "dataset": self.dataset,
+            "queries": self.queries,
+            "documents": self.documents,
+            "notes": list(self.notes),
+            "rows": self.rows,
+        }
+
+
+def evaluate_retrieval(
+    collection: RetrievalSet,
+    models: dict[str, Encode],
+    *,
+    hybrid_of: str | None = None,
+    hybrid_weight: float = 0.5,
+    seed: int,
+    top: int = 100,
+) -> Evaluation:
+    """Rank every document for every query with each system and score the rankings.
+
+    Rows in this order: random, bm25, each model (exact search over dot products), and hybrid (reciprocal rank fusion of
+    bm25 and the model `hybrid_of`, weighted 1 - `hybrid_weight` and `hybrid_weight`) where that is asked for. Each
+    model is called twice: all documents, all queries. `top`: results kept per query; at least 100 for R@100 to mean
+    what it says. A query whose text is also a document is treated like any other. Raises ReknitError on an empty
+    collection, an unknown `hybrid_of`, a model named like a baseline, or a model that returns the wrong shape or values
+    that are not finite.
+    """
+    _check(collection, models, hybrid_of)
+    bm25 = BM25(collection.documents).search(collection.queries, top)
+    runs: dict[str, Run] = {"random": random_run(collection, seed, top), "bm25": bm25}
+    for name, encode in models.items():
+        runs[name] = _model_run(collection, name, encode, top)
+    if hybrid_of is not None:
+        runs["hybrid"] = reciprocal_rank_fusion([bm25, runs[hybrid_of]], weights=[1 - hybrid_weight, hybrid_weight])
+    qrels = {query: collection.qrels[query] for query in collection.queries}
+    scores = {system: per_query(run, qrels) for system, run in runs.items()}
+    return Evaluation(
+        dataset=collection.name,
+        queries=len(collection.queries),
+        documents=len(collection.documents),
+        rows={system: {name: _row(values, seed) for name, values in found.items()} for system, found in scores.items()},
+        per_query=scores,
+        notes=list(collection.notes),
+    )
+
+
+def _check(collection: RetrievalSet, models: dict[str, Encode], hybrid_of: str | None) -> None:
+    if not collection.documents or not collection.queries:
+        raise ReknitError(
+            f"collection {collection.name!r} has {len(collection.documents)} documents and {len(collection.queries)} "
+            "queries: it needs at least one of each"
+        )
+    unjudged = [query for query in collection.queries if query not in collection.qrels]
+    if unjudged:
+        raise ReknitError(f"query {unjudged[0]!r} of collection {collection.name!r} has no judgements: remove it")
+    clash = sorted(set(models) & set(BASELINES))
+    if clash:
+        raise ReknitError(f"a model may not be named {clash[0]!r}: that is the name of a baseline")
+    if hybrid_of is not None and hybrid_of not in models:
+        raise ReknitError(f"there is no model {hybrid_of!r} to fuse with BM25: the models are {sorted(models)}")
+
+
+def _model_run(collection: RetrievalSet, name: str, encode: Encode, top: int) -> Run:
+    documents = encode(list(collection.documents.values()), "document")
+    queries = encode(list(collection.queries.values()), "query")
+    try:
+        return dense_run(list(collection.documents), documents, list(collection.queries), queries, top)
+    except ReknitError as error:
+        raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
+
+
+def _row(values: dict[str, float], seed: int) -> dict[str, Any]:
+    return {"value": mean(values), "ci95": list(bootstrap_interval(list(values.values()), seed))}

@@ -1,0 +1,103 @@
+"""How sure a difference is: intervals by bootstrap over queries, p values by random sign flips.
+
+Queries are the sampling unit (Smucker, Allan and Carterette, CIKM 2007). Everything is a pure function of the values
+and the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reknit.errors import ReknitError
+
+Values = Sequence[float] | np.ndarray
+
+RESAMPLES = 10_000
+_DRAWS_IN_MEMORY = 2_000_000
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How much larger the first system is than the second.
+
+    difference: mean over the queries of (first - second). ci95: 95% percentile bootstrap interval of it. p: two-sided
+    p value of the sign-flip randomisation test; at least 1 / (resamples + 1).
+    """
+
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+
+
+def bootstrap_interval(values: Values, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """95% percentile interval of the mean of `values` [queries], by resampling queries with replacement (Efron 1979).
+
+    Raises ReknitError on no values.
+    """
+    return stratified_interval([values], seed, resamples)
+
+
+def paired_test(a: Values, b: Values, seed: int, resamples: int = RESAMPLES) -> Paired:
+    """Is system `a` better than `b`? Both [queries], in the same order of queries.
+
+    Raises ReknitError on no values or different lengths.
+    """
+    if len(a) != len(b):
+        raise ReknitError(f"a paired test needs the same queries on both sides, found {len(a)} and {len(b)}")
+    return stratified_test([np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)], seed, resamples)
+
+
+def stratified_test(differences: Sequence[Values], seed: int, resamples: int = RESAMPLES) -> Paired:
+    """The paired test over several collections: the mean of the collections' mean differences.
+
+    differences: for each collection the per-query differences [queries of the collection]. Every collection counts the
+    same however many queries it has; queries are resampled, and signs flipped, within their collection.
+    """
+    strata = _strata(differences)
+    observed = float(np.mean([stratum.mean() for stratum in strata]))
+    rng = np.random.default_rng([seed, 1])
+    flipped = _mean_over_strata(strata, resamples, lambda stratum, rows: _sign_flipped_means(stratum, rows, rng))
+    # Sums in another order differ in the last bits; a tie with the observed value must count as a tie.
+    as_extreme = int(np.count_nonzero(np.abs(flipped) >= abs(observed) - 1e-12))
+    return Paired(observed, stratified_interval(strata, seed, resamples), (1 + as_extreme) / (1 + resamples))
+
+
+def stratified_interval(values: Sequence[Values], seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """95% percentile bootstrap interval of the mean of the collections' means, resampling within each collection."""
+    strata = _strata(values)
+    rng = np.random.default_rng([seed, 0])
+    means = _mean_over_strata(strata, resamples, lambda stratum, rows: _resampled_means(stratum, rows, rng))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _strata(values: Sequence[Values]) -> list[np.ndarray]:
+    strata = [np.asarray(stratum, dtype=np.float64) for stratum in values]
+    if not strata or any(stratum.size == 0 for stratum in strata):
+        raise ReknitError("an interval needs at least one query per collection, found a collection without any")
+    return strata
+
+
+def _mean_over_strata(
+    strata: list[np.ndarray], resamples: int, draw: Callable[[np.ndarray, int], np.ndarray]
+) -> np.ndarray:
+    means = [np.concatenate([draw(stratum, rows) for rows in _blocks(resamples, stratum.size)]) for stratum in strata]
+    return np.mean(means, axis=0)
+
+
+def _blocks(resamples: int, queries: int) -> Iterator[int]:
+    rows = max(1, _DRAWS_IN_MEMORY // queries)
+    for start in range(0, resamples, rows):
+        yield min(rows, resamples - start)
+
+
+def _resampled_means(stratum: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
+    return stratum[rng.integers(0, stratum.size, (rows, stratum.size), dtype=np.int32)].mean(axis=1)
+
+
+def _sign_flipped_means(stratum: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
+    signs = rng.integers(0, 2, (rows, stratum.size), dtype=np.int8) * 2.0 - 1.0
+    return signs @ stratum / stratum.size

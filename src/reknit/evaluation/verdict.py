@@ -1,0 +1,122 @@
+"""Which model to use, decided by measurement: the adapted one only when it is surely better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from reknit.errors import ReknitError
+from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.significance import Paired, stratified_test
+
+PROBE = "probe"
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """use: the model to keep. difference: adapted - start in `metric`, with its 95% interval and p value.
+
+    decided_by: the collections that decided, joined by ", ". sentence: all of it in plain English.
+    """
+
+    use: Literal["adapted", "start"]
+    metric: str
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+    decided_by: str
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for result.json, nothing rounded."""
+        return asdict(self) | {"ci95": list(self.ci95)}
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One deciding collection: per-query values of both models in one order of queries, and their comparison."""
+
+    dataset: str
+    adapted: np.ndarray
+    start: np.ndarray
+    paired: Paired
+
+
+def decide(evaluations: Sequence[Evaluation], *, metric: str = "nDCG@10", seed: int) -> Verdict:
+    """Compare the systems "adapted" and "start".
+
+    Labelled collections decide where there are any; else the collection named "probe". Over several collections the
+    difference is the mean of the collections' mean differences, with a bootstrap stratified by collection. The answer
+    is "adapted" only when the interval of the difference lies above 0, the sign-flip test agrees (p < 0.05; with very
+    few queries a bootstrap alone is too sure), and no deciding collection is significantly worse. Raises ReknitError
+    when no evaluation holds both systems, or theirs are over different queries.
+    """
+    measured = [
+        _measure(evaluation, metric, seed)
+        for evaluation in evaluations
+        if "adapted" in evaluation.per_query and "start" in evaluation.per_query
+    ]
+    if not measured:
+        raise ReknitError('no verdict without an evaluation of both "adapted" and "start": evaluate both models')
+    deciding = [one for one in measured if one.dataset != PROBE] or measured
+    paired = stratified_test([one.adapted - one.start for one in deciding], seed)
+    worse = [one for one in deciding if _significant(one.paired) and one.paired.difference < 0]
+    better = _significant(paired) and paired.difference > 0
+    use: Literal["adapted", "start"] = "adapted" if better and not worse else "start"
+    return Verdict(
+        use=use,
+        metric=metric,
+        difference=paired.difference,
+        ci95=paired.ci95,
+        p=paired.p,
+        decided_by=", ".join(one.dataset for one in deciding),
+        sentence=_sentence(use, metric, deciding, paired, worse if better else []),
+    )
+
+
+def _measure(evaluation: Evaluation, metric: str, seed: int) -> _Measured:
+    values = {}
+    for system in ("adapted", "start"):
+        if metric not in evaluation.per_query[system]:
+            known = sorted(evaluation.per_query[system])
+            raise ReknitError(f"{evaluation.dataset} has no {metric!r} for {system!r}: choose one of {known}")
+        values[system] = evaluation.per_query[system][metric]
+    if values["adapted"].keys() != values["start"].keys() or not values["start"]:
+        raise ReknitError(f"{evaluation.dataset}: both models must be scored on the same queries, at least one")
+    queries = sorted(values["start"])
+    adapted, start = (np.array([values[system][query] for query in queries]) for system in ("adapted", "start"))
+    return _Measured(evaluation.dataset, adapted, start, stratified_test([adapted - start], seed))
+
+
+def _significant(paired: Paired) -> bool:
+    low, high = paired.ci95
+    return (low > 0 or high < 0) and paired.p < SIGNIFICANT
+
+
+def _sentence(
+    use: Literal["adapted", "start"], metric: str, deciding: list[_Measured], paired: Paired, worse: list[_Measured]
+) -> str:
+    before = float(np.mean([one.start.mean() for one in deciding]))
+    after = float(np.mean([one.adapted.mean() for one in deciding]))
+    queries = sum(one.start.size for one in deciding)
+    names = ", ".join(one.dataset for one in deciding)
+    what = f"{metric} on {names}" if len(deciding) == 1 else f"mean {metric} over {len(deciding)} collections ({names})"
+    numbers = f"({_numbers(paired)}, {queries} {'query' if queries == 1 else 'queries'})"
+    if use == "adapted":
+        return f"Use the adapted model: {what} rises from {before:.3f} to {after:.3f} {numbers}."
+    if worse:
+        falls = "; ".join(f"on {one.dataset} it falls ({_numbers(one.paired)})" for one in worse)
+        return f"Keep the start model: {what} rises from {before:.3f} to {after:.3f} {numbers}, but {falls}."
+    if _significant(paired):
+        return f"Keep the start model: {what} falls from {before:.3f} to {after:.3f} {numbers}."
+    return f"Keep the start model: no sure gain, {what} goes from {before:.3f} to {after:.3f} {numbers}."
+
+
+def _numbers(paired: Paired) -> str:
+    low, high = paired.ci95
+    p = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
+    return f"{paired.difference:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, {p}"

@@ -1,0 +1,42 @@
+"""Export any model that reknit can load, at any size, and check the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.errors import ReknitError
+from reknit.export.check import ExportCheck, check_export
+from reknit.export.onnx import export_onnx
+from reknit.export.sentence_transformers import save
+
+# Short, long, empty, repeated and non-Latin: what tells tokenisers, truncation and pooling apart.
+CHECK_TEXTS = (
+    "",
+    "knit",
+    "How do I read a file line by line?",
+    "Überprüfe die Ausgabe — 你好, мир; don't stop.",
+    "the same words again and again " * 80,
+)
+
+
+def export_model(
+    model: str | Path, out: Path, *, layers: int | None = None, dims: int | None = None, onnx: bool = False
+) -> ExportCheck:
+    """Write `model` to the new folder `out` in the sentence-transformers layout and compare its vectors.
+
+    layers, dims: keep only the first so many. Raises ReknitError when `out` exists, when the model cannot be loaded, or
+    when reknit, transformers and sentence-transformers do not agree on the vectors.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ReknitError(f"{out} exists and is not empty: give a new folder with --out")
+    loaded = EmbeddingModel.load(model)
+    if not isinstance(loaded, EmbeddingModel):
+        raise ReknitError(
+            f"{model} has sentence-transformers modules that reknit cannot export: copy its folder instead"
+        )
+    save(loaded, out, layers=layers, dims=dims)
+    check = check_export(EmbeddingModel.load(out), out, list(CHECK_TEXTS))
+    if onnx:
+        export_onnx(out)
+    return check

@@ -1,0 +1,72 @@
+"""Contrastive learning on the pairs of a batch: SimCSE, Mirror-BERT, and mined pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.encoders.base import Encoder
+from reknit.encoders.pooling import pool
+from reknit.errors import ReknitError
+from reknit.losses.info_nce import info_nce
+from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+
+
+@dataclass(frozen=True)
+class ContrastiveSpec(ObjectiveSpec):
+    """temperature: divides the cosine similarities. symmetric: passages also look for their queries. same_side: the
+    other queries are negatives of a query too (NT-Xent). projection: a dense layer and tanh over the vector, in
+    training only; what is exported is the vector under it (SimCSE)."""
+
+    temperature: float = 0.05
+    symmetric: bool = False
+    same_side: bool = False
+    projection: bool = False
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0.0:
+            raise ReknitError(f"the temperature is {self.temperature}; it must be above 0")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Contrastive:
+        return Contrastive(self, encoder.dim, pooling)
+
+
+class Contrastive(EmbeddingObjective):
+    """Loss "contrastive": InfoNCE with the other examples of the batch as negatives.
+
+    Two equal texts (twins) differ by the dropout of the encoder alone, which is on because the encoder trains. Texts
+    are not corrupted here: how a pair comes about is the data's matter.
+    """
+
+    def __init__(self, spec: ContrastiveSpec, dim: int, pooling: str) -> None:
+        super().__init__()
+        self.spec, self.pooling = spec, pooling
+        self.projection: nn.Module = nn.Identity()
+        if spec.projection:
+            dense = nn.Linear(dim, dim)
+            nn.init.normal_(dense.weight, std=0.02)
+            nn.init.zeros_(dense.bias)
+            self.projection = nn.Sequential(dense, nn.Tanh())
+
+    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+        return self.projection(pool(encoder(View.clean(batch)), self.pooling))
+
+    def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
+        if batch.sequences_per_example != 2:
+            raise ReknitError(
+                f"contrastive objectives need pairs, but a batch has {batch.sequences_per_example} sequence(s) per "
+                'example; set data.source to "pairs"'
+            )
+        spec = self.spec
+        loss, accuracy = info_nce(
+            embeddings[0::2],
+            embeddings[1::2],
+            batch.groups,
+            temperature=spec.temperature,
+            symmetric=spec.symmetric,
+            same_side=spec.same_side,
+        )
+        return StepOutput({"contrastive": loss}, {"contrastive_accuracy": float(accuracy)})

@@ -1,0 +1,121 @@
+"""RetroMAE and DupMAE: masked auto-encoders whose bottleneck is the sentence vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.masking import mask_tokens, ordinary_tokens, word_units
+from reknit.data.batch import Batch, Vocabulary
+from reknit.decoders.bag_of_words import ordinary_content
+from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads, hashed_uniform
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.pooling import pool
+from reknit.errors import ReknitError
+from reknit.losses.bag_of_words import bag_of_words
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.predictions import Predictions, ReconstructionObjective
+
+
+@dataclass(frozen=True)
+class RetroMAESpec(ObjectiveSpec):
+    """Settings of RetroMAE (Xiao et al. 2022) and, with a bag-of-words weight, DupMAE (Xiao & Liu 2023).
+
+    encoder_ratio: share of tokens hidden from the encoder. decoder_ratio: share of words hidden from each decoder row.
+    whole_words: hide whole words (both sides). bag_of_words_weight: weight of DupMAE's second task, 0 leaves it out.
+    decoded_share: share of a batch's ordinary tokens that the decoder restores in a step, drawn afresh each step; the
+        papers decode all (1.0), a smaller share estimates the same loss with less vocabulary work.
+    decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
+        that the decoder can place. dropout: of the decoder.
+    """
+
+    encoder_ratio: float = 0.3
+    decoder_ratio: float = 0.5
+    whole_words: bool = True
+    bag_of_words_weight: float = 0.0
+    decoded_share: float = 1.0
+    decoder_heads: int | None = None
+    max_positions: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.decoder_ratio <= 1.0:
+            raise ReknitError(f"decoder_ratio is {self.decoder_ratio}; it must be between 0 and 1")
+        if not 0.0 < self.decoded_share <= 1.0:
+            raise ReknitError(f"decoded_share is {self.decoded_share}; it must be above 0 and at most 1")
+        if self.bag_of_words_weight < 0.0:
+            raise ReknitError(f"bag_of_words_weight is {self.bag_of_words_weight}; it must be 0 or more")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> RetroMAE:
+        return RetroMAE(self, encoder.dim, vocabulary.size, pooling)
+
+
+class RetroMAE(ReconstructionObjective):
+    """Losses "masked" (encoder), "decoder" (every token from the sentence vector) and "bag_of_words" (DupMAE).
+
+    The sentence vector is the one that is exported: the encoder's output pooled as `pooling` says (papers: "cls").
+    """
+
+    def __init__(self, spec: RetroMAESpec, dim: int, vocabulary: int, pooling: str) -> None:
+        super().__init__()
+        self.spec, self.pooling = spec, pooling
+        self.head = LanguageModelHead(dim, vocabulary)
+        self.decoder = EnhancedDecoder(
+            dim,
+            spec.decoder_heads or default_heads(dim),
+            intermediate=4 * dim,
+            max_positions=spec.max_positions,
+            dropout=spec.dropout,
+        )
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        return self._predict(encoder, batch, rng)[0]
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        predicted, encoded = self._predict(encoder, batch, rng)
+        losses: dict[str, Tensor] = {}
+        metrics: dict[str, float] = {}
+        for name, predictions in predicted.items():
+            losses[name], metrics[f"{name}_accuracy"] = predictions.loss(encoder.table, self.head.bias)
+        if self.spec.bag_of_words_weight:
+            rows, cu_seqlens, words = ordinary_content(batch)
+            loss = bag_of_words(self.head(encoded.last[rows]), encoder.table, self.head.bias, cu_seqlens, words)
+            losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
+        return StepOutput(losses, metrics)
+
+    def sentence_vectors(self, encoded: Encoded) -> Tensor:
+        """[N, dim] the bottleneck: all that the decoder learns of a text from the encoder."""
+        return pool(encoded, self.pooling)
+
+    def _predict(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[dict[str, Predictions], Encoded]:
+        spec = self.spec
+        seed = int(torch.randint(2**62, (), generator=rng))
+        view = mask_tokens(batch, rng, ratio=spec.encoder_ratio, whole_words=spec.whole_words)
+        encoded = encoder(view)
+        asked = view.predict.nonzero().squeeze(1)
+        masked = Predictions(self.head(encoded.last[asked]), asked, view.targets[asked], view.hidden[asked])
+
+        rows = self._decoded_rows(batch, seed)
+        words = word_units(batch) if spec.whole_words else torch.arange(batch.num_tokens, device=batch.tokens.device)
+        states = self.decoder(
+            self.sentence_vectors(encoded),
+            batch.tokens,
+            batch.cu_seqlens,
+            encoder.table,
+            RandomContext(seed, words, batch.special, spec.decoder_ratio),
+            rows,
+        )
+        decoded = Predictions(self.head(states), rows, batch.tokens[rows], view.hidden[rows])
+        return {"masked": masked, "decoder": decoded}, encoded
+
+    def _decoded_rows(self, batch: Batch, seed: int) -> Tensor:
+        """[R] flat positions of the ordinary tokens that the decoder restores in this step."""
+        wanted = ordinary_tokens(batch)
+        if self.spec.decoded_share < 1.0:
+            places = torch.arange(batch.num_tokens, device=wanted.device)
+            # -1 is the number of no word, so these draws are independent of the rows' contexts.
+            wanted &= hashed_uniform(seed, places, torch.full_like(places, -1)) < self.spec.decoded_share
+        return wanted.nonzero().squeeze(1)

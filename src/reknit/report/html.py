@@ -1,0 +1,46 @@
+"""report.html: one page without any outside resource that says what to do with the model, and why."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from reknit.report import facts, sections
+from reknit.report.facts import Result
+from reknit.report.markup import text
+from reknit.report.training_section import training
+from reknit.training.files import disk_full_explained, written_aside
+
+
+def render_report(result: Result, metrics: list[dict[str, Any]], config: dict[str, Any]) -> str:
+    """The page as text. See `write_report`."""
+    about = ["reknit", facts.date_text(result), facts.start_name(result) and f"start: {facts.start_name(result)}"]
+    body = [
+        f'<p class="kicker">{" · ".join(text(part, 300) for part in about if part)}</p>',
+        sections.verdict(result),
+        sections.results(result),
+        sections.searches(result),
+        training(result, metrics),
+        sections.corpus(result),
+        sections.export(result),
+        sections.machine(result),
+        sections.repeat(result, config),
+    ]
+    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
+    title = f"{facts.headline(result)} · reknit"
+    return Template(page).substitute(title=text(title), body="\n".join(part for part in body if part))
+
+
+def write_report(path: Path, result: Result, metrics: list[dict[str, Any]], config: dict[str, Any]) -> None:
+    """Write a run's report.
+
+    path: the file to write; it appears whole or not at all. result: what result.json holds; any part may be missing.
+    metrics: the lines of metrics.jsonl, however many. config: what config.json holds, shown as it is. The page has
+    inline styles and pictures only, follows the reader's light or dark setting, runs no script, and shows all text
+    that comes from the corpus escaped. Raises ReknitError when the disk is full.
+    """
+    page = render_report(result, metrics, config)
+    with disk_full_explained(str(path)), written_aside(Path(path)) as aside:
+        aside.write_text(page, encoding="utf-8")

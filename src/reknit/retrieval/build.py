@@ -1,0 +1,166 @@
+"""Build a search index: encode passages batch by batch and write them beside their words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reknit.errors import ReknitError
+from reknit.retrieval.description import DESCRIPTION, Description, partial_folder
+
+TABLE = "passages"
+EXACT_ROWS = 50_000  # exact search over this many vectors takes about 10 ms on one core
+ROWS_PER_WRITE = 8192  # each write is a file of its own; fewer, larger files open faster
+
+IndexedPassage = tuple[str, str, str]
+"""(id, title, text)"""
+
+
+def build_index(
+    folder: Path | str,
+    passages: Iterable[IndexedPassage],
+    encode: Callable[[list[str]], np.ndarray],
+    *,
+    dim: int,
+    batch: int = 1024,
+    on_progress: Callable[[int, int], None] | None = None,
+    details: Mapping[str, str] | None = None,
+    exact_rows: int = EXACT_ROWS,
+) -> None:
+    """Index (id, title, text) passages for dense, full-text and hybrid search.
+
+    encode: [batch] texts ("title text") -> [batch, dim] float32, compared by dot product. on_progress: called after
+    each batch with passages done and in total (0 when `passages` has no length). details: remembered as
+    `Index.details`, for example the model's path. exact_rows: with more passages than this, an approximate vector index
+    (IVF over the unquantised vectors) is built too. Passages are streamed, a few thousand are held at once. The
+    index is built in `folder`.partial and renamed when it is whole; an index that is already in `folder` stays usable
+    until then and is replaced. Raises ReknitError when there are no passages, when `folder` holds something else than
+    an index, or when `encode` returns the wrong shape or values that are not finite.
+    """
+    folder = Path(folder)
+    if folder.exists() and not _replaceable(folder):
+        raise ReknitError(f"{folder} exists and is not an index: choose another folder, nothing was overwritten")
+    partial = partial_folder(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise ReknitError(f"cannot create {partial} ({error.strerror}): choose a folder you may write to") from error
+    try:
+        rows, partitions = _write(partial, passages, encode, dim, batch, on_progress, exact_rows)
+        Description(rows, dim, partitions, dict(details or {})).write(partial)
+        _replace(folder, partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _replaceable(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / DESCRIPTION).is_file() or not any(folder.iterdir()))
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(
+    partial: Path,
+    passages: Iterable[IndexedPassage],
+    encode: Callable[[list[str]], np.ndarray],
+    dim: int,
+    batch: int,
+    on_progress: Callable[[int, int], None] | None,
+    exact_rows: int,
+) -> tuple[int, int]:
+    """Number of passages and of partitions of the vector index (0: none)."""
+    import lancedb
+    import pyarrow as pa
+    from bm25s.stopwords import STOPWORDS_EN
+    from lancedb.index import FTS, IvfFlat
+
+    schema = pa.schema(
+        [
+            ("id", pa.string()),
+            ("title", pa.string()),
+            ("content", pa.string()),
+            ("text_start", pa.int32()),
+            ("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )
+    table = lancedb.connect(partial.resolve()).create_table(TABLE, schema=schema)
+    total = len(passages) if isinstance(passages, Sized) else 0
+    rows = 0
+    waiting: list[Any] = []
+    # Added from this thread and not pulled by LanceDB from its own: an error or Ctrl-C in `passages` or `encode` then
+    # arrives as itself, not wrapped in an Arrow error.
+    for some in _batches(passages, batch):
+        waiting.append(_record_batch(some, encode, dim, schema, rows))
+        rows += len(some)
+        if sum(records.num_rows for records in waiting) >= ROWS_PER_WRITE:
+            table.add(pa.Table.from_batches(waiting))
+            waiting.clear()
+        if on_progress is not None:
+            on_progress(rows, total)
+    if not rows:
+        raise ReknitError("there are no passages to index: give at least one")
+    if waiting:
+        table.add(pa.Table.from_batches(waiting))
+    # ICU finds words in every script, also in those that are written without spaces. The stop words are BM25's own:
+    # LanceDB's are of many languages at once, and take the "C" of "C++" away.
+    words = FTS(base_tokenizer="icu/split", language="English", custom_stop_words=list(STOPWORDS_EN))
+    table.create_index("content", config=words)
+    partitions = round(rows**0.5) if rows > exact_rows else 0
+    if partitions:
+        table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=partitions))
+    return rows, partitions
+
+
+def _batches(passages: Iterable[IndexedPassage], size: int) -> Iterator[list[IndexedPassage]]:
+    iterator = iter(passages)
+    while some := list(islice(iterator, size)):
+        yield some
+
+
+def _record_batch(
+    passages: list[IndexedPassage], encode: Callable[[list[str]], np.ndarray], dim: int, schema: Any, first: int
+) -> Any:
+    import pyarrow as pa
+
+    titles = [storable(title).strip() for _, title, _ in passages]
+    texts = [storable(text) for _, _, text in passages]
+    contents = [f"{title} {text}" if title else text for title, text in zip(titles, texts, strict=True)]
+    starts = [len(title) + 1 if title else 0 for title in titles]
+    vectors = np.ascontiguousarray(encode(contents), dtype=np.float32)
+    if vectors.shape != (len(passages), dim):
+        raise ReknitError(
+            f"the model gives vectors of shape {list(vectors.shape)} for {len(passages)} passages, expected "
+            f"[{len(passages)}, {dim}]: check dim and the model"
+        )
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if broken.size:
+        raise ReknitError(
+            f"the model gives NaN or infinity for passage {first + int(broken[0])}: the model is broken, do not use it"
+        )
+    try:
+        ids = pa.array([identifier for identifier, _, _ in passages], pa.string())
+    except UnicodeEncodeError as error:
+        raise ReknitError(f"an id among passages {first} to {first + len(passages)} is not valid Unicode") from error
+    flat = pa.array(vectors.reshape(-1))
+    columns = [ids, pa.array(titles), pa.array(contents), pa.array(starts, pa.int32())]
+    return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(flat, dim)], schema=schema)
+
+
+def storable(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 cannot hold, replaced by question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,56 @@
+"""index.json: what an index folder says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from reknit.errors import ReknitError
+
+FORMAT = 1
+DESCRIPTION = "index.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """Written last of all files of an index, so a folder that has it holds a whole index.
+
+    rows: passages. dim: width of the vectors. partitions: of the approximate vector index, 0 where search is exact.
+    details: what the builder wants to remember, such as the path of the model.
+    """
+
+    rows: int
+    dim: int
+    partitions: int
+    details: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def write(self, folder: Path) -> None:
+        """Write index.json into `folder`."""
+        (folder / DESCRIPTION).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Description:
+        """Raises ReknitError when `folder` holds no whole index of the format that this version reads."""
+        if not folder.is_dir():
+            unfinished = " (only an unfinished build of it)" if partial_folder(folder).is_dir() else ""
+            raise ReknitError(f"there is no index {folder}{unfinished}: build it, or check the path")
+        path = folder / DESCRIPTION
+        if not path.is_file():
+            raise ReknitError(f"{folder} has no {DESCRIPTION}: it is not an index, or half of one; build it again")
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            version = found["format"]
+            details = {str(key): str(value) for key, value in found["details"].items()}
+            description = cls(int(found["rows"]), int(found["dim"]), int(found["partitions"]), details)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ReknitError(f"{path} is damaged ({type(error).__name__}): build the index again") from error
+        if version != FORMAT:
+            raise ReknitError(f"{path} has format {version}, this version reads {FORMAT}: build the index again")
+        return description
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where an index is built before it is renamed to `folder`."""
+    return folder.with_name(folder.name + ".partial")

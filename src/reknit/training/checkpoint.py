@@ -1,0 +1,102 @@
+"""Checkpoints: safetensors and JSON only, written aside and renamed, the newest whole one is what a resume finds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from reknit.training.files import disk_full_explained, read_json, write_json, written_aside
+
+_KEPT = 2
+
+
+class CheckpointFolder:
+    """The checkpoints of one phase: `step-00001234/` (whole training state), `best/` and `final/` (encoder only)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(
+        self,
+        step: int,
+        encoder: nn.Module,
+        objective: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        state: dict[str, Any],
+    ) -> None:
+        """Write the whole training state; older checkpoints but one are removed after the new one is in place."""
+        target = self.folder / f"step-{step:08d}"
+        with disk_full_explained(str(target)), written_aside(target) as aside:
+            aside.mkdir()
+            save_tensors(encoder.state_dict(), aside / "encoder.safetensors")
+            save_tensors(objective.state_dict(), aside / "objective.safetensors")
+            save_tensors(_flatten(optimiser), aside / "optimiser.safetensors")
+            write_json(aside / "state.json", state)
+        for old in self._steps()[:-_KEPT]:
+            shutil.rmtree(old)
+
+    def load_newest(
+        self, encoder: nn.Module, objective: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> dict[str, Any] | None:
+        """Put the newest checkpoint's tensors in place and return its state; None when there is no checkpoint."""
+        steps = self._steps()
+        if not steps:
+            return None
+        newest = steps[-1]
+        encoder.load_state_dict(load_file(newest / "encoder.safetensors"))
+        objective.load_state_dict(load_file(newest / "objective.safetensors"))
+        _restore(optimiser, load_file(newest / "optimiser.safetensors"))
+        return read_json(newest / "state.json")
+
+    def save_encoder(self, name: str, encoder: nn.Module) -> None:
+        """Write the encoder alone under `name` ("best" or "final")."""
+        target = self.folder / name
+        with disk_full_explained(str(target)), written_aside(target) as aside:
+            aside.mkdir()
+            save_tensors(encoder.state_dict(), aside / "encoder.safetensors")
+
+    def load_encoder(self, name: str, encoder: nn.Module) -> None:
+        encoder.load_state_dict(load_file(self.folder / name / "encoder.safetensors"))
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Mark the phase as done and drop what only a resume of it would need."""
+        write_json(self.folder / "done.json", result)
+        for step in self._steps():
+            shutil.rmtree(step)
+
+    def finished(self) -> dict[str, Any] | None:
+        """What `finish` was given, or None while the phase is not done."""
+        done = self.folder / "done.json"
+        return read_json(done) if done.exists() else None
+
+    def _steps(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*")) if self.folder.exists() else []
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors to a safetensors file; tensors that share memory are written once each."""
+    seen: set[int] = set()
+    contiguous = {}
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        contiguous[name] = own.clone() if own.data_ptr() in seen else own
+        seen.add(own.data_ptr())
+    save_file(contiguous, path)
+
+
+def _flatten(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimiser.state_dict()["state"]
+    return {f"{index}.{name}": torch.as_tensor(value) for index, slot in state.items() for name, value in slot.items()}
+
+
+def _restore(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

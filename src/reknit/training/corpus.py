@@ -1,0 +1,87 @@
+"""From whatever the user pointed at to passages on disk and a retrieval probe cut from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from reknit.data.curation import curate
+from reknit.data.documents import Document, ReadReport
+from reknit.data.embedded import python_documentation
+from reknit.data.holdout import HeldOut, hold_out
+from reknit.data.readers import read_documents
+from reknit.data.store import PassageStore
+from reknit.training.config import RunConfig
+from reknit.training.files import disk_full_explained, read_json, write_json
+from reknit.training.progress import Progress
+from reknit.training.run_folder import RunFolder
+
+EMBEDDED_CORPUS = "python-docs"
+logger = logging.getLogger("reknit")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Passages, how reading them went, and what is held out of training."""
+
+    store: PassageStore
+    report: ReadReport
+    held_out: HeldOut
+
+    def training_texts(self) -> Iterator[str]:
+        """Every passage as training may see it: a probe's answer without its query."""
+        for place, passage in enumerate(self.store):
+            yield self.held_out.training_text.get(place, passage.full_text)
+
+
+def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Iterable[str]) -> Corpus:
+    """Read, curate and cut the corpus into passages (once; a resumed run finds them), then hold out the probe.
+
+    excluded_queries: texts of evaluation queries, removed from the corpus wherever a document or title equals one.
+    """
+    passages, facts = folder.data / "passages.arrow", folder.data / "corpus.json"
+    if facts.exists():
+        store, report = PassageStore.open(passages), ReadReport(**read_json(facts))
+    else:
+        report = ReadReport()
+        with disk_full_explained(str(passages)), Progress() as progress:
+            folder.data.mkdir(parents=True, exist_ok=True)
+            progress.start("read corpus", unit="documents")
+            documents = curate(_documents(config, report), report, exclude=frozenset(excluded_queries))
+            store = PassageStore.build(_counted(documents, progress), passages, max_words=config.passage_words)
+        write_json(facts, dataclasses.asdict(report))
+    probe = config.probe
+    held_out = hold_out(store, queries=probe.queries, max_documents=probe.documents, seed=config.seed)
+    logger.info(
+        "corpus: %d documents, %d passages, %d words; dropped %d duplicates, %d empty, %d unreadable; "
+        "%d overlaps with evaluation queries removed",
+        report.documents,
+        len(store),
+        store.words,
+        report.duplicates,
+        report.empty,
+        report.unreadable,
+        report.eval_overlaps,
+    )
+    logger.info(
+        "probe: %d queries to choose checkpoints, %d for the verdict (%s held out)",
+        len(held_out.dev.queries),
+        len(held_out.test.queries),
+        {"title": "titles", "sentence": "sentences"}[held_out.kind],
+    )
+    return Corpus(store, report, held_out)
+
+
+def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:
+    if config.corpus == EMBEDDED_CORPUS:
+        return python_documentation()
+    return read_documents(Path(config.corpus), report, max_bad=config.max_bad)
+
+
+def _counted(documents: Iterable[Document], progress: Progress) -> Iterator[Document]:
+    for number, document in enumerate(documents, 1):
+        progress.update(number)
+        yield document

@@ -1,0 +1,76 @@
+"""Writing files so that a kill at any moment leaves either the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from reknit.errors import ReknitError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """A path beside `target` to write a file or folder to; it takes target's place when the block ends well."""
+    aside = target.with_name(f".{target.name}.partial")
+    _remove(aside)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield aside
+        _synchronise(aside)
+        if target.is_dir():
+            _remove(target)
+        os.replace(aside, target)
+    except BaseException:
+        _remove(aside)
+        raise
+
+
+@contextmanager
+def disk_full_explained(what: str) -> Iterator[None]:
+    """Turn a full disk (or quota, or file-size limit) inside the block into one clear line."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        codes = [f"os error {code}" for code in _FULL]
+        if getattr(error, "errno", None) in _FULL or any(code in str(error) for code in codes):
+            message = f"no space left while writing {what}: free some space, then go on with --resume"
+            raise ReknitError(message) from error
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON aside and rename. Numbers keep every digit."""
+    with disk_full_explained(str(path)), written_aside(path) as aside:
+        aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a file that is not JSON is a ReknitError that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReknitError(f"{path} cannot be read as JSON ({error}): the run folder is damaged") from error
+
+
+def _synchronise(path: Path) -> None:
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    for file in files:
+        with open(file, "rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

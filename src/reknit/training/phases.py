@@ -1,0 +1,141 @@
+"""The phases of a run in order: each trains by a recipe, and the next begins where it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import Any
+
+from reknit.data.pairs import PairMiner
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.recipe import BudgetSpec, Recipe
+from reknit.training.budget import Ledger, scale_budget
+from reknit.training.checkpoint import CheckpointFolder
+from reknit.training.config import RunConfig
+from reknit.training.corpus import Corpus
+from reknit.training.files import read_json, write_json
+from reknit.training.interrupt import StopRequest
+from reknit.training.log import MetricsLog
+from reknit.training.precision import resolve_precision
+from reknit.training.run_folder import RunFolder
+from reknit.training.sources import PairBatches, PassageBatches, open_token_store
+from reknit.training.trainer import Batches, PhaseResult, PhaseSettings, Probe, Trainer
+
+logger = logging.getLogger("reknit")
+
+
+def train_phases(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel, probe: Probe, stop: StopRequest
+) -> dict[str, Any]:
+    """Train `model` in place through the configured phases; returns the "training" part of result.json.
+
+    A finished phase is not repeated on resume: its final weights are loaded. A phase that stops early leaves the rest
+    of its budget to the next one.
+    """
+    phases = [(name, recipe) for name, recipe in (("pretrain", config.pretrain), ("tune", config.tune)) if recipe]
+    device = next(model.encoder.parameters()).device
+    logger.info("training on %s in %s", device, resolve_precision(config.precision, device))
+    results: list[PhaseResult] = []
+    for place, (name, recipe) in enumerate(phases):
+        checkpoints = folder.phase(name)
+        done = checkpoints.finished()
+        if done is not None:
+            checkpoints.load_encoder("final", model.encoder)
+            results.append(PhaseResult(**done))
+            continue
+        spent = Ledger(*(sum(getattr(r, unit) for r in results) for unit in ("tokens", "flops", "seconds")))
+        last = place == len(phases) - 1
+        budget = spent.left(config.budget) if last else scale_budget(config.budget, config.pretrain_share)
+        trainer = _trainer(config, folder, corpus, model, probe, stop, name, recipe, budget)
+        results.append(trainer.run(finished_phases=tuple(result.name for result in results)))
+        logger.info("%s: %s", name, _summary(results[-1]))
+    return _facts(results, dict(phases))
+
+
+def _trainer(
+    config: RunConfig,
+    folder: RunFolder,
+    corpus: Corpus,
+    model: EmbeddingModel,
+    probe: Probe,
+    stop: StopRequest,
+    name: str,
+    recipe: Recipe,
+    budget: BudgetSpec,
+) -> Trainer:
+    checkpoints, log = folder.phase(name), MetricsLog(folder.metrics)
+    device = next(model.encoder.parameters()).device
+    settings = PhaseSettings(
+        name=name,
+        optimiser=recipe.optimiser,
+        budget=budget,
+        seed=config.seed,
+        precision=resolve_precision(config.precision, device),
+        checkpoint_minutes=config.checkpoint_minutes,
+        # From scratch the first phase is there for what follows, not for what the probe says of it.
+        keep="last" if config.keep == "last" or (config.from_scratch and name == "pretrain") else "best",
+    )
+    plan = _plan(config, checkpoints, probe, budget)
+    settings = dataclasses.replace(
+        settings, probes=plan["probes"], patience=config.probe.patience if settings.keep == "best" else None
+    )
+    objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling).to(device)
+    logger.info("%s: recipe %s, probe before it %.4f", name, recipe.card.name, plan["initial"])
+    return Trainer(
+        settings,
+        model.encoder,
+        objective,
+        _batches(config, folder, corpus, model, recipe),
+        checkpoints,
+        log,
+        probe=probe,
+        initial_value=plan["initial"] if settings.keep == "best" else None,
+        stop=stop,
+    )
+
+
+def _plan(config: RunConfig, checkpoints: CheckpointFolder, probe: Probe, budget: BudgetSpec) -> dict[str, Any]:
+    """The probe's value before the phase and how often it will run; stored, so that a resume follows the same plan."""
+    stored = checkpoints.folder / "plan.json"
+    if stored.exists():
+        return read_json(stored)
+    began = time.perf_counter()
+    initial = probe()["nDCG@10"]
+    seconds = time.perf_counter() - began
+    probes = config.probe.per_phase
+    if budget.seconds is not None:
+        probes = max(1, min(probes, int(config.probe.time_share * budget.seconds / max(seconds, 1e-3))))
+    plan = {"initial": initial, "probes": probes, "probe_seconds": seconds}
+    write_json(stored, plan)
+    return plan
+
+
+def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel, recipe: Recipe) -> Batches:
+    spec = dataclasses.replace(recipe.data, max_length=min(recipe.data.max_length, model.max_length))
+    tokenizer = model.tokenizer
+    if spec.source == "pairs":
+        miner = PairMiner(corpus.store, spec.pair_kinds, corpus.held_out, config.seed, tokenizer.mask_token)
+        query, passage = (model.prompts.get(kind, "") for kind in ("query", "document"))
+        return PairBatches(miner, tokenizer, spec, query_prefix=query, passage_prefix=passage)
+    return PassageBatches(open_token_store(folder, corpus, tokenizer, spec.max_length), spec, config.seed)
+
+
+def _summary(result: PhaseResult) -> str:
+    rate = result.tokens / max(result.seconds, 1e-9)
+    best = "no probe" if result.best_value is None else f"best probe {result.best_value:.4f} at step {result.best_step}"
+    return (
+        f"{result.steps} steps, {result.tokens:,} tokens in {result.seconds:.0f} s ({rate:,.0f} tokens/s), "
+        f"{best}; ended: {result.stopped_because}"
+    )
+
+
+def _facts(results: list[PhaseResult], recipes: dict[str, Recipe]) -> dict[str, Any]:
+    tokens, seconds = sum(r.tokens for r in results), sum(r.seconds for r in results)
+    return {
+        "tokens": tokens,
+        "seconds": seconds,
+        "tokens_per_second": tokens / max(seconds, 1e-9),
+        "flops": sum(r.flops for r in results),
+        "phases": [dataclasses.asdict(result) | {"recipe": recipes[result.name].card.name} for result in results],
+    }

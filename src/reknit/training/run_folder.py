@@ -1,0 +1,124 @@
+"""The run folder: model, index, checkpoints, report.html, result.json, config.json, metrics.jsonl, train.log."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reknit.errors import ReknitError
+from reknit.training.checkpoint import CheckpointFolder
+from reknit.training.config import RunConfig, from_json, to_json
+from reknit.training.files import disk_full_explained, read_json, write_json
+
+_OWN = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
+
+
+class RunFolder:
+    """Paths of one run, and the rules for starting, resuming and overwriting it."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.model = self.path / "model"
+        self.index = self.path / "index"
+        self.checkpoints = self.path / "checkpoints"
+        self.data = self.checkpoints / "data"
+        self.report = self.path / "report.html"
+        self.result = self.path / "result.json"
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.log = self.path / "train.log"
+
+    def phase(self, name: str) -> CheckpointFolder:
+        return CheckpointFolder(self.checkpoints / name)
+
+    def holds_a_run(self) -> bool:
+        return self.config.exists()
+
+    def open(self, config: RunConfig, asked: RunConfig, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder ready for `config`, which is `asked` with its single settings changed.
+
+        Raises ReknitError when it holds a run and neither `resume` nor `overwrite` was asked for, when it holds other
+        files than a run's, or when it cannot be written.
+        """
+        if resume and overwrite:
+            raise ReknitError("--resume and --overwrite exclude each other: give one of them")
+        if self.path.exists() and not self.path.is_dir():
+            raise ReknitError(f"{self.path} is a file: give a folder with --out")
+        if self.holds_a_run() and not (resume or overwrite):
+            raise ReknitError(
+                f"{self.path} already holds a run: add --resume to go on with it or --overwrite to replace it"
+            )
+        foreign = [] if self.holds_a_run() or not self.path.exists() else sorted(p.name for p in self.path.iterdir())
+        if foreign:
+            raise ReknitError(f"{self.path} is not empty ({', '.join(foreign[:3])}): give a new folder with --out")
+        if overwrite:
+            self._remove_own()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ReknitError(
+                f"{self.path} cannot be made ({error.strerror}): give another folder with --out"
+            ) from error
+        write_json(self.config, to_json(config) | {"asked": _asked(asked)})
+
+    def resumable(self, asked: RunConfig) -> RunConfig:
+        """The stored configuration, which a resume follows.
+
+        Raises ReknitError when there is none, or when `asked` (what the same command asks for, before --set) differs
+        from what was asked for at the start.
+        """
+        if not self.holds_a_run():
+            raise ReknitError(f"{self.path} holds no run to resume: leave --resume out to start one")
+        stored = read_json(self.config)
+        try:
+            config = from_json(stored)
+            before = stored["asked"]
+        except (KeyError, TypeError) as error:
+            raise ReknitError(f"{self.config} is not a run's configuration ({error!r}): use --overwrite") from error
+        now = _asked(asked)
+        differing = [f"{name} {before.get(name)!r}, not {now[name]!r}" for name in now if before.get(name) != now[name]]
+        if differing:
+            raise ReknitError(
+                f"{self.path} was started with {'; '.join(differing)}: repeat its command with --resume, "
+                "or change single settings with --set"
+            )
+        return config
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Copy the log of reknit to train.log within the block, an error that ends it too."""
+        with disk_full_explained(str(self.log)):
+            handler = logging.FileHandler(self.log, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger = logging.getLogger("reknit")
+        logger.addHandler(handler)
+        try:
+            yield
+        except BaseException as error:
+            ending = f"ended by {type(error).__name__}: {error}"
+            handler.emit(logging.LogRecord("reknit", logging.ERROR, "", 0, ending, None, None))
+            raise
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
+
+    def _remove_own(self) -> None:
+        for name in _OWN:
+            target = self.path / name
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+
+
+def _asked(config: RunConfig) -> dict[str, Any]:
+    recipes = {
+        phase: recipe.card.name if recipe else None
+        for phase, recipe in (("pretrain", config.pretrain), ("tune", config.tune))
+    }
+    given = to_json(config)
+    return {name: given[name] for name in ("corpus", "start", "eval", "budget")} | recipes

@@ -1,0 +1,81 @@
+"""Batches as a pure function of the step: passages from the token store, pairs from the miner."""
+
+from __future__ import annotations
+
+import torch
+
+from reknit.data.batch import Batch
+from reknit.data.order import PackedOrder
+from reknit.data.pairs import PairMiner, TextPair
+from reknit.data.token_store import TokenStore
+from reknit.recipe import DataSpec
+from reknit.tokenizers.tokenizer import Tokenizer
+from reknit.training.corpus import Corpus
+from reknit.training.files import disk_full_explained
+from reknit.training.run_folder import RunFolder
+
+
+def open_token_store(folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, max_length: int) -> TokenStore:
+    """The training texts of the corpus as tokens on disk; made once in a run."""
+    path = folder.data / f"tokens-{max_length}"
+    if not path.exists():
+        with disk_full_explained(str(path)):
+            TokenStore.build(corpus.training_texts(), tokenizer, path, max_length=max_length)
+    return TokenStore.open(path)
+
+
+class PassageBatches:
+    """Packed batches of single passages, length-aware, each passage once an epoch."""
+
+    def __init__(self, store: TokenStore, spec: DataSpec, seed: int) -> None:
+        self.store = store
+        self.order = PackedOrder(store.lengths, spec.tokens_per_batch, seed)
+
+    def __call__(self, step: int) -> Batch:
+        return self.store.batch(self.order.batch_indices(step))
+
+
+class PairBatches:
+    """Packed batches of mined text pairs: query, passage, query, passage ...
+
+    query_prefix, passage_prefix: what the start model expects before its texts (its prompts), "" for most.
+    """
+
+    def __init__(
+        self,
+        miner: PairMiner,
+        tokenizer: Tokenizer,
+        spec: DataSpec,
+        *,
+        query_prefix: str = "",
+        passage_prefix: str = "",
+    ) -> None:
+        self.miner = miner
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self.prefixes = (query_prefix, passage_prefix)
+        self.batches_per_epoch = max(1, len(miner) // spec.pairs_per_batch)
+
+    def __call__(self, step: int) -> Batch:
+        pairs = self.pairs(step)
+        limits = (self.spec.query_max_length, self.spec.max_length)
+        sides = [
+            self.tokenizer.encode_batch([prefix + text for text in texts], limit)
+            for prefix, texts, limit in zip(
+                self.prefixes, ([p.query for p in pairs], [p.passage for p in pairs]), limits, strict=True
+            )
+        ]
+        sequences = [
+            (torch.from_numpy(one.tokens), torch.from_numpy(one.special), torch.from_numpy(one.word_starts))
+            for pair in zip(*sides, strict=True)
+            for one in pair
+        ]
+        groups = torch.tensor([pair.group for pair in pairs])
+        return Batch.pack(sequences, self.tokenizer.vocabulary, sequences_per_example=2, groups=groups)
+
+    def pairs(self, step: int) -> list[TextPair]:
+        """The text pairs of one step."""
+        epoch, place = divmod(step, self.batches_per_epoch)
+        first = place * self.spec.pairs_per_batch
+        last = min(first + self.spec.pairs_per_batch, len(self.miner))
+        return [self.miner.pair(index, epoch) for index in range(first, last)]

@@ -1,0 +1,294 @@
+"""The training loop: one, for every objective.
+
+Chance is a pure function of (seed, phase, step), and batches are a pure function of the step. So the training state is
+just weights, optimiser moments and a few counters, and a resumed run repeats the lost steps bit for bit on a processor.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from reknit.data.batch import Batch
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import Objective
+from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.training.budget import Ledger, count_flops
+from reknit.training.checkpoint import CheckpointFolder
+from reknit.training.interrupt import Interrupted, StopRequest
+from reknit.training.log import MetricsLog
+from reknit.training.optimiser import build_optimiser, learning_rate
+from reknit.training.precision import PrecisionName, autocast
+from reknit.training.progress import Progress
+
+Batches = Callable[[int], Batch]
+Probe = Callable[[], dict[str, float]]
+
+# A run that cannot make one good step in this many tries will not recover.
+MAX_SKIPPED_IN_A_ROW = 10
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """How one phase is trained.
+
+    probes: how many times the probe runs, evenly over the budget. patience: stop after this many probes in a row
+    without a new best; None never stops early. keep: the weights the phase ends with. metric: the probe's value that
+    is maximised.
+    """
+
+    name: str
+    optimiser: OptimiserSpec
+    budget: BudgetSpec
+    seed: int
+    precision: PrecisionName = "float32"
+    checkpoint_minutes: float = 5.0
+    probes: int = 8
+    patience: int | None = None
+    keep: Literal["best", "last"] = "last"
+    metric: str = "nDCG@10"
+
+
+@dataclass
+class PhaseState:
+    """All that a resume needs besides weights and optimiser moments."""
+
+    step: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
+    flops_per_token: float | None = None
+    probes_done: int = 0
+    best_value: float | None = None
+    best_step: int | None = None
+    probes_since_best: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> PhaseState:
+        return cls(**{**value, "ledger": Ledger(**value["ledger"])})
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What a phase did. `steps` counts the skipped ones too; `best_value` is None when no probe ran."""
+
+    name: str
+    steps: int
+    skipped: int
+    tokens: int
+    flops: float
+    seconds: float
+    stopped_because: str
+    best_step: int | None
+    best_value: float | None
+
+
+class Trainer:
+    """Trains an encoder by an objective until a budget is spent.
+
+    initial_value: the probe's value of the start weights, when those are to stay unless a probe is better.
+    """
+
+    def __init__(
+        self,
+        settings: PhaseSettings,
+        encoder: Encoder,
+        objective: Objective,
+        batches: Batches,
+        checkpoints: CheckpointFolder,
+        log: MetricsLog,
+        *,
+        probe: Probe | None = None,
+        initial_value: float | None = None,
+        stop: StopRequest | None = None,
+    ) -> None:
+        self.settings = settings
+        self.encoder = encoder
+        self.objective = objective
+        self.batches = batches
+        self.checkpoints = checkpoints
+        self.log = log
+        self.probe = probe
+        self.stop = stop or StopRequest()
+        self.device = next(encoder.parameters()).device
+        self.optimiser = build_optimiser([encoder, objective], settings.optimiser)
+        self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.state = PhaseState(best_value=initial_value, best_step=None if initial_value is None else 0)
+
+    def run(self, finished_phases: tuple[str, ...] = ()) -> PhaseResult:
+        """Train, from the newest checkpoint if there is one, and leave the encoder with the weights to keep.
+
+        Raises Interrupted after saving when a stop was asked for, ReknitError when the loss stays not finite.
+        """
+        self._resume(finished_phases)
+        if self.settings.keep == "best" and self.state.step == 0 and self.state.best_value is not None:
+            self.checkpoints.save_encoder("best", self.encoder)
+        budget = self.settings.budget
+        reason = "budget spent"
+        with ThreadPoolExecutor(1) as loader, Progress() as progress:
+            progress.start(self.settings.name, budget.tokens, "tokens", done=self.state.ledger.tokens)
+            ahead = loader.submit(self.batches, self.state.step)
+            last_saved = time.monotonic()
+            while self.state.ledger.progress(budget) < 1.0:
+                if self._out_of_patience():
+                    reason = f"the probe did not improve {self.settings.patience} times in a row"
+                    break
+                ahead, loss = self._timed_step(ahead, loader)
+                tokens = self.state.ledger.tokens
+                progress.update(tokens, tokens / self.state.ledger.progress(budget), loss=loss)
+                if self.stop.asked or time.monotonic() - last_saved >= 60 * self.settings.checkpoint_minutes:
+                    self._save()
+                    last_saved = time.monotonic()
+                if self.stop.asked:
+                    raise Interrupted(f"stopped at step {self.state.step} of {self.settings.name}")
+        return self._finish(reason)
+
+    def _resume(self, finished_phases: tuple[str, ...]) -> None:
+        saved = self.checkpoints.load_newest(self.encoder, self.objective, self.optimiser)
+        if saved is not None:
+            self.state = PhaseState.from_json(saved)
+        self.log.rewind(self.settings.name, self.state.step, finished_phases)
+
+    def _timed_step(self, ahead: Future, loader: ThreadPoolExecutor) -> tuple[Future, float]:
+        started = time.perf_counter()
+        batch = ahead.result().to(self.device)
+        ahead = loader.submit(self.batches, self.state.step + 1)
+        if self.state.flops_per_token is None:
+            self.state.flops_per_token = self._measure_flops(batch)
+        loss = self._step(batch)
+        ledger = self.state.ledger
+        ledger.tokens += batch.num_tokens
+        ledger.flops += self.state.flops_per_token * batch.num_tokens
+        ledger.seconds += time.perf_counter() - started
+        if self._probe_due():
+            started = time.perf_counter()
+            self._run_probe()
+            ledger.seconds += time.perf_counter() - started
+        return ahead, loss
+
+    def _step(self, batch: Batch) -> float:
+        """One optimiser step; returns the loss. A loss or gradient that is not finite changes no weight."""
+        state, settings = self.state, self.settings
+        rate = learning_rate(settings.optimiser, state.ledger.progress(settings.budget))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        output = self._forward_backward(batch)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.optimiser.max_grad_norm)
+        loss, norm_value = float(output.total), float(norm)
+        good = math.isfinite(loss) and math.isfinite(norm_value)
+        if good:
+            self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        state.step += 1
+        if good:
+            self.objective.after_step(self.encoder, state.ledger.progress(settings.budget))
+        self._count_skip(good)
+        self.log.write(
+            phase=settings.name,
+            step=state.step,
+            tokens=state.ledger.tokens + batch.num_tokens,
+            seconds=round(state.ledger.seconds, 3),
+            loss=loss,
+            losses={name: float(value) for name, value in output.losses.items()},
+            metrics={name: float(value) for name, value in output.metrics.items()},
+            learning_rate=rate,
+            grad_norm=norm_value,
+            **({} if good else {"skipped": True}),
+        )
+        return loss
+
+    def _forward_backward(self, batch: Batch):
+        self.encoder.train()
+        self.objective.train()
+        # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.
+        seed = zlib.crc32(f"{self.settings.seed}/{self.settings.name}/{self.state.step}".encode())
+        torch.manual_seed(seed)
+        with autocast(self.settings.precision, self.device):
+            output = self.objective(self.encoder, batch, torch.Generator().manual_seed(seed))
+        output.total.backward()
+        return output
+
+    def _count_skip(self, good: bool) -> None:
+        state = self.state
+        if good:
+            state.skipped_in_a_row = 0
+            return
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        if state.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            # No weight has moved since the last good step: this is the last good state.
+            self._save()
+            raise ReknitError(
+                f"the loss of {self.settings.name} was not finite {MAX_SKIPPED_IN_A_ROW} times in a row, up to step "
+                f"{state.step}: the last good checkpoint is kept in {self.checkpoints.folder}; "
+                f"resume with --set {self.settings.name}.optimiser.learning_rate=... lower, or --set precision=float32"
+            )
+
+    def _measure_flops(self, batch: Batch) -> float:
+        """FLOPs of one token in this phase, counted once on a throw-away step with the objective's own parts."""
+        with count_flops() as counter:
+            self._forward_backward(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        return counter.get_total_flops() / batch.num_tokens
+
+    def _probe_due(self) -> bool:
+        if self.probe is None or self.settings.probes == 0:
+            return False
+        due = math.floor(self.state.ledger.progress(self.settings.budget) * self.settings.probes + 1e-9)
+        return due > self.state.probes_done
+
+    def _run_probe(self) -> None:
+        assert self.probe is not None
+        state, settings = self.state, self.settings
+        self.encoder.eval()
+        values = self.probe()
+        due = math.floor(state.ledger.progress(settings.budget) * settings.probes + 1e-9)
+        state.probes_done = max(state.probes_done + 1, due)
+        self.log.write(
+            phase=settings.name,
+            step=state.step,
+            tokens=state.ledger.tokens,
+            seconds=round(state.ledger.seconds, 3),
+            probe=values,
+        )
+        if state.best_value is None or values[settings.metric] > state.best_value:
+            state.best_value, state.best_step, state.probes_since_best = values[settings.metric], state.step, 0
+            if settings.keep == "best":
+                self.checkpoints.save_encoder("best", self.encoder)
+        else:
+            state.probes_since_best += 1
+
+    def _out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.probes_since_best >= patience
+
+    def _save(self) -> None:
+        self.checkpoints.save(self.state.step, self.encoder, self.objective, self.optimiser, asdict(self.state))
+
+    def _finish(self, reason: str) -> PhaseResult:
+        state = self.state
+        if self.settings.keep == "best" and state.best_step is not None:
+            self.checkpoints.load_encoder("best", self.encoder)
+        self.encoder.eval()
+        self.checkpoints.save_encoder("final", self.encoder)
+        result = PhaseResult(
+            name=self.settings.name,
+            steps=state.step,
+            skipped=state.skipped,
+            tokens=state.ledger.tokens,
+            flops=state.ledger.flops,
+            seconds=state.ledger.seconds,
+            stopped_because=reason,
+            best_step=state.best_step,
+            best_value=state.best_value,
+        )
+        self.checkpoints.finish(asdict(result))
+        return result

@@ -1,0 +1,36 @@
+"""InfoNCE on pairs that the corpus itself offers: title and body, neighbours, a sentence and the rest, twins."""
+
+from dataclasses import replace
+
+from reknit.objectives.contrastive import ContrastiveSpec
+from reknit.recipe import Card, DataSpec, EncoderSpec, OptimiserSpec
+from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
+
+RECIPE = replace(
+    SIMCSE,
+    card=Card(
+        name="infonce-pairs",
+        title="Contrastive pre-training on pairs mined from the corpus",
+        year=2022,
+        family="retrieval-embedding",
+        paper="After E5, https://arxiv.org/abs/2212.03533 (titles); cpt-text, https://arxiv.org/abs/2201.10005 "
+        "(neighbours); the inverse cloze task, https://arxiv.org/abs/1906.00300 (a sentence and the rest)",
+        adds="Weak query-passage pairs without labels, from what a corpus has: titles, order and sentences.",
+        facts=(
+            "No single paper: the kinds of pair are those of the papers named, from memory of them; temperature, "
+            "rate and batch are this project's choice for one small machine, and not tuned."
+        ),
+        claim="Contrastive training on mined pairs improves retrieval on the same corpus over the start model.",
+        citation="@article{wang2022text, title={Text Embeddings by Weakly-Supervised Contrastive Pre-training}, "
+        "author={Wang, Liang and Yang, Nan and Huang, Xiaolong and others}, journal={arXiv:2212.03533}, year={2022}}",
+        deviates=(
+            "Batches of 64 pairs and temperature 0.05 instead of E5's tens of thousands and 0.01: runs on a CPU.",
+            "No consistency filter, no shared query and passage prefixes.",
+        ),
+        status="deviates",
+    ),
+    objective=ContrastiveSpec(temperature=0.05, symmetric=True),
+    data=DataSpec(source="pairs", pair_kinds=("title", "neighbour", "crop", "twin"), max_length=128),
+    encoder=EncoderSpec(pooling="mean"),
+    optimiser=OptimiserSpec(learning_rate=2e-5, warmup_ratio=0.1, adam_beta2=0.999, adam_epsilon=1e-8),
+)

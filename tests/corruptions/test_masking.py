@@ -1,0 +1,190 @@
+"""Token and whole-word masking: against a loop that makes the same draws, and their statistics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toy_models import TOY_VOCABULARY, toy_batch, toy_sequence
+
+from reknit.corruptions.masking import mask_tokens, ordinary_ids, ordinary_tokens, word_units
+from reknit.data.batch import Batch, View
+from reknit.errors import ReknitError
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def naive_mask_tokens(
+    batch: Batch, generator: torch.Generator, ratio: float, whole_words: bool, random_share: float, keep_share: float
+) -> tuple[list[int], list[bool], list[bool]]:
+    """The same draws, one token at a time: (tokens shown, asked for, hidden)."""
+    draws = torch.rand(batch.num_tokens, 3, generator=generator)
+    clean = batch.tokens.tolist()
+    special_ids = set(batch.vocabulary.special)
+    candidates = [i for i in range(batch.vocabulary.size) if i not in special_ids]
+    shown, asked, hidden = list(clean), [False] * len(clean), [False] * len(clean)
+    for start, stop in zip(batch.cu_seqlens[:-1].tolist(), batch.cu_seqlens[1:].tolist(), strict=True):
+        words: list[list[int]] = []
+        for place in range(start, stop):
+            after_special = place == start or bool(batch.special[place - 1])
+            opens = bool(batch.word_starts[place]) or bool(batch.special[place]) or after_special or not whole_words
+            if opens:
+                words.append([])
+            words[-1].append(place)
+        ordinary = [[p for p in word if not batch.special[p] and clean[p] not in special_ids] for word in words]
+        drawn = [float(draws[word[0], 0]) for word in words]
+        wanted = max(1, round(ratio * sum(map(len, ordinary))))
+        taken = 0
+        for number in sorted(range(len(words)), key=lambda n: drawn[n]):
+            members = ordinary[number]
+            if members and (taken == 0 or taken + len(members) / 2 <= wanted):
+                for place in members:
+                    asked[place] = True
+                taken += len(members)
+            elif members:
+                break
+    for place, wanted_here in enumerate(asked):
+        if not wanted_here:
+            continue
+        treatment = float(draws[place, 1])
+        if treatment < 1 - random_share - keep_share:
+            shown[place], hidden[place] = batch.vocabulary.mask, True
+        elif treatment < 1 - keep_share:
+            shown[place], hidden[place] = candidates[int(float(draws[place, 2]) * len(candidates))], True
+    return shown, asked, hidden
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(2, 30), min_size=1, max_size=6),
+    seed=st.integers(0, 10_000),
+    ratio=st.sampled_from([0.15, 0.3, 0.5, 1.0]),
+    whole_words=st.booleans(),
+    shares=st.sampled_from([(0.1, 0.1), (0.0, 0.0), (0.5, 0.25)]),
+)
+def test_equals_the_loop(
+    lengths: list[int], seed: int, ratio: float, whole_words: bool, shares: tuple[float, float]
+) -> None:
+    batch = toy_batch(seed, tuple(lengths))
+    tokens = batch.tokens.clone()
+    tokens[torch.rand(len(tokens), generator=rng(seed)) < 0.1] = 1  # some unknown tokens, which no one may ask for
+    batch = replace(batch, tokens=tokens)
+    view = mask_tokens(
+        batch, rng(seed), ratio=ratio, whole_words=whole_words, random_share=shares[0], keep_share=shares[1]
+    )
+    shown, asked, hidden = naive_mask_tokens(batch, rng(seed), ratio, whole_words, *shares)
+    assert view.predict.tolist() == asked
+    assert view.hidden.tolist() == hidden
+    assert view.tokens.tolist() == shown
+    assert torch.equal(view.targets, batch.tokens)
+
+
+@pytest.mark.parametrize("whole_words", [False, True])
+@pytest.mark.parametrize("ratio", [0.15, 0.3, 0.5])
+def test_rates(whole_words: bool, ratio: float) -> None:
+    batch = toy_batch(0, (128,) * 120)
+    view = mask_tokens(batch, rng(), ratio=ratio, whole_words=whole_words)
+    ordinary = ordinary_tokens(batch)
+    asked = view.predict.sum() / ordinary.sum()
+    assert abs(float(asked) - ratio) < (0.012 if whole_words else 0.004)
+    count = view.predict.sum()
+    masked = view.predict & (view.tokens == TOY_VOCABULARY.mask)
+    assert abs(float(masked.sum() / count) - 0.8) < 0.03
+    assert abs(float((view.hidden & ~masked).sum() / count) - 0.1) < 0.025
+    assert abs(float((view.predict & ~view.hidden).sum() / count) - 0.1) < 0.025
+
+
+def test_every_place_is_asked_for_alike() -> None:
+    batch = toy_batch(0, (22,) * 50)
+    asked = torch.zeros(22)
+    for seed in range(40):
+        asked += mask_tokens(batch, rng(seed), ratio=0.3).predict.view(50, 22).sum(dim=0)
+    rates = asked[1:-1] / 2000
+    assert (rates - 0.3).abs().max() < 0.04
+    assert asked[0] == asked[-1] == 0
+
+
+def test_replacements_are_uniform_ordinary_tokens() -> None:
+    batch = toy_batch(0, (200,) * 100)
+    view = mask_tokens(batch, rng(), ratio=0.5, random_share=1.0, keep_share=0.0)
+    drawn = view.tokens[view.predict]
+    assert not torch.isin(drawn, torch.tensor(TOY_VOCABULARY.special)).any()
+    counts = torch.bincount(drawn, minlength=TOY_VOCABULARY.size)[5:].float()
+    assert (counts / counts.mean() - 1).abs().max() < 0.3
+    assert ordinary_ids(TOY_VOCABULARY).tolist() == list(range(5, 64))
+
+
+def test_whole_words_stay_whole() -> None:
+    batch = toy_batch(1, (40,) * 30)
+    view = mask_tokens(batch, rng(), ratio=0.3, whole_words=True)
+    units = word_units(batch)
+    for unit in range(int(units[-1]) + 1):
+        members = view.predict[units == unit]
+        assert members.all() or not members.any()
+
+
+def test_a_cut_word_does_not_join_the_special_token_before_it() -> None:
+    batch = toy_batch(1, (6,))
+    starts = batch.special.clone()  # no ordinary token starts a word
+    assert word_units(replace(batch, word_starts=starts)).tolist() == [0, 1, 1, 1, 1, 2]
+
+
+def test_every_sequence_has_a_prediction() -> None:
+    batch = toy_batch(2, (3,) * 200 + (4,) * 100)
+    for whole_words in (False, True):
+        view = mask_tokens(batch, rng(), ratio=0.01, whole_words=whole_words)
+        asked = torch.tensor([int(part.sum()) for part in view.predict.split(batch.cu_seqlens.diff().tolist())])
+        assert (asked >= 1).all()
+
+
+def test_sequences_without_ordinary_tokens() -> None:
+    batch = toy_batch(2, (2, 5, 2))
+    view = mask_tokens(batch, rng())
+    assert not view.predict[:2].any()
+    assert not view.predict[-2:].any()
+    assert view.predict[2:7].sum() == 1
+    nothing = toy_batch(2, (2, 2))
+    assert not mask_tokens(nothing, rng()).predict.any()
+
+
+def test_the_same_generator_gives_the_same_view() -> None:
+    batch = toy_batch(5)
+    first, second, other = (mask_tokens(batch, rng(seed), ratio=0.5) for seed in (3, 3, 4))
+    assert torch.equal(first.tokens, second.tokens)
+    assert not torch.equal(first.tokens, other.tokens)
+    assert isinstance(first, View)
+
+
+def test_first_sequence_keeps_its_mask_beside_other_neighbours() -> None:
+    first = toy_sequence(20, rng(1))
+    batches = [
+        Batch.pack([first, *(toy_sequence(n, rng(n)) for n in rest)], TOY_VOCABULARY) for rest in ((9, 30), (50, 3, 3))
+    ]
+    masks = [mask_tokens(batch, rng(7), ratio=0.3).predict[:20] for batch in batches]
+    assert torch.equal(*masks)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ratio": 0.0}, "ratio"),
+        ({"ratio": 1.5}, "ratio"),
+        ({"random_share": 0.7, "keep_share": 0.4}, "shares"),
+        ({"random_share": -0.1}, "shares"),
+    ],
+)
+def test_bad_settings(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ReknitError, match=message):
+        mask_tokens(toy_batch(0), rng(), **change)
+
+
+def test_tokenizer_without_mask_token() -> None:
+    batch = replace(toy_batch(0), vocabulary=replace(TOY_VOCABULARY, mask=-1))
+    with pytest.raises(ReknitError, match="no mask token"):
+        mask_tokens(batch, rng())
+    mask_tokens(batch, rng(), random_share=0.5, keep_share=0.5)

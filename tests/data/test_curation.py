@@ -1,0 +1,68 @@
+"""Curation: what is dropped is what should be, and it is counted."""
+
+from reknit.data.documents import Document, ReadReport
+from reknit.data.readers import curate, normalise
+
+
+def run(documents, **options):
+    report = ReadReport()
+    return list(curate(documents, report, **options)), report
+
+
+def test_normalise():
+    assert normalise("  What IS\n\tthis? ") == "what is this"
+    assert normalise("ﬁne Straße .") == "fine strasse"
+    assert normalise("a+b") != normalise("a-b"), "marks inside a text tell code apart"
+    assert normalise(" ?!") == ""
+
+
+def test_empty_documents_and_duplicates_are_dropped_and_counted():
+    documents, report = run(
+        [
+            Document("1", "T", "Some text."),
+            Document("2", "t", " some   TEXT "),
+            Document("3", "Other", "Some text."),
+            Document("4", "", " \n"),
+            Document("5", "Only a title", ""),
+            Document("6", "", "+"),
+            Document("7", "", "-"),
+        ]
+    )
+    assert [document.id for document in documents] == ["1", "3", "5", "6", "7"]
+    assert documents[2] == Document("5", "", "Only a title")
+    assert (report.documents, report.duplicates, report.empty) == (5, 1, 1)
+
+
+def test_queries_of_evaluations_leave_the_corpus():
+    exclude = frozenset({"What is shear flow?", "", "?"})
+    documents, report = run(
+        [
+            Document("1", "what is shear flow", "A body that stays."),
+            Document("2", "A title", "What is  shear flow ?"),
+            Document("3", "", "What is shear flow? A longer text."),
+            Document("4", "what is SHEAR flow", ""),
+            Document("5", "", "a body that stays"),
+        ],
+        exclude=exclude,
+    )
+    # Document 5 is what document 1 becomes without its title.
+    assert documents == [
+        Document("1", "", "A body that stays."),
+        Document("3", "", "What is shear flow? A longer text."),
+    ]
+    assert (report.eval_overlaps, report.duplicates, report.empty) == (3, 1, 0)
+
+
+def test_shared_ids_become_unique():
+    documents, _ = run([Document("x", "", f"text {number}") for number in range(3)] + [Document("x~2", "", "more")])
+    assert [document.id for document in documents] == ["x", "x~2", "x~3", "x~2~2"]
+
+
+def test_curation_streams():
+    def endless():
+        number = 0
+        while True:
+            yield Document(str(number), "", f"text {number}")
+            number += 1
+
+    assert next(curate(endless(), ReadReport())).id == "0"

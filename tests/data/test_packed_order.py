@@ -1,0 +1,59 @@
+"""The training order: complete, within budget, shuffled, and a pure function of the step."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reknit.data.order import PackedOrder
+from reknit.errors import ReknitError
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=80),
+    budget=st.integers(1, 100),
+    seed=st.integers(0, 2**31),
+    epoch=st.integers(0, 3),
+)
+def test_each_epoch_has_every_sequence_once_within_the_budget(lengths, budget, seed, epoch):
+    batches = PackedOrder(np.array(lengths), budget, seed).epoch(epoch)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or sum(lengths[number] for number in batch) <= budget
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=60), seed=st.integers(0, 99))
+def test_a_fresh_order_gives_any_step_as_the_whole_run_did(lengths, seed):
+    run = PackedOrder(np.array(lengths), 50, seed)
+    walked = [batch for epoch in range(3) for batch in run.epoch(epoch)]
+    for step in (len(walked) - 1, 0, len(walked) // 2):
+        resumed = PackedOrder(np.array(lengths), 50, seed)
+        assert resumed.batch_indices(step).tolist() == walked[step].tolist()
+    starts = np.cumsum([len(run.epoch(epoch)) for epoch in range(3)])
+    assert [run.epoch_of(int(step)) for step in (0, starts[0], starts[1], starts[1] - 1)] == [0, 1, 2, 1]
+
+
+def test_batches_are_full_of_alike_lengths_and_differ_between_epochs_and_seeds():
+    lengths = np.random.default_rng(0).integers(5, 128, size=5000)
+    order = PackedOrder(lengths, 2048, seed=1)
+    batches = order.epoch(0)
+    fill = lengths.sum() / (len(batches) * 2048)
+    assert fill > 0.96
+    spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
+    assert spread < 12, "a shuffle without sorting spreads over about 110"
+    means = np.array([lengths[batch].mean() for batch in batches])
+    assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.3, "the order of batches does not tell their length"
+    met = {frozenset(batch.tolist()) for batch in batches}
+    assert not met & {frozenset(batch.tolist()) for batch in order.epoch(1)}
+    assert not met & {frozenset(batch.tolist()) for batch in PackedOrder(lengths, 2048, seed=2).epoch(0)}
+
+
+def test_bad_settings():
+    with pytest.raises(ReknitError, match="nothing to train on"):
+        PackedOrder(np.array([]), 10, 0)
+    with pytest.raises(ReknitError, match="tokens_per_batch"):
+        PackedOrder(np.array([1]), 0, 0)
+    with pytest.raises(ValueError, match="negative"):
+        PackedOrder(np.array([1]), 1, 0).batch_indices(-1)

@@ -1,0 +1,96 @@
+"""BM25 against a naive reference and against published results."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+import Stemmer
+from bm25s.stopwords import STOPWORDS_EN
+from evaluation_samples import REAL
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reknit.errors import ReknitError
+from reknit.evaluation.beir import load_beir
+from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.ranking import ranking
+
+DOCUMENTS = {
+    "b": "The wing lifts the heavy aircraft, the wings lift.",
+    "a": "Heat conduction in composite slabs of wings",
+    "c": "heat heat heat heat and nothing else",
+    "e": "",
+    "d": "heat heat heat heat and nothing else",
+}
+
+
+def naive_bm25(documents: dict[str, str], query: str) -> dict[str, float]:
+    """Lucene's formula, one document and one word at a time."""
+    stem = Stemmer.Stemmer("english").stemWord
+
+    def words(text: str) -> list[str]:
+        return [stem(word) for word in re.findall(r"\w+", text.lower()) if word not in STOPWORDS_EN]
+
+    split = {document: words(text) for document, text in documents.items()}
+    average = sum(len(found) for found in split.values()) / len(split)
+    scores = {}
+    for document, found in split.items():
+        score = 0.0
+        for word in words(query):
+            frequency = found.count(word)
+            holders = sum(word in other for other in split.values())
+            if frequency:
+                idf = math.log(1 + (len(split) - holders + 0.5) / (holders + 0.5))
+                score += idf * frequency / (frequency + 1.2 * (1 - 0.75 + 0.75 * len(found) / average))
+        if score > 0:
+            scores[document] = score
+    return scores
+
+
+@pytest.mark.parametrize("query", ["wings in the heat", "heat", "heat heat composite", "lifting a slab", "aircraft"])
+def test_scores_equal_the_naive_formula(query):
+    found = BM25(DOCUMENTS).search({"q": query})["q"]
+    expected = naive_bm25(DOCUMENTS, query)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert list(found) == ranking(found)
+
+
+def test_ties_go_by_document_id_even_at_the_cut():
+    bm25 = BM25(DOCUMENTS)
+    assert list(bm25.search({"q": "heat"}, top=1)["q"]) == ["c"]
+    assert list(bm25.search({"q": "heat"}, top=2)["q"]) == ["c", "d"]
+
+
+def test_queries_without_a_known_word_find_nothing():
+    assert BM25(DOCUMENTS).search({"a": "", "b": "the and of", "c": "zebra", "d": "?!"}) == {
+        "a": {},
+        "b": {},
+        "c": {},
+        "d": {},
+    }
+
+
+def test_documents_without_words_can_be_indexed_and_no_documents_cannot():
+    assert BM25({"a": "", "b": "the"}).search({"q": "wing"}) == {"q": {}}
+    with pytest.raises(ReknitError, match="empty"):
+        BM25({})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=6), st.text(max_size=30))
+def test_any_text_scores_as_the_naive_formula(texts, query):
+    documents = {f"d{number}": text for number, text in enumerate(texts)}
+    assert BM25(documents).search({"q": query})["q"] == pytest.approx(naive_bm25(documents, query), rel=1e-4)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="real collections are not here")
+@pytest.mark.parametrize(
+    ("name", "published"), [("cranfield", 0.519), ("npl", 0.428), ("scifact", 0.686), ("cosqa", 0.332)]
+)
+def test_full_collections_score_as_published(name, published):
+    collection = load_beir(REAL / name)
+    run = BM25(collection.documents).search(collection.queries)
+    assert mean(per_query(run, collection.qrels)["nDCG@10"]) == pytest.approx(published, abs=0.015)

@@ -1,0 +1,122 @@
+"""Whole evaluations of toy models whose quality is known beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+from evaluation_samples import topic_collection
+
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.errors import ReknitError
+from reknit.evaluation.metrics import METRICS
+from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
+
+
+class TopicModel:
+    """One coordinate per topic number, and noise: perfect at 0, useless when large. Counts its calls."""
+
+    def __init__(self, noise: float) -> None:
+        self.noise = noise
+        self.calls: list[tuple[str, int]] = []
+
+    def __call__(self, texts, kind):
+        self.calls.append((kind, len(texts)))
+        rng = np.random.default_rng(len(self.calls))
+        vectors = rng.normal(0, self.noise, (len(texts), 200)) if self.noise else np.zeros((len(texts), 200))
+        for row, text in enumerate(texts):
+            vectors[row, int(re.search(r"topic(\d+)", text).group(1))] += 1
+        return vectors.astype(np.float32)
+
+
+def test_rows_are_in_order_and_say_what_is_known_of_each_system():
+    good, bad = TopicModel(0.0), TopicModel(3.0)
+    found = evaluate_retrieval(topic_collection(), {"start": bad, "adapted": good}, hybrid_of="adapted", seed=0)
+    assert list(found.rows) == ["random", "bm25", "start", "adapted", "hybrid"]
+    assert (found.dataset, found.queries, found.documents, found.notes) == ("topics", 30, 150, ["made up"])
+    value = {system: row["nDCG@10"]["value"] for system, row in found.rows.items()}
+    assert value["adapted"] == value["bm25"] == value["hybrid"] == 1.0
+    assert value["start"] < 0.5
+    assert value["random"] < 0.2
+    for system, row in found.rows.items():
+        assert tuple(row) == METRICS
+        for metric, cell in row.items():
+            assert set(found.per_query[system][metric]) == set(topic_collection().queries)
+            assert cell["value"] == pytest.approx(np.mean(list(found.per_query[system][metric].values())))
+            low, high = cell["ci95"]
+            assert low <= cell["value"] <= high
+
+
+def test_each_model_is_called_once_for_documents_and_once_for_queries():
+    model = TopicModel(0.1)
+    found = evaluate_retrieval(topic_collection(), {"model": model}, hybrid_of=None, seed=0)
+    assert model.calls == [("document", 150), ("query", 30)]
+    assert "hybrid" not in found.rows
+
+
+def test_the_hybrid_weight_moves_from_bm25_to_the_model():
+    bad = TopicModel(1.0)
+    rows = [
+        evaluate_retrieval(topic_collection(), {"start": bad}, hybrid_of="start", hybrid_weight=weight, seed=0).rows
+        for weight in (0.0, 1.0)
+    ]
+    assert rows[0]["hybrid"]["RR@10"] == rows[0]["bm25"]["RR@10"]
+    assert rows[1]["hybrid"]["RR@10"] == rows[1]["start"]["RR@10"]
+
+
+def test_json_holds_everything_but_single_queries_and_rounds_nothing():
+    found = evaluate_retrieval(topic_collection(queries=3), {"start": TopicModel(1.0)}, hybrid_of="start", seed=0)
+    plain = found.to_json()
+    assert json.loads(json.dumps(plain)) == plain
+    assert set(plain) == {field.name for field in dataclasses.fields(Evaluation)} - {"per_query"}
+    assert plain["rows"]["start"]["nDCG@10"]["value"] == found.rows["start"]["nDCG@10"]["value"]
+
+
+def test_the_same_seed_gives_the_same_evaluation():
+    first, second = (
+        evaluate_retrieval(topic_collection(), {"start": TopicModel(0.5)}, hybrid_of="start", seed=7) for _ in range(2)
+    )
+    assert first == second
+
+
+def test_a_query_that_is_also_a_document_is_nothing_special():
+    collection = RetrievalSet("own", {"q": "topic1 text", "d": "topic2"}, {"q": "topic1 text"}, {"q": {"q": 1}})
+    found = evaluate_retrieval(collection, {"start": TopicModel(0.0)}, hybrid_of=None, seed=0)
+    assert found.rows["bm25"]["RR@10"]["value"] == found.rows["start"]["RR@10"]["value"] == 1.0
+
+
+def test_the_order_of_documents_does_not_matter():
+    collection = topic_collection()
+    turned = dataclasses.replace(collection, documents=dict(reversed(collection.documents.items())))
+    constant = {"start": lambda texts, kind: np.ones((len(texts), 4), np.float32)}
+    one, other = (evaluate_retrieval(each, constant, hybrid_of="start", seed=0) for each in (collection, turned))
+    assert one.per_query == other.per_query
+
+
+@pytest.mark.parametrize(
+    ("collection", "models", "hybrid_of", "message"),
+    [
+        (RetrievalSet("none", {}, {}, {}), {}, None, "0 documents and 0 queries"),
+        (
+            RetrievalSet("none", {"d": "x"}, {"q": "x"}, {}),
+            {},
+            None,
+            "query 'q' of collection 'none' has no judgements",
+        ),
+        (topic_collection(), {"bm25": TopicModel(0)}, None, "may not be named 'bm25'"),
+        (topic_collection(), {"start": TopicModel(0)}, "adapted", "no model 'adapted'"),
+        (
+            topic_collection(),
+            {"start": lambda texts, kind: np.ones((3, 4))},
+            None,
+            "model 'start' on collection 'topics'",
+        ),
+        (topic_collection(), {"start": lambda texts, kind: np.full((len(texts), 4), np.nan)}, None, "NaN"),
+    ],
+)
+def test_bad_input_is_refused(collection, models, hybrid_of, message):
+    with pytest.raises(ReknitError, match=message):
+        evaluate_retrieval(collection, models, hybrid_of=hybrid_of, seed=0)

@@ -1,0 +1,121 @@
+"""Dense runs, fused runs and random runs beside naive references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from evaluation_samples import topic_collection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reknit.errors import ReknitError
+from reknit.evaluation import dense
+from reknit.evaluation.dense import dense_run
+from reknit.evaluation.fusion import random_run, reciprocal_rank_fusion
+from reknit.evaluation.ranking import ranking, top_places
+
+
+def naive_dense(ids, documents, query, top):
+    """Sort everything by score, then id."""
+    scores = {identifier: float(np.dot(row, query)) for identifier, row in zip(ids, documents, strict=True)}
+    return sorted(ids, key=lambda identifier: (-scores[identifier], identifier))[:top]
+
+
+# Small whole numbers: exact in float32, and full of ties.
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 40), st.integers(0, 1000))
+def test_dense_run_equals_sorting_everything(documents, queries, top, seed):
+    rng = np.random.default_rng(seed)
+    ids = [f"d{number}" for number in rng.permutation(documents)]
+    table = rng.integers(-2, 3, (documents, 3)).astype(np.float32)
+    asked = rng.integers(-2, 3, (queries, 3)).astype(np.float32)
+    run = dense_run(ids, table, [f"q{number}" for number in range(queries)], asked, top)
+    for number in range(queries):
+        assert list(run[f"q{number}"]) == naive_dense(ids, table, asked[number], top)
+
+
+def test_dense_run_is_the_same_in_one_block_and_in_many(monkeypatch):
+    rng = np.random.default_rng(0)
+    ids, asked = [f"d{i:03}" for i in range(200)], [f"q{i}" for i in range(50)]
+    table, queries = rng.normal(size=(200, 16)).astype(np.float32), rng.normal(size=(50, 16)).astype(np.float32)
+    whole = dense_run(ids, table, asked, queries, 10)
+    monkeypatch.setattr(dense, "SCORES_IN_MEMORY", 600)
+    in_blocks = dense_run(ids, table, asked, queries, 10)
+    assert list(in_blocks) == asked
+    for query in asked:
+        assert list(whole[query]) == list(in_blocks[query])
+        assert whole[query] == pytest.approx(in_blocks[query], abs=1e-5)
+    best = ids[int(np.argmax(table @ queries[7]))]
+    assert next(iter(whole["q7"])) == best
+
+
+def test_dense_run_leaves_the_callers_vectors_alone():
+    table = np.arange(8, dtype=np.float64).reshape(4, 2)
+    before = table.copy()
+    dense_run(["d", "c", "b", "a"], table, ["q"], np.ones((1, 2)), 2)
+    np.testing.assert_array_equal(table, before)
+
+
+@pytest.mark.parametrize(
+    ("documents", "queries", "message"),
+    [
+        (np.zeros((3, 4)), np.zeros((1, 4)), "one row a text"),
+        (np.zeros(2), np.zeros((1, 4)), "one row a text"),
+        (np.zeros((2, 4)), np.zeros((1, 5)), "same model"),
+        (np.array([[1.0, np.nan], [0, 0]]), np.zeros((1, 2)), "NaN or infinity for 1 of 2 document texts"),
+        (np.zeros((2, 2)), np.array([[np.inf, 0]]), "NaN or infinity for 1 of 1 query texts"),
+    ],
+)
+def test_dense_run_refuses_vectors_that_do_not_fit(documents, queries, message):
+    with pytest.raises(ReknitError, match=message):
+        dense_run(["a", "b"], documents, ["q"], queries)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=20), st.integers(1, 25))
+def test_top_places_equals_a_stable_sort(values, top):
+    scores = np.array(values, dtype=np.float32)
+    assert top_places(scores, top).tolist() == sorted(range(len(values)), key=lambda place: -values[place])[:top]
+
+
+runs = st.dictionaries(
+    st.sampled_from(["q1", "q2"]), st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3).map(float), max_size=6)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(runs, min_size=1, max_size=3), st.sampled_from([1, 60]))
+def test_fusion_equals_a_loop(given_runs, k):
+    weights = [0.5, 1.0, 2.0][: len(given_runs)]
+    fused = reciprocal_rank_fusion(given_runs, k, weights)
+    assert set(fused) == {query for run in given_runs for query in run}
+    for query, found in fused.items():
+        expected: dict[str, float] = {}
+        for run, weight in zip(given_runs, weights, strict=True):
+            ordered = sorted(run.get(query, {}).items(), key=lambda item: (-item[1], item[0]))
+            for rank in range(len(ordered)):
+                expected[ordered[rank][0]] = expected.get(ordered[rank][0], 0) + weight / (k + rank + 1)
+        assert found == pytest.approx(expected)
+        assert list(found) == ranking(found)
+
+
+def test_fusion_looks_at_ranks_and_not_at_the_size_of_scores():
+    small, large = {"q": {"a": 2.0, "b": 1.0}}, {"q": {"a": 2e6, "b": 1e6}}
+    assert reciprocal_rank_fusion([small]) == reciprocal_rank_fusion([large])
+    with pytest.raises(ReknitError, match="at least one run"):
+        reciprocal_rank_fusion([])
+    with pytest.raises(ReknitError, match="one weight per run"):
+        reciprocal_rank_fusion([small], weights=[1, 1])
+
+
+def test_random_run_is_fair_repeatable_and_without_repeats():
+    collection = topic_collection(queries=400, documents=20)
+    run = random_run(collection, seed=3, top=5)
+    assert run == random_run(collection, seed=3, top=5)
+    assert run != random_run(collection, seed=4, top=5)
+    assert all(len(found) == 5 for found in run.values())
+    first = [next(iter(found)) for found in run.values()]
+    counts = [first.count(document) for document in collection.documents]
+    assert min(counts) >= 5
+    assert max(counts) <= 45  # 20 expected; far beyond chance otherwise
+    assert all(len(found) == 20 for found in random_run(collection, seed=0, top=100).values())

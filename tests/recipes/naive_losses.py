@@ -1,0 +1,71 @@
+"""Losses written out with Python loops, to hold the fast ones against."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+
+def naive_cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    total = states.new_zeros(())
+    for state, target in zip(states, targets.tolist(), strict=True):
+        logits = torch.stack([state @ row for row in table])
+        if bias is not None:
+            logits = logits + bias
+        total = total - (logits[target] - logits.exp().sum().log())
+    return total / max(len(targets), 1)
+
+
+def naive_info_nce(
+    queries: Tensor,
+    passages: Tensor,
+    groups: list[int] | None,
+    temperature: float,
+    symmetric: bool = False,
+    same_side: bool = False,
+) -> Tensor:
+    count = len(queries)
+    groups = groups or list(range(count))
+
+    def similarity(first: Tensor, second: Tensor) -> Tensor:
+        return (first @ second) / (first.norm() * second.norm()) / temperature
+
+    def one_direction(anchors: Tensor, partners: Tensor) -> Tensor:
+        losses = []
+        for i in range(count):
+            scores = [similarity(anchors[i], partners[i])]
+            for j in range(count):
+                if groups[j] != groups[i]:
+                    scores.append(similarity(anchors[i], partners[j]))
+                    if same_side:
+                        scores.append(similarity(anchors[i], anchors[j]))
+            losses.append(torch.stack(scores).exp().sum().log() - scores[0])
+        return torch.stack(losses).mean()
+
+    loss = one_direction(queries, passages)
+    return (loss + one_direction(passages, queries)) / 2 if symmetric else loss
+
+
+def naive_bag_of_words(
+    states: Tensor, table: Tensor, bias: Tensor | None, offsets: list[int], words: list[int]
+) -> Tensor:
+    losses = []
+    for start, stop in pairwise(offsets):
+        if start == stop:
+            continue
+        pooled = [
+            torch.stack([states[t] @ row + (0.0 if bias is None else bias[v]) for t in range(start, stop)]).max()
+            for v, row in enumerate(table)
+        ]
+        log_total = torch.stack(pooled).exp().sum().log()
+        distinct = set(words[start:stop])
+        losses.append(-sum((pooled[w] - log_total) for w in distinct) / (stop - start))
+    return torch.stack(losses).mean() if losses else states.new_zeros(())
+
+
+def chance(choices: int) -> float:
+    """The cross-entropy, in nats, of guessing among equally likely choices."""
+    return math.log(choices)

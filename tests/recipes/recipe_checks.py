@@ -1,0 +1,231 @@
+"""The checks that every recipe must pass. Each raises AssertionError and says what it found.
+
+"The loss falls" and "every parameter gets a gradient" catch almost nothing; test_planted_bugs.py proves for each
+check here that it fails on the bug it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from naive_losses import naive_bag_of_words, naive_cross_entropy, naive_info_nce
+from torch import Tensor, nn
+from toy_models import amplify, generator
+
+from reknit.data.batch import Batch
+from reknit.encoders.base import Encoded, Encoder
+from reknit.objectives.base import EmbeddingObjective, Objective
+from reknit.objectives.contrastive import Contrastive
+from reknit.objectives.predictions import ReconstructionObjective
+from reknit.objectives.retromae import RetroMAE
+
+
+def check_gradients_reach_encoder(objective: Objective, encoder: nn.Module, batch: Batch) -> None:
+    """Each named loss alone sends a gradient to every block and to the table."""
+    for name, gradients in _gradients_by_loss(objective, encoder, batch).items():
+        table = id(encoder.table)
+        assert gradients[table].abs().sum() > 0, f"loss {name!r} does not reach the embedding table"
+        for number, block in enumerate(encoder.blocks):
+            reached = sum(float(gradients[id(p)].abs().sum()) for p in block.parameters() if id(p) in gradients)
+            assert reached > 0, f"loss {name!r} does not reach block {number}"
+
+
+def check_bottleneck(objective: Objective, encoder: nn.Module, batch: Batch, name: str) -> None:
+    """With "cls" pooling, loss `name` reaches the encoder through the first row of every sequence, and only there."""
+    captured: list[Tensor] = []
+
+    def keep(module: nn.Module, arguments: object, encoded: Encoded) -> None:
+        encoded.last.retain_grad()
+        captured.append(encoded.last)
+
+    hook = encoder.register_forward_hook(keep)
+    objective(encoder, batch, generator(0)).losses[name].backward()
+    hook.remove()
+    encoder.zero_grad(), objective.zero_grad()
+    rows = captured[0].grad.abs().sum(dim=1) if captured[0].grad is not None else torch.zeros(batch.num_tokens)
+    first = torch.zeros(batch.num_tokens, dtype=torch.bool)
+    first[batch.cu_seqlens[:-1]] = True
+    assert (rows[first] > 0).all(), f"loss {name!r} does not reach the sentence vector of every sequence"
+    assert (rows[~first] == 0).all(), f"loss {name!r} goes around the sentence vector"
+
+
+def check_packing_invariance(objective: Objective, encoder: Encoder, batch: Batch, other: Batch) -> None:
+    """What is computed for the first sequence (example) of `batch` is the same beside other neighbours.
+
+    `other` must start with the same sequence (example) and go on with neighbours of other lengths.
+    """
+    length = int(batch.cu_seqlens[1])
+    assert torch.equal(batch.tokens[:length], other.tokens[:length])
+    objective.eval(), encoder.eval()
+    with torch.no_grad():
+        results = [_first_sequence(objective, encoder, each, length) for each in (batch, other)]
+    for name, here in results[0].items():
+        there = results[1][name]
+        assert here.shape == there.shape, f"{name!r}: {here.shape} here, {there.shape} beside other neighbours"
+        difference = float((here - there).abs().max())
+        assert difference < 1e-5, f"{name!r} of a sequence moves by {difference:.2g} with its neighbours"
+
+
+def check_entropy_floor(
+    objective: Objective,
+    encoder: nn.Module,
+    fresh_batch: Callable[[int], Batch],
+    floors: dict[str, float],
+    *,
+    steps: int = 60,
+    learning_rate: float = 1e-2,
+    tolerance: float = 0.06,
+) -> None:
+    """On random data, fresh each step, training cannot push a loss below chance."""
+    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=learning_rate)
+    objective.train(), encoder.train()
+    recent: dict[str, list[float]] = {name: [] for name in floors}
+    torch.manual_seed(1)
+    for step in range(steps):
+        output = objective(encoder, fresh_batch(step), generator(step))
+        optimiser.zero_grad()
+        output.total.backward()
+        optimiser.step()
+        if step >= steps - 15:
+            for name in floors:
+                recent[name].append(float(output.losses[name].detach()))
+    for name, floor in floors.items():
+        reached = sum(recent[name]) / len(recent[name])
+        assert reached > floor - tolerance, f"loss {name!r} reached {reached:.3f} on noise; chance is {floor:.3f}"
+
+
+def check_no_peek(objective: ReconstructionObjective, encoder: Encoder, batch: Batch, probes: int = 6) -> None:
+    """Change a token that is predicted unseen; its prediction must not move."""
+    objective.eval(), encoder.eval()
+    amplify(objective, encoder)
+    with torch.no_grad():
+        for name, before in objective.predictions(encoder, batch, generator(0)).items():
+            unseen = before.unseen.nonzero().squeeze(1)
+            assert unseen.numel() > 0, f"loss {name!r} predicts no token unseen"
+            for row in unseen[:: max(1, unseen.numel() // probes)].tolist():
+                tokens = batch.tokens.clone()
+                place = int(before.positions[row])
+                tokens[place] = 5 if tokens[place] != 5 else 6
+                after = objective.predictions(encoder, replace(batch, tokens=tokens), generator(0))[name]
+                assert after.targets[row] == tokens[place], f"loss {name!r} does not ask for the token at its position"
+                difference = float((after.states[row] - before.states[row]).abs().max())
+                assert difference < 1e-6, f"the prediction of a hidden token moves by {difference:.2g} with it ({name})"
+
+
+def check_teacher_moves(objective: Objective, encoder: Encoder, batch: Batch) -> None:
+    """After a step, a teacher (attribute `teacher`) has changed, and not by gradient."""
+    teacher = objective.teacher
+    before = [parameter.detach().clone() for parameter in teacher.parameters()]
+    trained = [p for p in (*encoder.parameters(), *objective.parameters()) if p.requires_grad]
+    assert not {id(p) for p in trained} & {id(p) for p in teacher.parameters()}, "the teacher is trained by gradient"
+    optimiser = torch.optim.Adam(trained, lr=1e-2)
+    objective(encoder, batch, generator(0)).total.backward()
+    optimiser.step()
+    objective.after_step(encoder, 0.0)
+    moved = sum(float((a - b).abs().sum()) for a, b in zip(teacher.parameters(), before, strict=True))
+    assert moved > 0, "the teacher does not move"
+
+
+def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) -> None:
+    """The losses of the objective are those of loops, over its predictions or over random vectors."""
+    objective.eval(), encoder.eval()
+    with torch.no_grad():
+        if isinstance(objective, Contrastive):
+            vectors = torch.randn(batch.num_sequences, 8, generator=generator(3))
+            losses, expected = objective.score(vectors, batch).losses, _naive_contrastive(objective, vectors, batch)
+        else:
+            losses = objective(encoder, batch, generator(3)).losses
+            expected = _naive_reconstruction(objective, encoder, batch)
+    assert set(expected) == set(losses), f"losses {sorted(losses)}, expected {sorted(expected)}"
+    for name, value in expected.items():
+        assert torch.allclose(losses[name], value, atol=1e-5, rtol=1e-5), (
+            f"loss {name!r} is {float(losses[name]):.6f}; loops give {float(value):.6f}"
+        )
+
+
+def check_positives(objective: EmbeddingObjective, batch: Batch) -> None:
+    """Vectors that are equal within pairs and orthogonal across them score better than the same ones out of step."""
+    pairs = batch.num_sequences // 2
+    perfect = torch.eye(pairs, 32).repeat_interleave(2, dim=0)
+    shifted = perfect.clone()
+    shifted[1::2] = perfect[1::2].roll(1, dims=0)
+    good, bad = (float(objective.score(vectors, batch).total) for vectors in (perfect, shifted))
+    assert good < 0.1 < bad, f"true pairs lose {good:.3f}, wrong pairs {bad:.3f}"
+
+
+def check_loss_falls(objective: Objective, encoder: nn.Module, batch: Batch, steps: int = 40) -> None:
+    """On one fixed batch every loss is finite and falls."""
+    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=5e-3)
+    objective.train(), encoder.train()
+    torch.manual_seed(2)
+    history: list[dict[str, float]] = []
+    for step in range(steps):
+        output = objective(encoder, batch, generator(step))
+        optimiser.zero_grad()
+        output.total.backward()
+        optimiser.step()
+        objective.after_step(encoder, step / steps)
+        history.append({name: float(loss.detach()) for name, loss in output.losses.items()})
+        assert all(torch.isfinite(loss) for loss in output.losses.values()), f"step {step}: {history[-1]}"
+    for name in history[0]:
+        early = sum(losses[name] for losses in history[:3]) / 3
+        late = sum(losses[name] for losses in history[-5:]) / 5
+        assert late < 0.97 * early, f"loss {name!r} went from {early:.4f} to {late:.4f}"
+
+
+def first_losses(objective: Objective, encoder: Encoder, batch: Batch) -> dict[str, float]:
+    """Losses of the amplified, untrained model without dropout, to be held against golden.json."""
+    objective.eval(), encoder.eval()
+    amplify(objective, encoder)
+    with torch.no_grad():
+        return {name: float(loss) for name, loss in objective(encoder, batch, generator(5)).losses.items()}
+
+
+def _gradients_by_loss(objective: Objective, encoder: nn.Module, batch: Batch) -> dict[str, dict[int, Tensor]]:
+    objective.train(), encoder.train()
+    found = {}
+    for name in objective(encoder, batch, generator(0)).losses:
+        encoder.zero_grad(), objective.zero_grad()
+        objective(encoder, batch, generator(0)).losses[name].backward()
+        found[name] = {
+            id(p): p.grad.clone() if p.grad is not None else torch.zeros_like(p) for p in encoder.parameters()
+        }
+    encoder.zero_grad(), objective.zero_grad()
+    return found
+
+
+def _first_sequence(objective: Objective, encoder: Encoder, batch: Batch, length: int) -> dict[str, Tensor]:
+    if isinstance(objective, EmbeddingObjective):
+        return {"embedding": objective.embed(encoder, batch, generator(0))[0]}
+    return {
+        name: predictions.states[predictions.positions < length]
+        for name, predictions in objective.predictions(encoder, batch, generator(0)).items()
+    }
+
+
+def _naive_contrastive(objective: Contrastive, vectors: Tensor, batch: Batch) -> dict[str, Tensor]:
+    groups = None if batch.groups is None else batch.groups.tolist()
+    spec = objective.spec
+    loss = naive_info_nce(vectors[0::2], vectors[1::2], groups, spec.temperature, spec.symmetric, spec.same_side)
+    return {"contrastive": loss}
+
+
+def _naive_reconstruction(objective: ReconstructionObjective, encoder: Encoder, batch: Batch) -> dict[str, Tensor]:
+    outputs: list[Encoded] = []
+    hook = encoder.register_forward_hook(lambda module, arguments, encoded: outputs.append(encoded))
+    predicted = objective.predictions(encoder, batch, generator(3))
+    hook.remove()
+    expected = {
+        name: naive_cross_entropy(p.states, encoder.table, objective.head.bias, batch.tokens[p.positions])
+        for name, p in predicted.items()
+    }
+    if isinstance(objective, RetroMAE) and objective.spec.bag_of_words_weight:
+        ordinary = [t for t in range(batch.num_tokens) if int(batch.tokens[t]) not in batch.vocabulary.special]
+        offsets = [sum(t < int(end) for t in ordinary) for end in batch.cu_seqlens]
+        states = objective.head(outputs[0].last[ordinary])
+        words = batch.tokens[ordinary].tolist()
+        loss = naive_bag_of_words(states, encoder.table, objective.head.bias, offsets, words)
+        expected["bag_of_words"] = objective.spec.bag_of_words_weight * loss
+    return expected

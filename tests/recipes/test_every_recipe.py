@@ -1,0 +1,151 @@
+"""Every recipe in the catalogue passes every check; a new recipe gets them for nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import recipe_checks as checks
+import torch
+from naive_losses import chance
+from toy_models import (
+    ORDINARY_IDS,
+    TOY_VOCABULARY,
+    batch_for,
+    toy_batch,
+    toy_pair,
+    toy_pairs,
+    toy_sequence,
+)
+
+from reknit.catalogue import recipes
+from reknit.data.batch import Batch
+from reknit.objectives.base import EmbeddingObjective
+from reknit.objectives.predictions import ReconstructionObjective
+from reknit.recipe import Recipe
+
+RECIPES = recipes()
+GOLDEN = Path(__file__).parent / "golden.json"
+every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+
+
+@every_recipe
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_gradients_reach_encoder(recipe: Recipe, pooling: str) -> None:
+    encoder, objective = toy_pair(recipe, pooling=pooling)
+    checks.check_gradients_reach_encoder(objective, encoder, batch_for(recipe, 0))
+
+
+@every_recipe
+def test_bottleneck(recipe: Recipe) -> None:
+    encoder, objective = toy_pair(recipe)
+    for name in {"decoder", "contrastive"} & set(objective(encoder, batch_for(recipe, 0), checks.generator(0)).losses):
+        checks.check_bottleneck(objective, encoder, batch_for(recipe, 0), name)
+
+
+def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
+    """Two batches that begin with the same sequence and go on differently."""
+    first = toy_sequence(11, checks.generator(1))
+    lengths = ((20, 4, 30), (13, 24, 3, 3, 40))
+    per_example = 2 if recipe.data.source == "pairs" else 1
+    made = []
+    for seed, rest in enumerate(lengths):
+        sequences = [first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest)]
+        made.append(Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example))
+    return made[0], made[1]
+
+
+@every_recipe
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_packing_invariance(recipe: Recipe, pooling: str) -> None:
+    encoder, objective = toy_pair(recipe, pooling=pooling)
+    checks.check_packing_invariance(objective, encoder, *neighbours(recipe))
+
+
+def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
+    """Chance by the name of the loss; BERT's kept tokens are shown, so they may be known."""
+    if recipe.data.source == "pairs":
+        same_side = getattr(recipe.objective, "same_side", False)
+        return {"contrastive": chance(2 * pairs - 1 if same_side else pairs)}
+    kept = getattr(recipe.objective, "keep_share", 0.1)
+    words = chance(ORDINARY_IDS)
+    every = {"masked": (1 - kept) * words, "causal": words, "decoder": words}
+    encoder, objective = toy_pair(recipe)
+    named = objective(encoder, toy_batch(0), checks.generator(0)).losses
+    return {name: floor for name, floor in every.items() if name in named}
+
+
+@every_recipe
+def test_entropy_floor(recipe: Recipe) -> None:
+    encoder, objective = toy_pair(recipe)
+    pairs = recipe.data.source == "pairs"
+    checks.check_entropy_floor(
+        objective,
+        encoder,
+        (lambda step: toy_pairs(step + 100, pairs=16)) if pairs else (lambda step: toy_batch(step + 100)),
+        entropy_floors(recipe, pairs=16),
+        learning_rate=1e-3 if pairs else 1e-2,
+    )
+
+
+@every_recipe
+def test_no_peek(recipe: Recipe) -> None:
+    encoder, objective = toy_pair(recipe)
+    if isinstance(objective, ReconstructionObjective):
+        checks.check_no_peek(objective, encoder, toy_batch(3))
+    else:
+        assert isinstance(objective, EmbeddingObjective), "an objective must show its predictions or its vectors"
+
+
+@every_recipe
+def test_teacher_moves(recipe: Recipe) -> None:
+    encoder, objective = toy_pair(recipe)
+    if hasattr(objective, "teacher"):
+        checks.check_teacher_moves(objective, encoder, batch_for(recipe, 0))
+
+
+@every_recipe
+def test_against_naive(recipe: Recipe) -> None:
+    encoder, objective = toy_pair(recipe)
+    if recipe.data.source == "pairs":
+        batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
+        checks.check_positives(objective, toy_pairs(4, pairs=6))
+    else:
+        batch = toy_batch(4, (5, 9, 7))
+    checks.check_against_naive(objective, encoder, batch)
+
+
+@every_recipe
+def test_loss_falls(recipe: Recipe) -> None:
+    encoder, objective = toy_pair(recipe)
+    batch = toy_pairs(9, twins=True) if recipe.data.source == "pairs" else toy_batch(9)
+    checks.check_loss_falls(objective, encoder, batch)
+
+
+def current_first_losses(recipe: Recipe) -> dict[str, float]:
+    # The mean tells untrained vectors apart; [CLS] alone hardly does, and the losses of pairs would all be chance.
+    encoder, objective = toy_pair(recipe, pooling="mean")
+    return checks.first_losses(objective, encoder, batch_for(recipe, 6))
+
+
+@every_recipe
+def test_first_losses_are_golden(recipe: Recipe) -> None:
+    """Regenerate after an intended change: `python tests/recipes/regenerate_golden.py`."""
+    golden = json.loads(GOLDEN.read_text())
+    assert recipe.card.name in golden, "no golden losses; run python tests/recipes/regenerate_golden.py"
+    assert current_first_losses(recipe) == pytest.approx(golden[recipe.card.name], abs=1e-4)
+
+
+@every_recipe
+def test_card_is_complete(recipe: Recipe) -> None:
+    card = recipe.card
+    for field in ("name", "title", "family", "paper", "adds", "facts", "claim", "citation"):
+        assert getattr(card, field).strip(), f"the card has no {field}"
+    assert card.citation.startswith("@")
+    assert (card.status == "deviates") == bool(card.deviates)
+    assert 1900 < card.year < 2100
+    assert math.isfinite(recipe.optimiser.learning_rate)
+    assert bool(recipe.data.pair_kinds) == (recipe.data.source == "pairs")

@@ -1,0 +1,329 @@
+"""Each check fails on the bug that it is there for: realistic mistakes, planted one at a time."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import recipe_checks as checks
+import torch
+from naive_losses import chance
+from test_every_recipe import GOLDEN, RECIPES, current_first_losses, entropy_floors, neighbours
+from torch import Tensor, nn
+from toy_models import ORDINARY_IDS, toy_batch, toy_pair, toy_pairs
+
+from reknit.corruptions.masking import mask_tokens
+from reknit.corruptions.next_token import predict_next
+from reknit.data.attention_rules import bidirectional
+from reknit.data.batch import Batch
+from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_uniform
+from reknit.encoders.attention import AttentionLayout
+from reknit.encoders.base import Encoded, Encoder
+from reknit.losses.bag_of_words import bag_of_words
+from reknit.losses.info_nce import info_nce
+from reknit.objectives import causal_language_model, contrastive, masked_language_model, retromae
+from reknit.objectives.base import Objective, StepOutput
+from reknit.objectives.predictions import Predictions
+from reknit.objectives.retromae import RetroMAE
+
+Patch = pytest.MonkeyPatch
+
+
+# What each check says when it fails for its own reason, and not because the planted bug broke something else.
+REASONS: dict[Callable[..., None], str] = {
+    checks.check_gradients_reach_encoder: "does not reach",
+    checks.check_bottleneck: "does not reach the sentence vector|goes around",
+    checks.check_packing_invariance: "with its neighbours",
+    checks.check_entropy_floor: "on noise; chance is",
+    checks.check_no_peek: "prediction of a hidden token moves",
+    checks.check_teacher_moves: "teacher does not move",
+    checks.check_against_naive: "loops give",
+    checks.check_positives: "true pairs lose",
+    checks.check_loss_falls: "went from|step 0",
+}
+
+
+def fails(check: Callable[..., None], *arguments: object, **settings: object) -> None:
+    with pytest.raises(AssertionError, match=REASONS[check]):
+        check(*arguments, **settings)
+
+
+# --- gradients -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["retromae", "dupmae"])
+def test_detached_sentence_vector(name: str, monkeypatch: Patch) -> None:
+    right = RetroMAE.sentence_vectors
+    monkeypatch.setattr(RetroMAE, "sentence_vectors", lambda self, encoded: right(self, encoded).detach())
+    encoder, objective = toy_pair(RECIPES[name])
+    fails(checks.check_gradients_reach_encoder, objective, encoder, toy_batch(0))
+    fails(checks.check_bottleneck, objective, encoder, toy_batch(0), "decoder")
+
+
+def test_decoder_reads_every_hidden_state(monkeypatch: Patch) -> None:
+    def leaky(self: RetroMAE, encoded: Encoded) -> Tensor:
+        return contrastive.pool(encoded, "cls") + 0.1 * contrastive.pool(encoded, "mean")
+
+    monkeypatch.setattr(RetroMAE, "sentence_vectors", leaky)
+    encoder, objective = toy_pair(RECIPES["retromae"])
+    fails(checks.check_bottleneck, objective, encoder, toy_batch(0), "decoder")
+
+
+def test_detached_pooling_of_pairs(monkeypatch: Patch) -> None:
+    right = contrastive.pool
+    monkeypatch.setattr(contrastive, "pool", lambda encoded, mode: right(encoded, mode).detach())
+    encoder, objective = toy_pair(RECIPES["simcse"])
+    with pytest.raises((AssertionError, RuntimeError)):
+        checks.check_gradients_reach_encoder(objective, encoder, toy_pairs(0))
+
+
+# --- packing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_padding_is_attended(name: str, monkeypatch: Patch) -> None:
+    right = AttentionLayout._make_mask
+
+    def careless(self: AttentionLayout, bucket: object, rule: object, layer: int) -> Tensor | None:
+        return None if rule is bidirectional else right(self, bucket, rule, layer)
+
+    monkeypatch.setattr(AttentionLayout, "_make_mask", careless)
+    encoder, objective = toy_pair(RECIPES[name], pooling="mean")
+    if name == "clm":  # causal attention shuts padding out by itself, so nothing may move
+        checks.check_packing_invariance(objective, encoder, *neighbours(RECIPES[name]))
+    else:
+        fails(checks.check_packing_invariance, objective, encoder, *neighbours(RECIPES[name]))
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "clm"])
+def test_sequences_see_each_other(name: str, monkeypatch: Patch) -> None:
+    right = AttentionLayout.of.__func__
+
+    def one_long_sequence(cls: type, cu_seqlens: Tensor, hidden: Tensor | None = None, **rest: Tensor) -> object:
+        return right(cls, cu_seqlens[[0, -1]], hidden)
+
+    monkeypatch.setattr(AttentionLayout, "of", classmethod(one_long_sequence))
+    encoder, objective = toy_pair(RECIPES[name])
+    fails(checks.check_packing_invariance, objective, encoder, *neighbours(RECIPES[name]))
+
+
+# --- the entropy floor and the no-peek probe -----------------------------------------------------------------------
+
+
+def noise(step: int) -> Batch:
+    return toy_batch(step + 100)
+
+
+@pytest.mark.parametrize("name", ["mlm", "retromae"])
+def test_labels_on_visible_tokens(name: str, monkeypatch: Patch) -> None:
+    def visible(batch: Batch, rng: torch.Generator, **settings: object) -> object:
+        return replace(mask_tokens(batch, rng, **settings), tokens=batch.tokens)
+
+    module = masked_language_model if name == "mlm" else retromae
+    monkeypatch.setattr(module, "mask_tokens", visible)
+    encoder, objective = toy_pair(RECIPES[name])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    encoder, objective = toy_pair(RECIPES[name])
+    floors = entropy_floors(RECIPES[name], 0)
+    fails(checks.check_entropy_floor, objective, encoder, noise, floors, learning_rate=1e-2)
+
+
+def test_unshifted_causal_targets(monkeypatch: Patch) -> None:
+    class Unshifted(causal_language_model.CausalLanguageModel):
+        def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+            positions = predict_next(batch).predict.nonzero().squeeze(1)
+            states = self.head(encoder(predict_next(batch)).last[positions])
+            return {"causal": Predictions(states, positions, batch.tokens[positions], positions >= 0)}
+
+    monkeypatch.setattr(causal_language_model, "CausalLanguageModel", Unshifted)
+    encoder, objective = toy_pair(RECIPES["clm"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    encoder, objective = toy_pair(RECIPES["clm"])
+    fails(checks.check_entropy_floor, objective, encoder, noise, {"causal": chance(ORDINARY_IDS)})
+
+
+def test_forgotten_causal_mask(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(
+        causal_language_model, "predict_next", lambda batch: replace(predict_next(batch), attention=bidirectional)
+    )
+    encoder, objective = toy_pair(RECIPES["clm"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+
+
+def test_wrong_direction_of_the_causal_mask(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(
+        causal_language_model,
+        "predict_next",
+        lambda batch: replace(predict_next(batch), attention=lambda context: context.key >= context.query),
+    )
+    encoder, objective = toy_pair(RECIPES["clm"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+
+
+def test_decoder_row_sees_itself(monkeypatch: Patch) -> None:
+    def careless(self: RandomContext, context: object) -> Tensor:
+        draws = hashed_uniform(self.seed, context.query_index, self.words[context.key_index])
+        return (draws >= self.hidden_ratio) | self.always[context.key_index]
+
+    monkeypatch.setattr(RandomContext, "__call__", careless)
+    encoder, objective = toy_pair(RECIPES["retromae"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+
+
+def test_decoder_residual_carries_the_token(monkeypatch: Patch) -> None:
+    right = EnhancedDecoder.forward
+
+    def leaky(self: EnhancedDecoder, sentences: Tensor, tokens: Tensor, cu_seqlens: Tensor, *rest: object) -> Tensor:
+        table, _, rows = rest
+        return right(self, sentences, tokens, cu_seqlens, *rest) + table[tokens[rows]]
+
+    monkeypatch.setattr(EnhancedDecoder, "forward", leaky)
+    encoder, objective = toy_pair(RECIPES["retromae"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+
+
+@pytest.mark.parametrize("name", ["simcse", "mirror-bert", "infonce-pairs"])
+def test_queries_are_their_own_passages(name: str, monkeypatch: Patch) -> None:
+    def own(queries: Tensor, passages: Tensor, *rest: object, **settings: object) -> tuple[Tensor, Tensor]:
+        return info_nce(queries, queries + 0.01 * passages, *rest, **settings)
+
+    monkeypatch.setattr(contrastive, "info_nce", own)
+    encoder, objective = toy_pair(RECIPES[name], pooling="mean")
+    floors = entropy_floors(RECIPES[name], pairs=16)
+    fails(
+        checks.check_entropy_floor,
+        objective,
+        encoder,
+        lambda step: toy_pairs(step + 100, pairs=16),
+        floors,
+        learning_rate=1e-3,
+    )
+
+
+# --- the teacher ---------------------------------------------------------------------------------------------------
+
+
+class ToyTeacher(Objective):
+    """A student that follows a moving average of itself; `moving` off is the bug."""
+
+    def __init__(self, encoder: Encoder, moving: bool) -> None:
+        super().__init__()
+        self.teacher: nn.Module = copy.deepcopy(encoder).requires_grad_(False)
+        self.moving = moving
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        view = mask_tokens(batch, rng)
+        with torch.no_grad():
+            target = self.teacher(replace(view, tokens=batch.tokens)).last
+        return StepOutput({"follow": (encoder(view).last - target).square().mean()})
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        if self.moving:
+            with torch.no_grad():
+                for old, new in zip(self.teacher.parameters(), encoder.parameters(), strict=True):
+                    old.lerp_(new, 0.1)
+
+
+def test_teacher_stands_still() -> None:
+    encoder, _ = toy_pair(RECIPES["mlm"])
+    checks.check_teacher_moves(ToyTeacher(encoder, moving=True), encoder, toy_batch(0))
+    fails(checks.check_teacher_moves, ToyTeacher(encoder, moving=False), encoder, toy_batch(0))
+
+
+# --- losses held against loops -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["simcse", "mirror-bert", "infonce-pairs"])
+def test_wrong_labels_of_pairs(name: str, monkeypatch: Patch) -> None:
+    def shifted(queries: Tensor, passages: Tensor, *rest: object, **settings: object) -> tuple[Tensor, Tensor]:
+        return info_nce(queries, passages.roll(1, dims=0), *rest, **settings)
+
+    monkeypatch.setattr(contrastive, "info_nce", shifted)
+    encoder, objective = toy_pair(RECIPES[name])
+    fails(checks.check_positives, objective, toy_pairs(4, pairs=6))
+    fails(checks.check_against_naive, objective, encoder, toy_pairs(4, pairs=6))
+
+
+@pytest.mark.parametrize("setting", ["groups", "symmetric", "same_side", "temperature"])
+def test_dropped_setting_of_pairs(setting: str, monkeypatch: Patch) -> None:
+    wrong = {"groups": None, "symmetric": False, "same_side": False, "temperature": 1.0}[setting]
+
+    def careless(queries: Tensor, passages: Tensor, groups: Tensor, **settings: object) -> tuple[Tensor, Tensor]:
+        if setting == "groups":
+            return info_nce(queries, passages, wrong, **settings)
+        return info_nce(queries, passages, groups, **{**settings, setting: wrong})
+
+    monkeypatch.setattr(contrastive, "info_nce", careless)
+    encoder, objective = toy_pair(RECIPES["mirror-bert"])
+    batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
+    fails(checks.check_against_naive, objective, encoder, batch)
+
+
+def test_group_mask_missing_in_one_direction(monkeypatch: Patch) -> None:
+    def careless(queries: Tensor, passages: Tensor, groups: Tensor, **settings: object) -> tuple[Tensor, Tensor]:
+        one_way = {**settings, "symmetric": False}
+        there, accuracy = info_nce(queries, passages, groups, **one_way)
+        return (there + info_nce(passages, queries, None, **one_way)[0]) / 2, accuracy
+
+    monkeypatch.setattr(contrastive, "info_nce", careless)
+    encoder, objective = toy_pair(RECIPES["infonce-pairs"])
+    batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
+    fails(checks.check_against_naive, objective, encoder, batch)
+
+
+def test_bag_of_words_with_special_tokens(monkeypatch: Patch) -> None:
+    def everything(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.arange(batch.num_tokens), batch.cu_seqlens, batch.tokens
+
+    monkeypatch.setattr(retromae, "ordinary_content", everything)
+    encoder, objective = toy_pair(RECIPES["dupmae"])
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, (5, 9, 7)))
+
+
+def test_bag_of_words_across_sequences(monkeypatch: Patch) -> None:
+    def one_long_text(states: Tensor, table: Tensor, bias: Tensor, cu_seqlens: Tensor, words: Tensor) -> Tensor:
+        return bag_of_words(states, table, bias, cu_seqlens[[0, -1]], words)
+
+    monkeypatch.setattr(retromae, "bag_of_words", one_long_text)
+    encoder, objective = toy_pair(RECIPES["dupmae"])
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, (5, 9, 7)))
+
+
+def test_bag_of_words_without_weight(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(retromae, "bag_of_words", lambda *arguments: 10.0 * bag_of_words(*arguments))
+    encoder, objective = toy_pair(RECIPES["dupmae"])
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, (5, 9, 7)))
+
+
+# --- training and goldens ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("planted", [lambda loss: loss * 0.0 + 3.0, lambda loss: loss / 0.0])
+def test_loss_that_does_not_train(planted: Callable[[Tensor], Tensor]) -> None:
+    encoder, objective = toy_pair(RECIPES["mlm"])
+    right = objective.forward
+
+    def wrong(*arguments: object) -> StepOutput:
+        return StepOutput({name: planted(loss) for name, loss in right(*arguments).losses.items()})
+
+    objective.forward = wrong
+    fails(checks.check_loss_falls, objective, encoder, toy_batch(9))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("mlm", {"ratio": 0.3}),
+        ("mlm", {"keep_share": 0.1}),
+        ("retromae", {"decoder_ratio": 0.6}),
+        ("dupmae", {"bag_of_words_weight": 0.11}),
+        ("simcse", {"temperature": 0.051}),
+        ("mirror-bert", {"same_side": False}),
+    ],
+)
+def test_changed_setting_breaks_the_golden_losses(name: str, change: dict[str, object]) -> None:
+    recipe = replace(RECIPES[name], objective=replace(RECIPES[name].objective, **change))
+    assert current_first_losses(recipe) != pytest.approx(json.loads(GOLDEN.read_text())[name], abs=1e-4)

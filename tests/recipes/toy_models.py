@@ -1,0 +1,70 @@
+"""A tiny encoder and random batches, for checks that run on every recipe."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from reknit.data.batch import Batch, Vocabulary
+from reknit.encoders.huggingface import HuggingFaceEncoder, build_encoder
+from reknit.objectives.base import Objective
+from reknit.recipe import EncoderSpec, Recipe
+
+TOY_VOCABULARY = Vocabulary(size=64, pad=0, mask=4, cls=2, sep=3, special=(0, 1, 2, 3, 4))
+ORDINARY_IDS = 59
+RAGGED = (5, 17, 9, 12, 24, 3, 14, 20)
+
+
+def toy_encoder(seed: int = 0, dropout: float = 0.1) -> HuggingFaceEncoder:
+    torch.manual_seed(seed)
+    shape = EncoderSpec(dim=32, depth=2, heads=2, intermediate=64, max_positions=64, dropout=dropout)
+    return build_encoder(shape, TOY_VOCABULARY.size)
+
+
+def toy_pair(recipe: Recipe, seed: int = 0, pooling: str = "cls") -> tuple[HuggingFaceEncoder, Objective]:
+    encoder = toy_encoder(seed)
+    return encoder, recipe.objective.build(encoder, TOY_VOCABULARY, pooling)
+
+
+def amplify(*modules: nn.Module, factor: float = 4.0) -> None:
+    """Scale every matrix up: freshly drawn weights are so small that attention is flat and mistakes hardly show."""
+    with torch.no_grad():
+        for module in modules:
+            for parameter in module.parameters():
+                if parameter.ndim > 1:
+                    parameter.mul_(factor)
+
+
+def toy_sequence(length: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """[CLS], length - 2 independent uniform ordinary tokens, [SEP]; about two thirds of the tokens start a word."""
+    tokens = torch.randint(5, TOY_VOCABULARY.size, (length,), generator=generator)
+    tokens[0], tokens[-1] = TOY_VOCABULARY.cls, TOY_VOCABULARY.sep
+    special = torch.zeros(length, dtype=torch.bool)
+    special[0] = special[-1] = True
+    starts = (torch.rand(length, generator=generator) < 0.67) | special
+    starts[1] = True
+    return tokens, special, starts
+
+
+def toy_batch(seed: int, lengths: tuple[int, ...] = RAGGED) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    return Batch.pack([toy_sequence(length, generator) for length in lengths], TOY_VOCABULARY)
+
+
+def toy_pairs(seed: int, pairs: int = 8, twins: bool = False) -> Batch:
+    """Pairs of texts that have nothing to do with each other, or of each text with itself."""
+    generator = torch.Generator().manual_seed(seed)
+    sequences = []
+    for _ in range(pairs):
+        first = toy_sequence(int(torch.randint(5, 15, (), generator=generator)), generator)
+        second = first if twins else toy_sequence(int(torch.randint(5, 15, (), generator=generator)), generator)
+        sequences += [first, second]
+    return Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=2)
+
+
+def batch_for(recipe: Recipe, seed: int) -> Batch:
+    return toy_pairs(seed) if recipe.data.source == "pairs" else toy_batch(seed)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,95 @@
+"""The model card: front matter that YAML reads, Markdown that no text can break, no invented facts."""
+
+import re
+
+import pytest
+import yaml
+from report_samples import empty_result, full_config, full_result
+
+from reknit.report.card import hub_id, markdown, model_card
+
+HOSTILE = 'a | b\n---\n<script>alert(1)</script> `x` ``` **y** [z](http://h) \\| "q": {k}'
+
+
+def front_matter(card: str) -> dict:
+    opening, matter, _ = card.split("---\n", 2)
+    assert opening == ""
+    return yaml.safe_load(matter)
+
+
+def test_front_matter():
+    assert front_matter(model_card(full_result(), full_config())) == {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": ["sentence-transformers", "feature-extraction", "sentence-similarity", "reknit", "retromae", "simcse"],
+        "base_model": "sentence-transformers/all-MiniLM-L6-v2",
+    }
+
+
+def test_it_says_what_was_measured_trained_and_how_to_load_it():
+    card = model_card(full_result(), full_config())
+    for shown in (
+        "**Use the adapted model:** mean nDCG@10",
+        "| hybrid | **0.368** (0.338–0.398) |",
+        "documents: 36,123",
+        "RetroMAE: Pre-Training Retrieval-Oriented Language Models, arXiv:2205.12035",
+        "800 steps, 3,276,800 tokens, 0:18:20",
+        "SentenceTransformer(",
+        "EmbeddingModel.load(",
+        "reknit adapt corpus.jsonl",
+        "```bibtex\n@inproceedings{key, title={A title}}\n```",
+    ):
+        assert shown in card
+    assert card.count("@inproceedings") == 1
+
+
+@pytest.mark.parametrize(
+    "start", ["scratch", "./model", "/models/minilm", "models\\x", "a/b/c", "minilm", "a--b/c", "", "../up/x"]
+)
+def test_base_model_only_for_a_hub_id(start):
+    assert hub_id(start) is None
+    assert "base_model" not in front_matter(model_card({**full_result(), "start": start}, {}))
+
+
+def test_a_local_folder_is_no_base_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert hub_id("org/name") == "org/name"
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    assert hub_id("org/name") is None
+
+
+@pytest.mark.parametrize("missing", [*full_result(), "everything"])
+def test_any_part_may_be_missing(missing):
+    result = {} if missing == "everything" else {k: v for k, v in full_result().items() if k != missing}
+    card = model_card(result, {})
+    assert front_matter(card)["tags"][3] == "reknit"
+    assert "None" not in card
+    assert "nan" not in card
+
+
+def test_no_training_and_no_labels():
+    card = model_card(empty_result(), {"pretrain": None, "tune": None})
+    assert "Nothing was trained in this run." in card
+    assert "adapted by reknit" not in card
+    assert "Citation" not in card
+
+
+def test_hostile_text_changes_nothing():
+    result, config = full_result(), full_config()
+    result["start"] = result["command"] = HOSTILE
+    result["training"]["phases"][0]["recipe"] = HOSTILE
+    result["evaluations"][0] |= {"dataset": HOSTILE, "notes": [HOSTILE]}
+    rows = result["evaluations"][0]["rows"]
+    rows[HOSTILE] = rows["bm25"]
+    config["pretrain"]["card"] |= {"title": HOSTILE, "citation": HOSTILE}
+    card = model_card(result, config)
+    assert front_matter(card)["tags"][4] == HOSTILE
+    prose = re.sub(r"^(`{3,})\w*\n.*?\n\1$", "", card.split("---\n", 2)[2], flags=re.DOTALL | re.MULTILINE)
+    assert "<script" not in prose
+    assert not re.search(r"(?<!\\)\]\(", prose)
+    for table in re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_markdown_escapes_and_stays_on_one_line():
+    assert markdown("a|b <i> *c*\n# d") == r"a\|b &lt;i&gt; \*c\* \# d"

@@ -1,0 +1,342 @@
+"""The search index: right results, any text, and folders that are missing, broken or half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import lancedb
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from lancedb.query import MatchQuery
+from lancedb.rerankers import RRFReranker
+
+from reknit.errors import ReknitError
+from reknit.evaluation.bm25 import BM25
+from reknit.retrieval.index import Hit, Index, build_index
+
+DIM = 8
+WORDS = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ane", "olo", "iru", "emy", "usk")]
+
+
+def made_passages(count: int, seed: int = 0) -> list[tuple[str, str, str]]:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(5, 30, count)
+    return [(f"p{i:05}", WORDS[i % 60] if i % 3 else "", " ".join(rng.choice(WORDS, sizes[i]))) for i in range(count)]
+
+
+def encode(texts: list[str]) -> np.ndarray:
+    """A vector of length 1 that is a pure function of the text."""
+    seeds = [[ord(letter) for letter in text[:40]] for text in texts]
+    rows = np.array([np.random.default_rng(seed).normal(size=DIM) for seed in seeds])
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def content(passage: tuple[str, str, str]) -> str:
+    return f"{passage[1]} {passage[2]}".strip()
+
+
+PASSAGES = made_passages(300)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory) -> Index:
+    folder = tmp_path_factory.mktemp("search") / "index"
+    build_index(folder, PASSAGES, encode, dim=DIM, batch=64, details={"model": "../model"})
+    return Index.open(folder)
+
+
+def test_an_opened_index_knows_itself(index):
+    assert (len(index), index.dim, index.details) == (300, DIM, {"model": "../model"})
+
+
+def test_dense_search_equals_sorting_every_dot_product(index):
+    table = encode([content(passage) for passage in PASSAGES])
+    for seed in range(5):
+        query = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
+        scores = table @ query
+        best = np.argsort(-scores, kind="stable")[:10]
+        hits = index.search(query, None, 10)
+        assert [hit.id for hit in hits] == [PASSAGES[place][0] for place in best]
+        assert [hit.score for hit in hits] == pytest.approx(scores[best].tolist(), abs=1e-5)
+
+
+def test_hits_give_title_and_text_back_as_they_were(index):
+    by_id = {passage[0]: passage for passage in PASSAGES}
+    hits = index.search(None, "bane tusk", 20, mode="text")
+    assert len(hits) == 20
+    for hit in hits:
+        assert (hit.id, hit.title, hit.text) == by_id[hit.id]
+
+
+def test_text_search_finds_what_bm25_finds(index):
+    reference = BM25({passage[0]: content(passage) for passage in PASSAGES})
+    for query in ("bane", "kolo kolo tusk", "the fane and the semy"):
+        expected = reference.search({"q": query}, 300)["q"]
+        hits = index.search(None, query, 300, mode="text")
+        assert {hit.id for hit in hits} == set(expected)
+        ours, theirs = np.array([hit.score for hit in hits]), np.array([expected[hit.id] for hit in hits])
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.99
+
+
+def test_hybrid_agrees_with_lancedbs_own_fusion(index):
+    query, text = np.random.default_rng(1).normal(size=DIM).astype(np.float32), "bane tusk kolo"
+    table = lancedb.connect(index.folder).open_table("passages")
+    asked = table.search(query_type="hybrid", vector_column_name="vector", fts_columns="content").vector(query)
+    asked = asked.text(MatchQuery(text, "content")).distance_type("dot").limit(100).rerank(RRFReranker())
+    theirs = {row["id"]: row["_relevance_score"] for row in asked.to_list()}
+    ours = {hit.id: 2 * hit.score for hit in index.search(query, text, 20, mode="hybrid")}
+    assert ours == pytest.approx({document: theirs[document] for document in ours}, abs=1e-3)
+    assert len(ours) == 20
+
+
+def test_hybrid_weight_moves_between_words_and_vectors(index):
+    query, text = np.random.default_rng(1).normal(size=DIM).astype(np.float32), "bane tusk kolo"
+
+    def ids(**options):
+        return [hit.id for hit in index.search(query, text, 10, **options)]
+
+    assert ids(mode="hybrid", hybrid_weight=1.0) == ids(mode="dense")
+    assert ids(mode="hybrid", hybrid_weight=0.0) == ids(mode="text")
+    assert ids(mode="hybrid", hybrid_weight=0.5) not in (ids(mode="dense"), ids(mode="text"))
+
+
+def test_equal_scores_are_ordered_by_id_even_at_the_cut(tmp_path):
+    order = np.random.default_rng(0).permutation(50)
+    passages = [(f"p{number:02}", "", "same words everywhere") for number in order]
+    build_index(tmp_path / "index", passages, encode, dim=DIM, batch=7)
+    index = Index.open(tmp_path / "index")
+    query = encode(["anything"])[0]
+    expected = [f"p{number:02}" for number in range(4)]
+    for mode in ("dense", "text", "hybrid"):
+        assert [hit.id for hit in index.search(query, "words", 4, mode)] == expected
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=40) | st.text(alphabet='"+-:()[]{}^~*?\\/&|! ANDORNOTbane\x00\n', max_size=30))
+@example("")
+@example('"bane')
+@example("bane AND (tusk OR")
+@example("title:bane^2~ +tusk -kolo *")
+@example("\ud800")
+@example("the of and")
+def test_no_query_text_is_an_error(index, text):
+    for mode in ("text", "hybrid"):
+        hits = index.search(np.ones(DIM), text, 5, mode)
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        assert mode == "text" or len(hits) == 5
+
+
+def test_a_long_query_is_no_error(index):
+    assert index.search(None, "bane " * 20_000, 3, mode="text")
+
+
+def test_text_search_works_in_scripts_without_spaces_and_for_names_with_signs(tmp_path):
+    passages = [
+        ("zh", "", "一个中文句子关于数据库"),
+        ("c", "", "the C++ language"),
+        ("de", "", "alte Häuser"),
+        ("id", "", "a foo_bar"),
+    ]
+    build_index(tmp_path / "index", passages, encode, dim=DIM)
+    index = Index.open(tmp_path / "index")
+    for query, expected in [("数据库", "zh"), ("C++", "c"), ("HAUSER", "de"), ("foo_bar", "id"), ("bar", "id")]:
+        assert [hit.id for hit in index.search(None, query, mode="text")] == [expected]
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12), st.text(max_size=30)), min_size=1, max_size=8))
+@example([("../../etc 'x' \"y\"\n\x00; DROP", "", "")])
+@example([("a", "\ud800 title", "text \udfff")])
+def test_any_ids_titles_and_texts_come_back(tmp_path, passages):
+    build_index(tmp_path / "index", passages, encode, dim=DIM)
+    hits = Index.open(tmp_path / "index").search(np.ones(DIM), None, 10)
+
+    def clean(text: str) -> str:
+        return text.encode("utf-8", "replace").decode()
+
+    expected = [(identifier, clean(title).strip(), clean(text)) for identifier, title, text in passages]
+    assert sorted((hit.id, hit.title, hit.text) for hit in hits) == sorted(expected)
+
+
+def test_large_indexes_search_partitions_and_still_find_the_neighbours(tmp_path):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 16))
+    vectors = (centres[rng.integers(0, 40, 9000)] + 0.5 * rng.normal(size=(9000, 16))).astype(np.float32)
+    passages = [(f"p{number:05}", "", f"text {number}") for number in range(9000)]
+    build_index(
+        tmp_path / "index",
+        passages,
+        lambda texts: vectors[[int(text.split()[1]) for text in texts]],
+        dim=16,
+        exact_rows=5000,
+    )
+    description = json.loads((tmp_path / "index" / "index.json").read_text())
+    assert description["partitions"] == 95
+    index = Index.open(tmp_path / "index")
+    found = 0
+    for number in range(0, 9000, 450):
+        query = vectors[number] + 0.1 * rng.normal(size=16).astype(np.float32)
+        exact = {f"p{place:05}" for place in np.argsort(-(vectors @ query))[:10]}
+        found += len(exact & {hit.id for hit in index.search(query, None, 10)})
+    assert found / 200 >= 0.95
+
+
+def test_building_streams_in_batches_and_reports_progress(tmp_path):
+    asked: list[int] = []
+    calls: list[tuple[int, int]] = []
+
+    def counted(texts):
+        asked.append(len(texts))
+        return encode(texts)
+
+    pulled = 0
+
+    def stream():
+        nonlocal pulled
+        for passage in PASSAGES:
+            assert pulled < sum(asked) + 64  # never more than one batch ahead of the encoder
+            pulled += 1
+            yield passage
+
+    build_index(tmp_path / "a", stream(), counted, dim=DIM, batch=64, on_progress=lambda *done: calls.append(done))
+    assert asked == [64, 64, 64, 64, 44]
+    assert calls == [(64, 0), (128, 0), (192, 0), (256, 0), (300, 0)]
+    calls.clear()
+    build_index(tmp_path / "b", PASSAGES, encode, dim=DIM, on_progress=lambda *done: calls.append(done))
+    assert calls == [(300, 300)]
+
+
+def test_a_build_replaces_an_older_index_only_when_it_is_whole(tmp_path):
+    folder = tmp_path / "index"
+    build_index(folder, PASSAGES[:5], encode, dim=DIM)
+
+    def interrupted():
+        yield from PASSAGES[:100]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(folder, interrupted(), encode, dim=DIM, batch=10)
+    assert os.listdir(tmp_path) == ["index"]
+    assert len(Index.open(folder)) == 5
+    build_index(folder, PASSAGES[:7], encode, dim=DIM)
+    assert os.listdir(tmp_path) == ["index"]
+    assert len(Index.open(folder)) == 7
+
+
+def test_a_foreign_folder_is_never_overwritten(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(ReknitError, match="is not an index"):
+        build_index(tmp_path, PASSAGES, encode, dim=DIM)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("passages", "model", "message"),
+    [
+        ([], encode, "no passages"),
+        (PASSAGES, lambda texts: np.ones((len(texts), 3)), r"vectors of shape \[300, 3\]"),
+        (PASSAGES, lambda texts: np.ones((1, DIM)), "vectors of shape"),
+        (PASSAGES, lambda texts: np.full((len(texts), DIM), np.nan), "NaN or infinity for passage 0"),
+        ([("\ud800", "", "x")], encode, "not valid Unicode"),
+    ],
+)
+def test_bad_builds_leave_nothing_behind(tmp_path, passages, model, message):
+    with pytest.raises(ReknitError, match=message):
+        build_index(tmp_path / "index", passages, model, dim=DIM)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, "words", 3, "dense"), "needs a query vector"),
+        ((np.ones(DIM), None, 3, "text"), "needs a query text"),
+        ((np.ones(DIM), None, 3, "hybrid"), "needs a query text"),
+        ((None, "words", 3, "hybrid"), "needs a query vector"),
+        ((np.ones(DIM + 1), None, 3, "dense"), "9 dimensions"),
+        ((np.full(DIM, np.inf), None, 3, "dense"), "NaN or infinity"),
+        ((np.ones(DIM), None, 0, "dense"), "at least 1"),
+        ((np.ones(DIM), None, 3, "magic"), "no search mode 'magic'"),
+    ],
+)
+def test_searches_that_cannot_be_answered_are_refused(index, arguments, message):
+    with pytest.raises(ReknitError, match=message):
+        index.search(*arguments)
+    with pytest.raises(ReknitError, match="choose 0"):
+        index.search(np.ones(DIM), "x", mode="hybrid", hybrid_weight=1.5)
+
+
+def test_more_hits_than_passages_gives_all_of_them(index):
+    assert len(index.search(np.ones(DIM), None, 1000)) == 300
+    assert all(isinstance(hit, Hit) for hit in index.search(np.zeros(DIM), "x", 10, mode="hybrid"))
+
+
+def damage_data(folder: Path) -> None:
+    for file in folder.rglob("data/*"):
+        file.write_bytes(b"garbage")
+
+
+def drop_manifests(folder: Path) -> None:
+    shutil.rmtree(folder / "passages.lance" / "_versions")
+
+
+def wrong_count(folder: Path) -> None:
+    description = json.loads((folder / "index.json").read_text()) | {"rows": 301}
+    (folder / "index.json").write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        shutil.rmtree,
+        lambda folder: (folder / "index.json").unlink(),
+        lambda folder: (folder / "index.json").write_text("{"),
+        lambda folder: (folder / "index.json").write_text("[]"),
+        lambda folder: (folder / "index.json").write_text('{"format": 1}'),
+        lambda folder: (folder / "index.json").write_text(
+            '{"format": 9, "rows": 1, "dim": 2, "partitions": 0, "details": {}}'
+        ),
+        lambda folder: shutil.rmtree(folder / "passages.lance"),
+        lambda folder: shutil.rmtree(folder / "passages.lance" / "data"),
+        drop_manifests,
+        damage_data,
+        wrong_count,
+    ],
+)
+def test_missing_and_damaged_indexes_are_one_clear_line(index, tmp_path, damage):
+    folder = tmp_path / "copy"
+    shutil.copytree(index.folder, folder)
+    damage(folder)
+    with pytest.raises(ReknitError) as caught:
+        Index.open(folder).search(np.ones(DIM), "bane", 3)
+    assert "\n" not in str(caught.value)
+    assert re.search("build", str(caught.value))
+
+
+def test_a_build_that_is_killed_leaves_no_index(tmp_path):
+    program = f"""
+import os, signal, numpy as np
+from reknit.retrieval.index import build_index
+def passages():
+    for number in range(20000):
+        if number == 9000: os.kill(os.getpid(), signal.SIGKILL)
+        yield str(number), "", "text"
+def encode(texts): return np.ones((len(texts), 4), np.float32)
+build_index({str(tmp_path / "index")!r}, passages(), encode, dim=4, batch=500)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == ["index.partial"]
+    with pytest.raises(ReknitError, match="only an unfinished build"):
+        Index.open(tmp_path / "index")
+    build_index(tmp_path / "index", PASSAGES[:5], encode, dim=DIM)
+    assert os.listdir(tmp_path) == ["index"]
+    assert len(Index.open(tmp_path / "index")) == 5
