@@ -15,8 +15,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["ReknitError", "adapt", "evaluate", "load", "pretrain"]
+from reknit.version import __version__
+
+__all__ = ["ReknitError", "__version__", "adapt", "evaluate", "load", "pretrain"]
 
 _WHERE = {
     "ReknitError": "reknit.errors",

@@ -13,6 +13,7 @@ from reknit import catalogue
 from reknit.data.curation import normalise
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.deliver import deliver
+from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
@@ -21,12 +22,12 @@ from reknit.evaluation.verdict import decide
 from reknit.recipe import BudgetSpec, Recipe
 from reknit.training.budget import parse_budget
 from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overrides
-from reknit.training.corpus import prepare_corpus
+from reknit.training.corpus import Corpus, check_corpus_path, prepare_corpus
 from reknit.training.files import disk_full_explained
-from reknit.training.interrupt import StopRequest, listen_for_stop
+from reknit.training.interrupt import Interrupted, listen_for_stop
 from reknit.training.phases import train_phases
 from reknit.training.run_folder import RunFolder
-from reknit.training.start import load_start
+from reknit.training.start import build_start, load_start
 
 logger = logging.getLogger("reknit")
 
@@ -109,21 +110,36 @@ def run(
     """
     folder, asked = RunFolder(out), config
     config = with_overrides(folder.resumable(asked) if resume else asked, tuple(settings))
+    # What can be wrong without the corpus being read is found first, before anything is written.
+    folder.check(resume=resume, overwrite=overwrite)
+    if not resume:
+        check_corpus_path(config.corpus, folder.path)
     collections = [load_beir(path) for path in config.eval]
-    folder.open(config, asked, resume=resume, overwrite=overwrite)
-    with folder.logging(), listen_for_stop() as stop, disk_full_explained(str(folder.path)):
-        return _run(config, folder, collections, stop)
+    given = load_start(config)
+    folder.open(config, asked, overwrite=overwrite)
+    try:
+        with folder.logging(), disk_full_explained(str(folder.path)):
+            with folder.preparing(resume=resume):
+                corpus = prepare_corpus(config, folder, _query_texts(collections))
+                start = given or build_start(config, folder, corpus)
+            return _train_and_deliver(config, folder, corpus, start, collections)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped") from None
 
 
-def _run(config: RunConfig, folder: RunFolder, collections: list[RetrievalSet], stop: StopRequest) -> dict[str, Any]:
-    corpus = prepare_corpus(config, folder, _query_texts(collections))
-    start = load_start(config, folder, corpus)
+def _train_and_deliver(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, start: EmbeddingModel, collections: list[RetrievalSet]
+) -> dict[str, Any]:
     logger.info("start: %s, %d layers of width %d", config.start, start.encoder.depth, start.encoder.dim)
 
     adapted = copy.deepcopy(start)
     encode_start, encode_adapted = (encode_with(model, config.precision) for model in (start, adapted))
     dev = smaller(corpus.held_out.dev, config.probe.training_documents)
-    training = train_phases(config, folder, corpus, adapted, retrieval_probe(dev, encode_adapted), stop)
+    # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
+    with listen_for_stop() as stop:
+        training = train_phases(config, folder, corpus, adapted, retrieval_probe(dev, encode_adapted), stop)
+    if stop.asked:
+        raise Interrupted("stopped after training")
 
     weight = choose_hybrid_weight(dev, encode_adapted)
     models = {"start": encode_start, "adapted": encode_adapted}
@@ -136,8 +152,9 @@ def _run(config: RunConfig, folder: RunFolder, collections: list[RetrievalSet], 
     verdict = decide(evaluations, seed=config.seed)
     logger.info("verdict: %s", verdict.sentence)
 
-    chosen = start if config.keep == "best" and verdict.use == "start" else adapted
-    return deliver(config, folder, corpus, chosen, training, evaluations, verdict, weight)
+    holds = verdict.use if config.keep == "best" else "adapted"
+    model = adapted if holds == "adapted" else start
+    return deliver(config, folder, corpus, model, holds, training, evaluations, verdict, weight)
 
 
 def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:

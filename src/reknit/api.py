@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.encoders.sentence_transformer_model import SentenceTransformerModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
-from reknit.training.precision import PrecisionChoice
+from reknit.training.precision import PrecisionChoice, best_device
 
 
 def load(path: str | Path) -> EmbeddingModel:
@@ -19,7 +20,10 @@ def load(path: str | Path) -> EmbeddingModel:
     Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]. Only safetensors weights are read and
     no remote code is run. Raises ReknitError when the model cannot be loaded.
     """
-    return EmbeddingModel.load(path)
+    model = EmbeddingModel.load(path)
+    if not isinstance(model, SentenceTransformerModel):
+        model.encoder.to(best_device())
+    return model
 
 
 def evaluate(

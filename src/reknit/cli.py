@@ -186,17 +186,33 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("reknit").setLevel(logging.INFO)
+    logger = logging.getLogger("reknit")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(logging.StreamHandler(sys.stderr))
+    # A full disk must not fill the terminal with complaints about train.log: the run says it once.
+    logging.raiseExceptions = False
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        app()
+        code = app(standalone_mode=False)
     except ReknitError as error:
-        print(f"reknit: {error}", file=sys.stderr)
-        sys.exit(2)
+        return _end(f"{error}", 2)
+    except typer.TyperException as error:
+        return _end(f"{' '.join(error.format_message().split())}; see reknit --help", 2)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _end(f"{place}{error.strerror or error}; check the path, its permissions and the space left", 2)
     except Interrupted as stop:
-        command = shlex.join(["reknit", *sys.argv[1:], *([] if "--resume" in sys.argv else ["--resume"])])
-        print(f"reknit: {stop}; everything is saved. Go on with: {command}", file=sys.stderr)
-        sys.exit(130)
+        asked = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+        return _end(f"{stop}; everything is saved. Go on with: {shlex.join(['reknit', *asked, '--resume'])}", 130)
     except KeyboardInterrupt:
-        print("reknit: stopped", file=sys.stderr)
-        sys.exit(130)
+        return _end("stopped", 130)
+    # Typer catches Ctrl-C itself and returns 130; a command returns None.
+    return _end("stopped", 130) if code == 130 else int(code or 0)
+
+
+def _end(line: str, code: int) -> int:
+    print(f"reknit: {' '.join(line.splitlines())}", file=sys.stderr)
+    return code

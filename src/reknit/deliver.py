@@ -9,11 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-
-import reknit
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.retrieval import Evaluation
@@ -23,6 +20,7 @@ from reknit.export.sentence_transformers import save
 from reknit.report.card import model_card
 from reknit.report.html import write_report
 from reknit.retrieval.index import Index, build_index
+from reknit.retrieval.search import HYBRID_WEIGHT, search
 from reknit.training.config import RunConfig, to_json
 from reknit.training.corpus import Corpus
 from reknit.training.files import write_json
@@ -31,6 +29,7 @@ from reknit.training.machine import machine, versions
 from reknit.training.progress import Progress
 from reknit.training.run_folder import RunFolder
 from reknit.training.sources import open_token_store
+from reknit.version import __version__
 
 logger = logging.getLogger("reknit")
 _CHECKED_TEXTS = 16
@@ -43,6 +42,7 @@ def deliver(
     folder: RunFolder,
     corpus: Corpus,
     model: EmbeddingModel,
+    model_holds: Literal["adapted", "start"],
     training: dict[str, Any],
     evaluations: list[Evaluation],
     verdict: Verdict,
@@ -53,7 +53,7 @@ def deliver(
     Raises ReknitError when the exported model's vectors differ between reknit, transformers and sentence-transformers.
     """
     result: dict[str, Any] = {
-        "reknit_version": reknit.__version__,
+        "reknit_version": __version__,
         "command": shlex.join(["reknit", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.seed,
@@ -61,6 +61,7 @@ def deliver(
         "machine": machine(),
         "versions": versions(),
         "verdict": verdict.to_json(),
+        "model_holds": model_holds,
         "evaluations": [evaluation.to_json() for evaluation in evaluations],
         "hybrid_weight": hybrid_weight,
         "training": training,
@@ -71,7 +72,7 @@ def deliver(
     result["export"] = asdict(check_export(model, folder.model, texts))
     logger.info("export checked: largest difference %.1e", result["export"]["max_abs_diff"])
 
-    _index(config, folder, corpus, model)
+    _index(config, folder, corpus, model, hybrid_weight)
     result["searches"] = _example_searches(folder, corpus, model)
 
     (folder.model / "README.md").write_text(model_card(result, to_json(config)), encoding="utf-8")
@@ -80,7 +81,7 @@ def deliver(
     return result
 
 
-def _index(config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel) -> None:
+def _index(config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel, hybrid_weight: float) -> None:
     encode = encode_with(model, config.precision, quiet=True)
     with Progress() as progress:
         progress.start("index", len(corpus.store), "passages")
@@ -90,7 +91,7 @@ def _index(config: RunConfig, folder: RunFolder, corpus: Corpus, model: Embeddin
             lambda texts: encode(texts, "document"),
             dim=model.dim,
             on_progress=progress.update,
-            details={"model": "../model"},
+            details={"model": "../model", HYBRID_WEIGHT: str(hybrid_weight)},
         )
 
 
@@ -110,14 +111,7 @@ class _SizedPassages:
 def _example_searches(folder: RunFolder, corpus: Corpus, model: EmbeddingModel) -> list[dict[str, Any]]:
     index = Index.open(folder.index)
     queries = list(corpus.held_out.test.queries.values())[:_EXAMPLE_SEARCHES]
-    vectors = encode_with(model, "float32")(queries, "query")
-    return [
-        {
-            "query": query,
-            "hits": [asdict(hit) for hit in index.search(np.asarray(vector), query, _EXAMPLE_HITS, "hybrid")],
-        }
-        for query, vector in zip(queries, vectors, strict=True)
-    ]
+    return [{"query": query, "hits": search(index, model, query, top=_EXAMPLE_HITS)} for query in queries]
 
 
 def _corpus_facts(corpus: Corpus, folder: RunFolder, model: EmbeddingModel) -> dict[str, Any]:

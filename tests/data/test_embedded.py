@@ -15,27 +15,33 @@ from reknit.data.store import PassageStore
 
 @pytest.fixture(scope="module")
 def documents():
+    """The first two thousand; the whole corpus takes about 10 s."""
     before = set(sys.modules)
-    start = time.perf_counter()
-    found = list(python_documentation())
-    assert time.perf_counter() - start < 60, "about 10 s on an idle core"
-    assert not {name for name in set(sys.modules) - before if name.startswith(("sklearn", "sympy", "networkx"))}
+    found = list(islice(python_documentation(), 2000))
+    assert not {name for name in set(sys.modules) - before if name.startswith(("anyio", "PIL", "bm25s", "click"))}
     return found
 
 
 def test_thousands_of_documents_with_unique_titles_that_their_text_does_not_repeat(documents):
-    assert 3000 < len(documents) <= MAX_DOCUMENTS
+    assert len(documents) == 2000
     titles = [normalise(document.title) for document in documents]
     assert len(set(titles)) == len(titles)
     assert all(len(document.text.split()) >= 20 for document in documents)
-    repeated = sum(title in normalise(document.text) for title, document in zip(titles, documents, strict=True))
-    assert repeated < 0.02 * len(documents)
+    assert not any(title in normalise(document.text) for title, document in zip(titles, documents, strict=True))
     assert not any(document.id.startswith("reknit") or ".tests." in document.id for document in documents)
-    assert sum(document.id.startswith("topic:") for document in documents) > 50
+    assert sum(document.id.startswith("topic:") for document in documents) > 30
+
+
+@pytest.mark.slow
+def test_the_whole_corpus_comes_quickly():
+    start = time.perf_counter()
+    count = sum(1 for _ in python_documentation())
+    assert 4000 < count <= MAX_DOCUMENTS
+    assert time.perf_counter() - start < 60, "about 10 s on an idle core"
 
 
 def test_the_order_is_always_the_same(documents):
-    assert list(islice(python_documentation(), 1500)) == documents[:1500]
+    assert list(islice(python_documentation(), 500)) == documents[:500]
 
 
 def test_it_makes_a_title_probe(documents, tmp_path):

@@ -107,7 +107,7 @@ def test_sentences_become_queries_when_titles_are_missing_or_shared(tmp_path):
 
 def test_text_without_punctuation_and_code_make_probes(tmp_path):
     rng = random.Random(1)
-    words = [Document(f"w{n}", "", sentence(rng).strip(".") * 3) for n in range(30)]
+    words = [Document(f"w{n}", "", " ".join(sentence(rng).strip(".").lower() for _ in range(3))) for n in range(30)]
     code = [
         Document(f"c{n}", "", f"def f{n}(a, b):\n    # adds {n} to each of the {n} rows\n    return a")
         for n in range(30)

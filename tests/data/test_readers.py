@@ -197,6 +197,15 @@ def test_csv_with_an_unclosed_quote_is_counted(tmp_path):
     assert report.unreadable == 1
 
 
+@pytest.mark.parametrize("header", [b'text,"title\n', b"text,caf\xe9\n"])
+def test_csv_with_a_broken_header_is_one_problem(tmp_path, header):
+    (tmp_path / "a.csv").write_bytes(header + b"one,two\n")
+    (tmp_path / "b.csv").write_bytes(b"\n\ntext\ngood\n")
+    documents, report = read(tmp_path)
+    assert [document.text for document in documents] == ["good"]
+    assert report.unreadable == 1
+
+
 def test_tsv_does_not_read_quotes(tmp_path):
     (tmp_path / "c.tsv").write_text('text\ttitle\n"open quote\tA\nnext\tB\n', encoding="utf-8")
     assert [(d.title, d.text) for d in read(tmp_path / "c.tsv")[0]] == [("A", '"open quote'), ("B", "next")]
@@ -323,9 +332,10 @@ def test_any_bytes_give_documents_or_a_reknit_error(tmp_path, content, suffix):
     path = tmp_path / f"c{suffix}"
     path.write_bytes(content)
     try:
-        documents, _ = read(path)
-    except ReknitError:
-        return
+        documents, message = read(path)[0], ""
+    except ReknitError as error:
+        documents, message = [], str(error)
+    assert "\n" not in message
     for document in documents:
         assert "\0" not in document.text + document.title
         document.text.encode("utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def ragged_view(
 def one_by_one(view: View) -> list[tuple[int, int, Tensor]]:
     """(start, stop, tokens) of each sequence."""
     offsets = view.cu_seqlens.tolist()
-    return [(start, stop, view.tokens[start:stop]) for start, stop in zip(offsets, offsets[1:], strict=False)]
+    return [(start, stop, view.tokens[start:stop]) for start, stop in itertools.pairwise(offsets)]
 
 
 @functools.cache

@@ -65,7 +65,10 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "there are no weights to load"),
     "pickle": (pickle_only, "only as pytorch_model.bin, a format that can run code"),
     "damaged": (lambda f: (f / "model.safetensors").write_bytes(b"\0" * 100), "is damaged"),
-    "cut off": (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:9000]), "damaged"),
+    "cut off": (
+        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:9000]),
+        "damaged",
+    ),
     "missing tensor": (rename_tensors, r"no tensor encoder.layer.1.output.dense.weight"),
     "missing shard": (lone_index, "incomplete: part-1.safetensors"),
     "wrong family": (edit_config(model_type="modernbert"), "the weights are not a ModernBertModel"),

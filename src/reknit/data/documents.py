@@ -40,7 +40,7 @@ class ReadReport:
         """Count an unreadable record; raise ReknitError when there are more than `max_bad` of them."""
         self.unreadable += 1
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(f"{place}: {reason}")
+            self.problems.append(" ".join(f"{place}: {reason}".split()))
         if self.unreadable > max_bad:
             first = "; ".join(self.problems[:5])
             raise ReknitError(f"more than {max_bad} unreadable records, the first are: {first}; repair or remove them")

@@ -59,7 +59,7 @@ def _unique(documents: Iterator[Document]) -> Iterator[Document]:
     titles: set[str] = set()
     for document in documents:
         title = normalise(document.title)
-        if title not in titles:
+        if title not in titles and title not in normalise(document.text):
             titles.add(title)
             yield document
 
@@ -89,8 +89,12 @@ def _sources(folder: Path) -> Iterator[Path]:
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and entry.name not in _SKIPPED_FOLDERS and not entry.is_symlink():
             yield from _sources(entry)
-        elif entry.suffix == ".py" and not entry.name.startswith("test_") and entry.is_file():
+        elif entry.suffix == ".py" and not _is_test(entry.stem) and entry.is_file():
             yield entry
+
+
+def _is_test(module: str) -> bool:
+    return module in _SKIPPED_FOLDERS or module.startswith("test_") or module.endswith("_test")
 
 
 def _docstrings_of(path: Path, dotted: str) -> Iterator[Document]:

@@ -45,8 +45,7 @@ def read_documents(path: Path, report: ReadReport, *, max_bad: int = 100) -> Ite
     text column, when more than `max_bad` records cannot be read, and at the end when there was no document at all.
     """
     path = Path(path)
-    if not path.exists():
-        raise ReknitError(f"no corpus at {path}: the path does not exist")
+    check_exists(path)
     found = 0
     for document in _documents_below(path, report, max_bad):
         found += 1
@@ -55,6 +54,12 @@ def read_documents(path: Path, report: ReadReport, *, max_bad: int = 100) -> Ite
     if found == 0:
         why = f"; the first problem is {report.problems[0]}" if report.problems else ""
         raise ReknitError(f"the corpus {path} is empty: it holds no documents{why}")
+
+
+def check_exists(corpus: Path) -> None:
+    """Raise ReknitError when there is no such file or folder."""
+    if not corpus.exists():
+        raise ReknitError(f"no corpus at {corpus}: the path does not exist; give a file or folder of texts")
 
 
 def _documents_below(path: Path, report: ReadReport, max_bad: int) -> Iterator[Document]:

@@ -160,7 +160,14 @@ def read_csv(source: Source) -> Iterator[Document]:
             rows = csv.reader(decoded(stream), delimiter="\t", quoting=csv.QUOTE_NONE)
         else:
             rows = csv.reader(decoded(stream), strict=True)
-        header = next(rows, None)
+        try:
+            header = next((row for row in rows if row), None)
+        except csv.Error as error:
+            source.problem(rows.line_num, f"broken CSV ({error})")
+            return
+        if undecoded:
+            source.problem(min(undecoded), "the header is not UTF-8")
+            return
         if header is None:
             return
         columns = [name.strip().lower() for name in header]
@@ -185,7 +192,7 @@ def read_csv(source: Source) -> Iterator[Document]:
 def check_columns(columns: list[str], source: Source, shown: list[str] | None = None) -> None:
     """Raise ReknitError, naming the columns found, when there is none for the text."""
     if not set(columns) & set(TEXT_COLUMNS):
-        found = ", ".join(name[:40] for name in (shown or columns)[:20])
+        found = ", ".join(" ".join(name[:40].split()) for name in (shown or columns)[:20])
         raise ReknitError(
             f"{source.name} has no text column; its columns are: {found}; name one of them {' or '.join(TEXT_COLUMNS)}"
         )

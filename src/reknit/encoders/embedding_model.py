@@ -126,7 +126,7 @@ class EmbeddingModel:
                 f"{encoder.table.shape[0]} rows; tokenizer and weights do not belong together"
             )
         return cls(
-            encoder.eval(),
+            encoder,
             tokenizer,
             pooling=described.pooling,
             normalize=described.normalize,

@@ -118,9 +118,10 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
 def load_encoder(path_or_id: str | Path) -> Encoder:
     """The encoder of a local folder or hub id: native for the families of `FAMILIES`, else an `AutoModelEncoder`.
 
-    Only safetensors weights are read, never a pickle and never remote code; every weight becomes float32. Raises
-    ReknitError, with its own line each, for a missing folder, config.json or weights, pickle-only weights, damaged
-    files, missing or misshapen tensors and unknown architectures.
+    Only safetensors weights are read, never a pickle and never remote code; every weight becomes float32. The encoder
+    comes in evaluation mode (no dropout), as from transformers; `train()` changes that. Raises ReknitError, with its
+    own line each, for a missing folder, config.json or weights, pickle-only weights, damaged files, missing or
+    misshapen tensors and unknown architectures.
     """
     folder = local_folder(path_or_id)
     source = read_json(folder / "config.json")
@@ -209,7 +210,7 @@ def _native_from_weights(source: ConfigDict, weights: dict[str, Tensor], folder:
     encoder.passengers = {
         name: tensor.float() for name, tensor in base.items() if name in ("pooler.dense.weight", "pooler.dense.bias")
     }
-    return encoder
+    return encoder.eval()
 
 
 def _take(weights: dict[str, Tensor], name: str, folder: Path) -> Tensor:

@@ -31,10 +31,6 @@ def export_model(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ReknitError(f"{out} exists and is not empty: give a new folder with --out")
     loaded = EmbeddingModel.load(model)
-    if not isinstance(loaded, EmbeddingModel):
-        raise ReknitError(
-            f"{model} has sentence-transformers modules that reknit cannot export: copy its folder instead"
-        )
     save(loaded, out, layers=layers, dims=dims)
     check = check_export(EmbeddingModel.load(out), out, list(CHECK_TEXTS))
     if onnx:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +144,11 @@ def _write_truncation(folder: Path, width: int, dims: int) -> None:
 def _general_config(model: EmbeddingModel) -> dict[str, Any]:
     import transformers
 
-    import reknit
-
     versions = {
         "sentence_transformers": _FORM_VERSION,
         "transformers": transformers.__version__,
         "pytorch": torch.__version__,
-        "reknit": reknit.__version__,
+        "reknit": version("reknit"),
     }
     return {
         "__version__": versions,

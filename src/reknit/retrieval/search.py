@@ -1,4 +1,4 @@
-"""Search the index of a finished run with the model beside it."""
+"""Search the index of a run with the model beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.retrieval.index import Index, Mode
 
+HYBRID_WEIGHT = "hybrid_weight"
+"""Key of the index's details: the dense ranking's weight in hybrid search, as the probe chose it."""
+
 
 def search_run(run: Path, query: str, *, top: int = 10, mode: Mode = "hybrid") -> list[dict[str, Any]]:
     """The best passages for a query: dicts of id, title, text and score, best first.
@@ -19,8 +22,13 @@ def search_run(run: Path, query: str, *, top: int = 10, mode: Mode = "hybrid") -
     if not (run / "index").is_dir():
         raise ReknitError(f"{run} has no index/: give the run folder of a finished `reknit adapt`")
     index = Index.open(run / "index")
-    vector = None
-    if mode != "text":
-        model = EmbeddingModel.load(run / "model")
-        vector = model.encode([query], prompt_name="query" if "query" in model.prompts else None)[0]
-    return [asdict(hit) for hit in index.search(vector, query, top, mode)]
+    return search(index, None if mode == "text" else EmbeddingModel.load(run / "model"), query, top=top, mode=mode)
+
+
+def search(
+    index: Index, model: EmbeddingModel | None, query: str, *, top: int = 10, mode: Mode = "hybrid"
+) -> list[dict[str, Any]]:
+    """As `search_run`, on an open index; `model` may be None in mode "text"."""
+    vector = None if model is None else model.encode([query], prompt_name="query")[0]
+    weight = float(index.details.get(HYBRID_WEIGHT, 0.5))
+    return [asdict(hit) for hit in index.search(vector, query, top, mode, hybrid_weight=weight)]

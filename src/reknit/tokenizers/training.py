@@ -26,7 +26,8 @@ def train_wordpiece(texts: Iterable[str], vocabulary: int, *, lowercase: bool) -
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
     from transformers import BertTokenizer
 
-    _check_size(vocabulary, len(SPECIAL_TOKENS) + 1)
+    # One character needs two rows: as the first of a word, and as a continuation.
+    _check_size(vocabulary, len(SPECIAL_TOKENS) + 2)
     rust = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     rust.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     rust.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

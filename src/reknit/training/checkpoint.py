@@ -53,6 +53,17 @@ class CheckpointFolder:
         _restore(optimiser, load_file(newest / "optimiser.safetensors"))
         return read_json(newest / "state.json")
 
+    def newest_step(self) -> int | None:
+        """The step of the newest checkpoint; None when there is none."""
+        steps = self._steps()
+        return _step_of(steps[-1]) if steps else None
+
+    def drop(self, first: int) -> None:
+        """Remove the checkpoints of step `first` and later ones."""
+        for folder in self._steps():
+            if _step_of(folder) >= first:
+                shutil.rmtree(folder)
+
     def save_encoder(self, name: str, encoder: nn.Module) -> None:
         """Write the encoder alone under `name` ("best" or "final")."""
         target = self.folder / name
@@ -76,6 +87,10 @@ class CheckpointFolder:
 
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*")) if self.folder.exists() else []
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

@@ -31,7 +31,7 @@ class ProbeSpec:
 
     queries: int = 400
     documents: int = 5000
-    training_documents: int = 1000
+    training_documents: int = 500
     per_phase: int = 8
     time_share: float = 0.2
     patience: int = 3

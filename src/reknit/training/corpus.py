@@ -12,8 +12,9 @@ from reknit.data.curation import curate
 from reknit.data.documents import Document, ReadReport
 from reknit.data.embedded import python_documentation
 from reknit.data.holdout import HeldOut, hold_out
-from reknit.data.readers import read_documents
+from reknit.data.readers import check_exists, read_documents
 from reknit.data.store import PassageStore
+from reknit.errors import ReknitError
 from reknit.training.config import RunConfig
 from reknit.training.files import disk_full_explained, read_json, write_json
 from reknit.training.progress import Progress
@@ -35,6 +36,18 @@ class Corpus:
         """Every passage as training may see it: a probe's answer without its query."""
         for place, passage in enumerate(self.store):
             yield self.held_out.training_text.get(place, passage.full_text)
+
+
+def check_corpus_path(corpus: str, out: Path) -> None:
+    """What can be said of a corpus before it is read.
+
+    Raises ReknitError when there is none, or when the run folder `out` would be a part of it.
+    """
+    if corpus == EMBEDDED_CORPUS:
+        return
+    check_exists(Path(corpus))
+    if Path(corpus).resolve() in out.resolve().parents:
+        raise ReknitError(f"{out} lies inside the corpus {corpus}, so it would be read too: give a folder outside it")
 
 
 def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Iterable[str]) -> Corpus:

@@ -18,6 +18,10 @@ from reknit.errors import ReknitError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class DiskFull(ReknitError):
+    """No space is left; what was written before stands, and the run can go on once there is space."""
+
+
 @contextmanager
 def written_aside(target: Path) -> Iterator[Path]:
     """A path beside `target` to write a file or folder to; it takes target's place when the block ends well."""
@@ -44,12 +48,14 @@ def disk_full_explained(what: str) -> Iterator[None]:
         codes = [f"os error {code}" for code in _FULL]
         if getattr(error, "errno", None) in _FULL or any(code in str(error) for code in codes):
             message = f"no space left while writing {what}: free some space, then go on with --resume"
-            raise ReknitError(message) from error
+            raise DiskFull(message) from error
         raise
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON aside and rename. Numbers keep every digit."""
+    """Write JSON aside and rename. Numbers keep every digit. Raises ReknitError when `path` is a folder."""
+    if path.is_dir():
+        raise ReknitError(f"{path} is a folder: give a file to write to")
     with disk_full_explained(str(path)), written_aside(path) as aside:
         aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

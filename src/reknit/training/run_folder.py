@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 from reknit.errors import ReknitError
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.config import RunConfig, from_json, to_json
-from reknit.training.files import disk_full_explained, read_json, write_json
+from reknit.training.files import DiskFull, disk_full_explained, read_json, write_json
 
 _OWN = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
 
@@ -31,6 +32,8 @@ class RunFolder:
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "train.log"
+        self.replaced = self.path / ".replaced"
+        self._made = False
 
     def phase(self, name: str) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints / name)
@@ -38,11 +41,10 @@ class RunFolder:
     def holds_a_run(self) -> bool:
         return self.config.exists()
 
-    def open(self, config: RunConfig, asked: RunConfig, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder ready for `config`, which is `asked` with its single settings changed.
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Raise ReknitError when the folder is not free for what is asked.
 
-        Raises ReknitError when it holds a run and neither `resume` nor `overwrite` was asked for, when it holds other
-        files than a run's, or when it cannot be written.
+        It is not when it holds a run and neither `resume` nor `overwrite` was asked for, or other files than a run's.
         """
         if resume and overwrite:
             raise ReknitError("--resume and --overwrite exclude each other: give one of them")
@@ -52,11 +54,21 @@ class RunFolder:
             raise ReknitError(
                 f"{self.path} already holds a run: add --resume to go on with it or --overwrite to replace it"
             )
-        foreign = [] if self.holds_a_run() or not self.path.exists() else sorted(p.name for p in self.path.iterdir())
+        if self.holds_a_run() or not self.path.exists():
+            return
+        foreign = sorted(file.name for file in self.path.iterdir() if file != self.replaced)
         if foreign:
             raise ReknitError(f"{self.path} is not empty ({', '.join(foreign[:3])}): give a new folder with --out")
+
+    def open(self, config: RunConfig, asked: RunConfig, *, overwrite: bool) -> None:
+        """Make the folder ready for `config`, which is `asked` with its single settings changed.
+
+        A run that is overwritten is set aside until `preparing` has ended well. Raises ReknitError when the folder
+        cannot be made.
+        """
         if overwrite:
-            self._remove_own()
+            self._set_aside()
+        self._made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -64,6 +76,23 @@ class RunFolder:
                 f"{self.path} cannot be made ({error.strerror}): give another folder with --out"
             ) from error
         write_json(self.config, to_json(config) | {"asked": _asked(asked)})
+
+    @contextmanager
+    def preparing(self, *, resume: bool) -> Iterator[None]:
+        """Within the block the input may still turn out bad: then a fresh run leaves the folder as it found it.
+
+        An overwritten run is put back; it is removed when the block ends well. A full disk or Ctrl-C leaves what there
+        is, for a resume.
+        """
+        try:
+            yield
+        except DiskFull:
+            raise
+        except ReknitError:
+            if not resume:
+                self._put_back()
+            raise
+        shutil.rmtree(self.replaced, ignore_errors=True)
 
     def resumable(self, asked: RunConfig) -> RunConfig:
         """The stored configuration, which a resume follows.
@@ -105,6 +134,28 @@ class RunFolder:
         finally:
             logger.removeHandler(handler)
             handler.close()
+
+    def _set_aside(self) -> None:
+        if self.replaced.exists():
+            # An overwriting run was killed while it prepared: what is aside is the real run.
+            self._remove_own()
+            return
+        self.replaced.mkdir(parents=True)
+        self._move_own(self.path, self.replaced)
+
+    def _put_back(self) -> None:
+        self._remove_own()
+        if self.replaced.exists():
+            self._move_own(self.replaced, self.path)
+            self.replaced.rmdir()
+        elif self._made:
+            self.path.rmdir()
+
+    def _move_own(self, here: Path, there: Path) -> None:
+        # config.json last: it is what makes a folder hold a run.
+        for name in sorted(_OWN, key=lambda name: name == self.config.name):
+            if (here / name).exists():
+                os.rename(here / name, there / name)
 
     def _remove_own(self) -> None:
         for name in _OWN:

@@ -13,28 +13,31 @@ from reknit.recipe import EncoderSpec
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.training.config import RunConfig
 from reknit.training.corpus import Corpus
+from reknit.training.precision import best_device
 from reknit.training.run_folder import RunFolder
 
 logger = logging.getLogger("reknit")
 
 
-def load_start(config: RunConfig, folder: RunFolder, corpus: Corpus) -> EmbeddingModel:
-    """The start model. A fresh copy at every call: training one does not change another.
+def load_start(config: RunConfig) -> EmbeddingModel | None:
+    """The given start model; None when the run starts from scratch.
 
     Raises ReknitError when the model cannot be loaded or is of a kind that reknit can run but not train.
     """
     if config.from_scratch:
-        return _build(config, folder, corpus)
+        return None
     model = EmbeddingModel.load(config.start)
-    if not isinstance(model, EmbeddingModel):
+    if not model.can_be_trained:
         raise ReknitError(
-            f"{config.start} has sentence-transformers modules that reknit can evaluate but not train: "
-            "start from its plain encoder, or from a model of Transformer + Pooling"
+            f"{config.start} has sentence-transformers modules that reknit can measure but not train: "
+            "start from a model of Transformer, Pooling and Normalize, or from its plain encoder"
         )
+    model.encoder.to(best_device())
     return model
 
 
-def _build(config: RunConfig, folder: RunFolder, corpus: Corpus) -> EmbeddingModel:
+def build_start(config: RunConfig, folder: RunFolder, corpus: Corpus) -> EmbeddingModel:
+    """A new model with random weights, its tokenizer trained on the corpus (once; a resumed run finds it)."""
     spec = _encoder_spec(config)
     saved = folder.data / "tokenizer"
     if saved.exists():
@@ -44,7 +47,7 @@ def _build(config: RunConfig, folder: RunFolder, corpus: Corpus) -> EmbeddingMod
         tokenizer = train_tokenizer(corpus.training_texts(), spec.vocabulary, family=spec.family)
         tokenizer.save(saved)
     torch.manual_seed(config.seed)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad).to(best_device())
     return EmbeddingModel(
         encoder=encoder,
         tokenizer=tokenizer,

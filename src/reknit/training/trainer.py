@@ -122,6 +122,7 @@ class Trainer:
         self.optimiser = build_optimiser([encoder, objective], settings.optimiser)
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.state = PhaseState(best_value=initial_value, best_step=None if initial_value is None else 0)
+        self.resumed_at = 0
 
     def run(self, finished_phases: tuple[str, ...] = ()) -> PhaseResult:
         """Train, from the newest checkpoint if there is one, and leave the encoder with the weights to keep.
@@ -144,7 +145,9 @@ class Trainer:
                 ahead, loss = self._timed_step(ahead, loader)
                 tokens = self.state.ledger.tokens
                 progress.update(tokens, tokens / self.state.ledger.progress(budget), loss=loss)
-                if self.stop.asked or time.monotonic() - last_saved >= 60 * self.settings.checkpoint_minutes:
+                due = time.monotonic() - last_saved >= 60 * self.settings.checkpoint_minutes
+                # Weights that give no finite loss are not worth pushing out an older checkpoint for.
+                if self.stop.asked or (due and not self.state.skipped_in_a_row):
                     self._save()
                     last_saved = time.monotonic()
                 if self.stop.asked:
@@ -155,6 +158,7 @@ class Trainer:
         saved = self.checkpoints.load_newest(self.encoder, self.objective, self.optimiser)
         if saved is not None:
             self.state = PhaseState.from_json(saved)
+            self.resumed_at = self.state.step
         self.log.rewind(self.settings.name, self.state.step, finished_phases)
 
     def _timed_step(self, ahead: Future, loader: ThreadPoolExecutor) -> tuple[Future, float]:
@@ -182,7 +186,7 @@ class Trainer:
             group["lr"] = rate
         output = self._forward_backward(batch)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.optimiser.max_grad_norm)
-        loss, norm_value = float(output.total), float(norm)
+        loss, norm_value = float(output.total.detach()), float(norm)
         good = math.isfinite(loss) and math.isfinite(norm_value)
         if good:
             self.optimiser.step()
@@ -197,7 +201,7 @@ class Trainer:
             tokens=state.ledger.tokens + batch.num_tokens,
             seconds=round(state.ledger.seconds, 3),
             loss=loss,
-            losses={name: float(value) for name, value in output.losses.items()},
+            losses={name: float(value.detach()) for name, value in output.losses.items()},
             metrics={name: float(value) for name, value in output.metrics.items()},
             learning_rate=rate,
             grad_norm=norm_value,
@@ -224,12 +228,16 @@ class Trainer:
         state.skipped += 1
         state.skipped_in_a_row += 1
         if state.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            # No weight has moved since the last good step: this is the last good state.
-            self._save()
+            # The last good step may have broken the weights: a checkpoint made after it is none to go on from. What
+            # this run began from stays: it may be the settings of the resume that are at fault.
+            self.checkpoints.drop(max(state.step - state.skipped_in_a_row, self.resumed_at + 1))
+            kept = self.checkpoints.newest_step()
             raise ReknitError(
                 f"the loss of {self.settings.name} was not finite {MAX_SKIPPED_IN_A_ROW} times in a row, up to step "
-                f"{state.step}: the last good checkpoint is kept in {self.checkpoints.folder}; "
-                f"resume with --set {self.settings.name}.optimiser.learning_rate=... lower, or --set precision=float32"
+                f"{state.step}; "
+                + ("no checkpoint had been made, " if kept is None else f"the checkpoint of step {kept} is kept, ")
+                + f"go on from {'the start' if kept is None else 'it'} with --resume and a lower "
+                f"--set {self.settings.name}.optimiser.learning_rate=..., or with --set precision=float32"
             )
 
     def _measure_flops(self, batch: Batch) -> float:

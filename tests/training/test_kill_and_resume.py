@@ -1,0 +1,79 @@
+"""A run that is killed again and again ends with the very losses and weights of one that never was."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from small_corpus import write_small_corpus
+
+SETTINGS = {
+    "pretrain.encoder.dim": 32,
+    "pretrain.encoder.depth": 2,
+    "pretrain.encoder.heads": 2,
+    "pretrain.encoder.intermediate": 64,
+    "pretrain.encoder.vocabulary": 400,
+    "pretrain.data.tokens_per_batch": 512,
+    "tune.data.pairs_per_batch": 8,
+    "probe.queries": 20,
+    "probe.per_phase": 3,
+    # About every tenth of a second: kills fall on and between checkpoints.
+    "checkpoint_minutes": 0.002,
+}
+
+
+def command(corpus: Path, out: Path, *more: str) -> list[str]:
+    changes = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
+    start = [sys.executable, "-m", "reknit", "adapt", str(corpus), "--out", str(out), "--start", "scratch"]
+    return [*start, "--budget", "60ktok", *changes, *more]
+
+
+def training_log(run: Path) -> list[dict]:
+    """The lines of metrics.jsonl without the seconds, which no two runs share."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def kill_after(process: subprocess.Popen, metrics: Path, lines: int, pause: float) -> bool:
+    """Kill -9 once the log has grown to `lines` and a moment has passed; False when the run ended before."""
+    while process.poll() is None:
+        if metrics.exists() and metrics.read_bytes().count(b"\n") >= lines:
+            time.sleep(pause)
+            process.send_signal(signal.SIGKILL)
+            return process.wait() == -signal.SIGKILL
+        time.sleep(0.002)
+    return False
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_run_equals_undisturbed_run(tmp_path: Path, kills: int) -> None:
+    corpus = write_small_corpus(tmp_path / "corpus.jsonl", documents=120)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(corpus, whole), check=True, capture_output=True)
+    expected = training_log(whole)
+
+    chance = random.Random(kills)
+    killed = 0
+    for turn in range(kills):
+        process = subprocess.Popen(
+            command(corpus, broken, *(["--resume"] if (broken / "config.json").exists() else [])),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        # Spread over the whole run, pre-training and tuning both.
+        lines = max(1, round(len(expected) * (turn + chance.random()) / kills) - 1)
+        killed += kill_after(process, broken / "metrics.jsonl", lines, chance.random() * 0.05)
+    assert killed == kills
+    subprocess.run(command(corpus, broken, "--resume"), check=True, capture_output=True)
+
+    assert training_log(broken) == expected
+    weights, again = (load_file(run / "model" / "model.safetensors") for run in (whole, broken))
+    assert weights.keys() == again.keys()
+    assert all((weights[name] == again[name]).all() for name in weights)
