@@ -16,11 +16,12 @@ def small_documents(documents: int, seed: int = 0) -> list[dict[str, str]]:
     made = []
     for number in range(documents):
         about = chance.sample(THINGS, 3)
-        sentences = [
-            f"The {chance.choice(about)} {chance.choice(VERBS)} the {chance.choice(about)} in case {chance.randrange(99)}."
-            for _ in range(8)
-        ]
-        made.append({"_id": f"d{number}", "title": f"{' and '.join(about)} number {number}", "text": " ".join(sentences)})
+        sentences = []
+        for _ in range(8):
+            one, verb, other = chance.choice(about), chance.choice(VERBS), chance.choice(about)
+            sentences.append(f"The {one} {verb} the {other} in case {chance.randrange(99)}.")
+        title = f"{' and '.join(about)} number {number}"
+        made.append({"_id": f"d{number}", "title": title, "text": " ".join(sentences)})
     return made
 
 

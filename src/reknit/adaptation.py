@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
 from reknit.evaluation.retrieval import evaluate_retrieval
 from reknit.evaluation.verdict import decide
-from reknit.recipe import BudgetSpec, Recipe
+from reknit.recipe import BudgetSpec
 from reknit.training.budget import parse_budget
 from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overrides
 from reknit.training.corpus import Corpus, check_corpus_path, prepare_corpus
@@ -31,10 +30,19 @@ from reknit.training.start import build_start, load_start
 
 logger = logging.getLogger("reknit")
 
-# Published rates are for large batches and many steps. A run of minutes has a small model to fit from nothing, or a
-# trained one to move gently.
-_SCRATCH_RATES = {"pretrain": 1e-3, "tune": 5e-4}
-_START_RATES = {"pretrain": 2e-5, "tune": 2e-5}
+# Published rates are for large batches and days of training. A run of minutes has a small model to fit from nothing,
+# where many short steps of a shallow encoder that pools by the mean go furthest, or a trained model to move gently.
+_SCRATCH = (
+    "pretrain.optimiser.learning_rate=1e-3",
+    "pretrain.encoder.depth=2",
+    "pretrain.encoder.pooling=mean",
+    "tune.optimiser.learning_rate=1e-3",
+    "tune.data.max_length=64",
+)
+_TRAINED_START = (
+    "pretrain.optimiser.learning_rate=2e-5",
+    "tune.optimiser.learning_rate=2e-5",
+)
 
 
 def adapt(
@@ -56,15 +64,15 @@ def adapt(
     budget: for both phases, such as "10m" or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of
     RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
     """
-    rates = _SCRATCH_RATES if str(start) == SCRATCH else _START_RATES
     config = RunConfig(
         corpus=str(corpus),
         start=str(start),
-        pretrain=_with_rate(catalogue.find(recipe), rates["pretrain"]),
-        tune=_with_rate(catalogue.find("infonce-pairs"), rates["tune"]),
+        pretrain=catalogue.find(recipe),
+        tune=catalogue.find("infonce-pairs"),
         budget=_budget(budget),
         eval=tuple(str(folder) for folder in eval),
     )
+    config = with_overrides(config, _SCRATCH if config.from_scratch else _TRAINED_START)
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
@@ -109,9 +117,9 @@ def run(
     On resume the stored configuration holds, changed by `settings` only.
     """
     folder, asked = RunFolder(out), config
-    config = with_overrides(folder.resumable(asked) if resume else asked, tuple(settings))
     # What can be wrong without the corpus being read is found first, before anything is written.
     folder.check(resume=resume, overwrite=overwrite)
+    config = with_overrides(folder.resumable(asked) if resume else asked, tuple(settings))
     if not resume:
         check_corpus_path(config.corpus, folder.path)
     collections = [load_beir(path) for path in config.eval]
@@ -163,7 +171,3 @@ def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:
 
 def _budget(budget: str | BudgetSpec) -> BudgetSpec:
     return parse_budget(budget) if isinstance(budget, str) else budget
-
-
-def _with_rate(recipe: Recipe, learning_rate: float) -> Recipe:
-    return replace(recipe, optimiser=replace(recipe.optimiser, learning_rate=learning_rate))

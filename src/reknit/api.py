@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.sentence_transformer_model import SentenceTransformerModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
@@ -17,11 +16,11 @@ from reknit.training.precision import PrecisionChoice, best_device
 def load(path: str | Path) -> EmbeddingModel:
     """An embedding model from a sentence-transformers folder, a plain Hugging Face folder, a run folder or a hub id.
 
-    Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]. Only safetensors weights are read and
-    no remote code is run. Raises ReknitError when the model cannot be loaded.
+    Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]. Only safetensors weights are read
+    and no remote code is run. Raises ReknitError when the model cannot be loaded.
     """
     model = EmbeddingModel.load(path)
-    if not isinstance(model, SentenceTransformerModel):
+    if model.can_be_trained:
         model.encoder.to(best_device())
     return model
 

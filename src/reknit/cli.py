@@ -130,9 +130,8 @@ def search(
         return
     for rank, hit in enumerate(hits, 1):
         text = " ".join(hit["text"].split())
-        print(
-            f"{rank:2}. {hit['score']:.4f}  [{hit['id']}] {hit['title']}\n    {text[:200]}{'…' if len(text) > 200 else ''}"
-        )
+        print(f"{rank:2}. {hit['score']:.4f}  [{hit['id']}] {hit['title']}")
+        print(f"    {text[:200]}{'…' if len(text) > 200 else ''}")
     if not hits:
         print("nothing found")
 

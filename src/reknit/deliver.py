@@ -69,7 +69,7 @@ def deliver(
     }
     save(model, folder.model)
     texts = [passage.full_text for passage in islice(iter(corpus.store), _CHECKED_TEXTS)]
-    result["export"] = asdict(check_export(model, folder.model, texts))
+    result["export"] = check_export(model, folder.model, texts).to_json()
     logger.info("export checked: largest difference %.1e", result["export"]["max_abs_diff"])
 
     _index(config, folder, corpus, model, hybrid_weight)

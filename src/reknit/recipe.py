@@ -35,7 +35,8 @@ class Card:
 class DataSpec:
     """What a training batch is made of.
 
-    source: "passages" (single texts) or "pairs". pair_kinds: which pairs are mined, for "pairs". max_length: tokens per
+    source: "passages" (single texts) or "pairs". pair_kinds: which pairs are mined, for "pairs"; a kind that is named
+    several times is drawn that much more often. max_length: tokens per
     sequence at most. tokens_per_batch: packed tokens per step for passages. pairs_per_batch: examples per step for
     pairs. query_max_length: tokens of the first sequence of a pair at most.
     """

@@ -95,10 +95,8 @@ class EmbeddingModel:
         which encodes but cannot be trained or exported. Raises ReknitError as `load_encoder` does.
         """
         folder = local_folder(path_or_id)
-        if (
-            not any((folder / name).exists() for name in ("modules.json", "config.json"))
-            and (folder / "model").is_dir()
-        ):
+        # A run folder has a config.json too, of another kind.
+        if not (folder / "modules.json").exists() and (folder / "model" / "modules.json").exists():
             folder = folder / "model"
         name = str(path_or_id).rstrip("/").rsplit("/", 1)[-1]
         if not (folder / "modules.json").exists():

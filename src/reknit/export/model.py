@@ -32,7 +32,7 @@ def export_model(
         raise ReknitError(f"{out} exists and is not empty: give a new folder with --out")
     loaded = EmbeddingModel.load(model)
     save(loaded, out, layers=layers, dims=dims)
-    check = check_export(EmbeddingModel.load(out), out, list(CHECK_TEXTS))
+    check = check_export(loaded, out, CHECK_TEXTS)
     if onnx:
         export_onnx(out)
     return check

@@ -31,7 +31,7 @@ class Objective(nn.Module, ABC):
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance."""
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:  # noqa: B027 - an optional hook
+    def after_step(self, encoder: Encoder, progress: float) -> None:
         """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""
 
 

@@ -52,7 +52,7 @@ class RunConfig:
     pretrain: Recipe | None = None
     tune: Recipe | None = None
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(seconds=600.0))
-    pretrain_share: float = 0.5
+    pretrain_share: float = 0.3
     keep: Literal["best", "last"] = "best"
     eval: tuple[str, ...] = ()
     seed: int = 0

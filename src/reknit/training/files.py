@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from reknit.errors import ReknitError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -44,7 +42,9 @@ def disk_full_explained(what: str) -> Iterator[None]:
     """Turn a full disk (or quota, or file-size limit) inside the block into one clear line."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except DiskFull:
+        raise
+    except Exception as error:  # libraries written in Rust raise errors of their own kinds, or bare ones
         codes = [f"os error {code}" for code in _FULL]
         if getattr(error, "errno", None) in _FULL or any(code in str(error) for code in codes):
             message = f"no space left while writing {what}: free some space, then go on with --resume"

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class RunFolder:
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Raise ReknitError when the folder is not free for what is asked.
 
-        It is not when it holds a run and neither `resume` nor `overwrite` was asked for, or other files than a run's.
+        It is not when it holds a run and neither `resume` nor `overwrite` was asked for, when it holds other files than
+        a run's, or when there is no run to resume.
         """
         if resume and overwrite:
             raise ReknitError("--resume and --overwrite exclude each other: give one of them")
@@ -54,6 +55,8 @@ class RunFolder:
             raise ReknitError(
                 f"{self.path} already holds a run: add --resume to go on with it or --overwrite to replace it"
             )
+        if resume and not self.holds_a_run():
+            raise ReknitError(f"{self.path} holds no run to resume: leave --resume out to start one")
         if self.holds_a_run() or not self.path.exists():
             return
         foreign = sorted(file.name for file in self.path.iterdir() if file != self.replaced)
@@ -97,11 +100,9 @@ class RunFolder:
     def resumable(self, asked: RunConfig) -> RunConfig:
         """The stored configuration, which a resume follows.
 
-        Raises ReknitError when there is none, or when `asked` (what the same command asks for, before --set) differs
+        Raises ReknitError when it is damaged, or when `asked` (what the same command asks for, before --set) differs
         from what was asked for at the start.
         """
-        if not self.holds_a_run():
-            raise ReknitError(f"{self.path} holds no run to resume: leave --resume out to start one")
         stored = read_json(self.config)
         try:
             config = from_json(stored)
@@ -133,7 +134,9 @@ class RunFolder:
             raise
         finally:
             logger.removeHandler(handler)
-            handler.close()
+            # What a full disk did not take is given up: the error that ended the run says so.
+            with suppress(OSError):
+                handler.close()
 
     def _set_aside(self) -> None:
         if self.replaced.exists():

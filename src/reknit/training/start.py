@@ -13,6 +13,7 @@ from reknit.recipe import EncoderSpec
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.training.config import RunConfig
 from reknit.training.corpus import Corpus
+from reknit.training.files import written_aside
 from reknit.training.precision import best_device
 from reknit.training.run_folder import RunFolder
 
@@ -45,7 +46,8 @@ def build_start(config: RunConfig, folder: RunFolder, corpus: Corpus) -> Embeddi
     else:
         logger.info("training a tokenizer of up to %d pieces on the corpus", spec.vocabulary)
         tokenizer = train_tokenizer(corpus.training_texts(), spec.vocabulary, family=spec.family)
-        tokenizer.save(saved)
+        with written_aside(saved) as aside:
+            tokenizer.save(aside)
     torch.manual_seed(config.seed)
     encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad).to(best_device())
     return EmbeddingModel(

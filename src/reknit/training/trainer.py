@@ -194,7 +194,6 @@ class Trainer:
         state.step += 1
         if good:
             self.objective.after_step(self.encoder, state.ledger.progress(settings.budget))
-        self._count_skip(good)
         self.log.write(
             phase=settings.name,
             step=state.step,
@@ -207,6 +206,7 @@ class Trainer:
             grad_norm=norm_value,
             **({} if good else {"skipped": True}),
         )
+        self._count_skip(good)
         return loss
 
     def _forward_backward(self, batch: Batch):

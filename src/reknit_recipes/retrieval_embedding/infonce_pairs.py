@@ -30,7 +30,13 @@ RECIPE = replace(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
-    data=DataSpec(source="pairs", pair_kinds=("title", "neighbour", "crop", "twin"), max_length=128),
+    # Where there are titles they are nearest to what people type, so they are half of the pairs.
+    data=DataSpec(
+        source="pairs",
+        pair_kinds=("title", "title", "title", "neighbour", "crop", "twin"),
+        max_length=96,
+        query_max_length=32,
+    ),
     encoder=EncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-5, warmup_ratio=0.1, adam_beta2=0.999, adam_epsilon=1e-8),
 )

@@ -1,0 +1,164 @@
+"""The commands as a person uses them, one after the other, on a tiny run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import adapt, process, read_result, reknit, settings
+from small_corpus import small_documents
+
+import reknit as library
+
+RUN_FOLDER = {
+    "model",
+    "index",
+    "checkpoints",
+    "report.html",
+    "result.json",
+    "config.json",
+    "metrics.jsonl",
+    "train.log",
+}
+SYSTEMS = ["random", "bm25", "start", "adapted", "hybrid"]
+METRICS = ["nDCG@10", "R@100", "RR@10"]
+
+
+def test_adapt_fills_the_run_folder(finished_run: Path) -> None:
+    assert {file.name for file in finished_run.iterdir()} == RUN_FOLDER
+
+
+def test_result(finished_run: Path) -> None:
+    result = read_result(finished_run)
+    verdict = result["verdict"]
+    assert verdict["use"] in ("adapted", "start")
+    assert verdict["metric"] == "nDCG@10"
+    assert verdict["ci95"][0] <= verdict["difference"] <= verdict["ci95"][1]
+    assert 0 <= verdict["p"] <= 1
+    assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe"]
+    check_rows(result["evaluations"][0]["rows"], SYSTEMS)
+    assert {"tokens", "seconds", "tokens_per_second", "flops"} <= result["training"].keys()
+    assert result["training"]["tokens"] >= 3000
+    assert [phase["recipe"] for phase in result["training"]["phases"]] == ["dupmae", "infonce-pairs"]
+    corpus = {name: result["corpus"][name] for name in ("documents", "duplicates", "empty", "unreadable")}
+    assert corpus == {"documents": 60, "duplicates": 0, "empty": 0, "unreadable": 0}
+    assert result["corpus"]["tokens"] > 0
+    assert result["export"]["max_abs_diff"] <= 1e-4
+    assert result["export"]["cosine"] >= 0.9999
+    assert len(result["searches"]) == 3
+
+
+def check_rows(rows: dict, systems: list[str]) -> None:
+    assert list(rows) == systems
+    for row in rows.values():
+        assert list(row) == METRICS
+        for entry in row.values():
+            low, high = entry["ci95"]
+            assert 0 <= low <= entry["value"] <= high <= 1
+
+
+def test_report_and_card(finished_run: Path) -> None:
+    sentence = read_result(finished_run)["verdict"]["sentence"]
+    assert sentence.split(":")[0] in (finished_run / "report.html").read_text()
+    assert (finished_run / "model" / "README.md").read_text().startswith("---\n")
+
+
+@pytest.mark.parametrize("mode", ["dense", "text", "hybrid"])
+def test_search(finished_run: Path, mode: str) -> None:
+    title = small_documents(60)[3]["title"]
+    ended = reknit("search", finished_run, title, "--mode", mode, "--top", "4", "--json").succeeded()
+    hits = json.loads(ended.out)
+    assert 1 <= len(hits) <= 4
+    assert all(hit.keys() == {"id", "title", "text", "score"} for hit in hits)
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    if mode == "text":
+        assert hits[0]["title"] == title
+    shown = reknit("search", finished_run, title, "--mode", mode, "--top", "4").succeeded().out
+    assert [line.split("]")[0].split("[")[1] for line in shown.splitlines()[::2]] == [hit["id"] for hit in hits]
+
+
+def test_search_for_nothing_that_is_there(finished_run: Path) -> None:
+    assert reknit("search", finished_run, "zzzz", "--mode", "text").succeeded().out == "nothing found\n"
+
+
+def test_evaluate(finished_run: Path, collection: Path, tmp_path: Path) -> None:
+    model, numbers = finished_run / "model", tmp_path / "below" / "numbers.json"
+    words = ("evaluate", finished_run, "--data", collection, "--baseline", model, "--json", numbers)
+    shown = reknit(*words).succeeded().out
+    written = json.loads(numbers.read_text())
+    (evaluation,) = written["evaluations"]
+    assert (evaluation["dataset"], evaluation["queries"], evaluation["documents"]) == (collection.name, 8, 30)
+    rows = evaluation["rows"]
+    check_rows(rows, ["random", "bm25", str(finished_run), str(model), "hybrid"])
+    # A run folder is the model in it.
+    assert rows[str(finished_run)] == rows[str(model)]
+    assert f"{rows['bm25']['nDCG@10']['value']:.3f}" in shown
+
+
+def test_export_of_a_smaller_model(finished_run: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    out = tmp_path / "small"
+    assert f"wrote {out}" in reknit("export", finished_run, "--out", out, "--layers", 1, "--dims", 16).succeeded().out
+    texts = ["the barak turns", "", "a longer text about the celet that holds the doron"]
+    whole, small = library.load(finished_run), library.load(out)
+    vectors = small.encode(texts)
+    assert vectors.shape == (3, 16)
+    np.testing.assert_allclose(vectors, whole.encode(texts, layers=1, dims=16), atol=1e-5)
+    np.testing.assert_allclose(vectors, SentenceTransformer(str(out), device="cpu").encode(texts), atol=1e-4)
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")),
+    reason="needs reknit[onnx]",
+)
+def test_export_to_onnx(finished_run: Path, tmp_path: Path) -> None:
+    reknit("export", finished_run / "model", "--out", tmp_path / "new", "--onnx").succeeded()
+    assert list((tmp_path / "new").rglob("model.onnx"))
+
+
+def test_recipes() -> None:
+    listed = reknit("recipes").succeeded().out
+    every = {entry["name"] for entry in json.loads(reknit("recipes", "--json").succeeded().out)}
+    assert {"mlm", "clm", "retromae", "dupmae", "simcse", "mirror-bert", "infonce-pairs"} <= every
+    assert every <= {line.split()[0] for line in listed.splitlines() if line}
+    card = json.loads(reknit("recipes", "dupmae", "--json").succeeded().out)
+    assert card["card"]["paper"].startswith("https://arxiv.org/abs/2211.08769")
+    assert card["objective"]["bag_of_words_weight"] == 0.1
+    assert "@inproceedings{xiao2023retromae2" in reknit("recipes", "dupmae").succeeded().out
+
+
+def test_pretrain(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["pretrain", "mlm", "--corpus", corpus, "--out", run, "--budget", "3000tok"]
+    # There is no second phase to set.
+    reknit(*words, *settings(without="tune.")).succeeded()
+    assert {file.name for file in run.iterdir()} == RUN_FOLDER
+    result = read_result(run)
+    assert [phase["recipe"] for phase in result["training"]["phases"]] == ["mlm"]
+    assert result["model_holds"] == "adapted"
+    check_rows(result["evaluations"][0]["rows"], SYSTEMS)
+
+
+def test_adapt_of_a_given_model(finished_run: Path, corpus: Path, collection: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = adapt(corpus, run, "--start", str(finished_run), "--eval", str(collection))
+    reknit(*words).succeeded()
+    result = read_result(run)
+    assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe", collection.name]
+    assert library.load(run).encode(["a text"]).shape == (1, 32)
+
+
+@pytest.mark.parametrize("verb", ["adapt", "pretrain", "evaluate", "search", "export", "recipes"])
+def test_help(verb: str) -> None:
+    assert "Usage:" in reknit(verb, "--help").succeeded().out
+
+
+def test_as_a_process(finished_run: Path) -> None:
+    shown = process("search", finished_run, "turns", "--mode", "text", "--json").succeeded()
+    assert json.loads(shown.out)
+    assert shown.err == ""

