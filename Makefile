@@ -30,5 +30,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The main job on real collections, where ../shared/data has them: about an hour; writes records/adapt and docs/measured.md.
+bench: install
+	$(BIN)/python benchmarks/measure_adaptation.py cranfield scifact npl text
+
 clean:
 	rm -rf $(VENV) runs build

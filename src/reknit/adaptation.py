@@ -13,6 +13,7 @@ from reknit.data.curation import normalise
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.deliver import deliver
 from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
@@ -41,7 +42,8 @@ _SCRATCH = (
 )
 _TRAINED_START = (
     "pretrain.optimiser.learning_rate=2e-5",
-    "tune.optimiser.learning_rate=2e-5",
+    "tune.optimiser.learning_rate=3e-5",
+    "tune.data.pairs_per_batch=32",
 )
 
 
@@ -120,6 +122,8 @@ def run(
     # What can be wrong without the corpus being read is found first, before anything is written.
     folder.check(resume=resume, overwrite=overwrite)
     config = with_overrides(folder.resumable(asked) if resume else asked, tuple(settings))
+    if config.budget == BudgetSpec():
+        raise ReknitError("a run without a budget would never end: give one with --budget, such as 10m or 5Mtok")
     if not resume:
         check_corpus_path(config.corpus, folder.path)
     collections = [load_beir(path) for path in config.eval]

@@ -144,6 +144,12 @@ def test_pretrain(corpus: Path, tmp_path: Path) -> None:
     check_rows(result["evaluations"][0]["rows"], SYSTEMS)
 
 
+def test_first_phase_may_spend_the_whole_budget(corpus: Path, tmp_path: Path) -> None:
+    reknit(*adapt(corpus, tmp_path / "run", budget="50tok")).succeeded()
+    pretrain, tune = read_result(tmp_path / "run")["training"]["phases"]
+    assert (pretrain["steps"], tune["steps"]) == (1, 0)
+
+
 def test_adapt_of_a_given_model(finished_run: Path, corpus: Path, collection: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = adapt(corpus, run, "--start", str(finished_run), "--eval", str(collection))

@@ -223,7 +223,7 @@ def test_settings_that_spoil_every_loss_do_not_cost_the_checkpoint(tmp_path: Pat
     words = adapt(corpus, run, budget="30ktok")
     interrupted(words, run / "metrics.jsonl", lines=5).complaint(code=130)
     good = contents(run / "checkpoints" / "pretrain")
-    line = reknit(*words, "--resume", "--set", "pretrain.objective.bag_of_words_weight=inf").complaint()
+    line = reknit(*words, "--resume", "--set", "pretrain.objective.bag_of_words_weight=1e38").complaint()
     assert "not finite 10 times in a row" in line
     assert contents(run / "checkpoints" / "pretrain") == good
     reknit(*words, "--resume", "--set", "pretrain.objective.bag_of_words_weight=0.1").succeeded()
@@ -251,7 +251,7 @@ def grow(folder: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
 
 
-@pytest.mark.parametrize(("kilobytes", "kept"), [(4, 0), (16, 0), (44, 0), (72, 0), (700, 0), (1100, 1), (1600, 2)])
+@pytest.mark.parametrize(("kilobytes", "kept"), [(4, 0), (16, 0), (44, 0), (72, 0), (700, 0), (1100, 1), (1900, 2)])
 def test_full_disk(tmp_path: Path, corpus: Path, kilobytes: int, kept: int) -> None:
     # Each size runs full at another place: config.json, passages, tokenizer, tokens, the first checkpoint, later ones.
     run = tmp_path / "disk" / "run"

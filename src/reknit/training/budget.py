@@ -65,7 +65,8 @@ class Ledger:
     def progress(self, budget: BudgetSpec) -> float:
         """Spent share of the tightest limit, 0 to 1. A budget without any limit is never spent."""
         shares = [
-            spent / limit
+            # What an earlier phase has used up is spent.
+            spent / limit if limit > 0 else 1.0
             for spent, limit in (
                 (self.tokens, budget.tokens),
                 (self.flops, budget.flops),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -15,6 +16,20 @@ from reknit.training.precision import PrecisionChoice
 
 SCRATCH = "scratch"
 DEFAULT_START = "sentence-transformers/all-MiniLM-L6-v2"
+
+# Numbers are 0 or more everywhere; these must be above 0, and those below 1.
+_ABOVE_ZERO = (
+    "pairs_per_batch",
+    "passage_words",
+    "dim",
+    "depth",
+    "heads",
+    "intermediate",
+    "tokens",
+    "flops",
+    "seconds",
+)
+_BELOW_ONE = ("pretrain_share", "warmup_ratio", "dropout", "adam_beta1", "adam_beta2")
 
 Config = TypeVar("Config")
 
@@ -30,7 +45,7 @@ class ProbeSpec:
     """
 
     queries: int = 400
-    documents: int = 5000
+    documents: int = 2000
     training_documents: int = 500
     per_phase: int = 8
     time_share: float = 0.2
@@ -123,7 +138,16 @@ def _assign(config: Any, path: list[str], text: str, whole: str) -> Any:
         raise ReknitError(f"--set {whole}: name one of its fields: {below}")
     else:
         value = _parse(text, typing.get_type_hints(type(config))[path[0]], whole)
+        if isinstance(value, int | float):
+            _check_range(path[0], value, whole)
     return dataclasses.replace(config, **{path[0]: value})
+
+
+def _check_range(name: str, value: float, whole: str) -> None:
+    if not math.isfinite(value) or value < 0 or (value == 0 and name in _ABOVE_ZERO):
+        raise ReknitError(f"--set {whole}: {value} must be {'above 0' if name in _ABOVE_ZERO else '0 or more'}")
+    if value >= 1 and name in _BELOW_ONE:
+        raise ReknitError(f"--set {whole}: {value} must be below 1")
 
 
 def _parse(text: str, kind: Any, whole: str) -> Any:

