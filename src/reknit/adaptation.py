@@ -153,7 +153,7 @@ def _train_and_deliver(
     if stop.asked:
         raise Interrupted("stopped after training")
 
-    weight = choose_hybrid_weight(dev, encode_adapted)
+    weight = choose_hybrid_weight(corpus.held_out.dev, encode_adapted)
     models = {"start": encode_start, "adapted": encode_adapted}
     evaluations = []
     for collection in (corpus.held_out.test, *collections):

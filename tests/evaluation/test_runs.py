@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reknit.errors import ReknitError
 from reknit.evaluation import dense
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.fusion import random_run, reciprocal_rank_fusion
+from reknit.evaluation.fusion import convex_combination, random_run
 from reknit.evaluation.ranking import ranking, top_places
 
 
@@ -84,28 +84,37 @@ runs = st.dictionaries(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(runs, min_size=1, max_size=3), st.sampled_from([1, 60]))
-def test_fusion_equals_a_loop(given_runs, k):
+@given(st.lists(runs, min_size=1, max_size=3))
+def test_fusion_equals_a_loop(given_runs):
     weights = [0.5, 1.0, 2.0][: len(given_runs)]
-    fused = reciprocal_rank_fusion(given_runs, k, weights)
+    fused = convex_combination(given_runs, weights)
     assert set(fused) == {query for run in given_runs for query in run}
     for query, found in fused.items():
         expected: dict[str, float] = {}
         for run, weight in zip(given_runs, weights, strict=True):
-            ordered = sorted(run.get(query, {}).items(), key=lambda item: (-item[1], item[0]))
-            for rank in range(len(ordered)):
-                expected[ordered[rank][0]] = expected.get(ordered[rank][0], 0) + weight / (k + rank + 1)
+            scores = run.get(query, {})
+            for document, score in scores.items():
+                width = max(scores.values()) - min(scores.values())
+                share = 1.0 if width == 0 else (score - min(scores.values())) / width
+                part = weight / sum(weights) * (0.001 + 0.999 * share)
+                expected[document] = expected.get(document, 0.0) + part
         assert found == pytest.approx(expected)
         assert list(found) == ranking(found)
+        assert all(0.0 < score <= 1.0 + 1e-9 for score in found.values())
 
 
-def test_fusion_looks_at_ranks_and_not_at_the_size_of_scores():
-    small, large = {"q": {"a": 2.0, "b": 1.0}}, {"q": {"a": 2e6, "b": 1e6}}
-    assert reciprocal_rank_fusion([small]) == reciprocal_rank_fusion([large])
+def test_fusion_does_not_look_at_the_size_of_scores():
+    small, large = {"q": {"a": 2.0, "b": 1.0, "c": -3.0}}, {"q": {"a": 2e6, "b": 1e6, "c": -3e6}}
+    assert convex_combination([small])["q"] == pytest.approx(convex_combination([large])["q"])
     with pytest.raises(ReknitError, match="at least one run"):
-        reciprocal_rank_fusion([])
+        convex_combination([])
     with pytest.raises(ReknitError, match="one weight per run"):
-        reciprocal_rank_fusion([small], weights=[1, 1])
+        convex_combination([small], weights=[1, 1])
+
+
+def test_a_found_document_stays_above_one_that_was_not_found():
+    fused = convex_combination([{"q": {"a": 2.0, "z": 1.0}}, {"q": {"b": 5.0}}], weights=[1.0, 0.0])
+    assert list(fused["q"]) == ["a", "z", "b"]
 
 
 def test_random_run_is_fair_repeatable_and_without_repeats():

@@ -10,12 +10,17 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.ranking import Run, ranking
 
+# What a document that a run holds gets at least, so that it stays above one that the run does not hold.
+FOUND = 1e-3
 
-def reciprocal_rank_fusion(runs: Sequence[Run], k: int = 60, weights: Sequence[float] | None = None) -> Run:
-    """Sum of weight / (k + rank) over the runs, rank 1 being the best (Cormack, Clarke and Buettcher, SIGIR 2009).
 
-    A document that a run does not hold gets nothing from it. Only ranks count: scores of different runs are never
-    compared. Every query of any run is in the result. Raises ReknitError on no runs or a wrong number of weights.
+def convex_combination(runs: Sequence[Run], weights: Sequence[float] | None = None) -> Run:
+    """Weighted mean of the runs' scores, each brought to 0..1 within its query by its smallest and largest score.
+
+    Bruch, Gai and Ingber (TOIS 2023, https://arxiv.org/abs/2210.11934) find this better than reciprocal rank fusion,
+    also when the weight is chosen on few queries. A document that a run does not hold gets 0 from it; runs should be
+    cut at one depth. weights: one per run, equal ones when None. Every query of any run is in the result. Raises
+    ReknitError on no runs or when weights and runs do not match.
     """
     if not runs:
         raise ReknitError("fusion needs at least one run: give the rankings to fuse")
@@ -26,8 +31,11 @@ def reciprocal_rank_fusion(runs: Sequence[Run], k: int = 60, weights: Sequence[f
     for run, factor in zip(runs, factors, strict=True):
         for query, scores in run.items():
             sums = fused.setdefault(query, {})
-            for rank, document in enumerate(ranking(scores), start=1):
-                sums[document] = sums.get(document, 0.0) + factor / (k + rank)
+            lowest, highest = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
+            for document, score in scores.items():
+                share = (score - lowest) / (highest - lowest) if highest > lowest else 1.0
+                value = factor / sum(factors) * (FOUND + (1.0 - FOUND) * share)
+                sums[document] = sums.get(document, 0.0) + value
     return {query: {document: sums[document] for document in ranking(sums)} for query, sums in fused.items()}
 
 

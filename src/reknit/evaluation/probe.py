@@ -7,7 +7,7 @@ from collections.abc import Callable
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.fusion import reciprocal_rank_fusion
+from reknit.evaluation.fusion import convex_combination
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
 from reknit.evaluation.retrieval import Encode
@@ -36,13 +36,14 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
 def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10") -> float:
     """The dense ranking's weight in the hybrid (BM25 has 1 - weight) that is best on `collection`.
 
-    Equal fusion lets the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
-    which. Of equally good weights the one nearest 0.5 is taken.
+    Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
+    which. It should be as large as the collections that are searched: in a small one vectors look better than they
+    are. Of equally good weights the one nearest 0.5 is taken.
     """
     dense = _run(collection, encode)
     text = BM25(collection.documents).search(collection.queries, 100)
     scores = {
-        weight: _means(reciprocal_rank_fusion([text, dense], weights=[1 - weight, weight]), collection)[metric]
+        weight: _means(convex_combination([text, dense], weights=[1 - weight, weight]), collection)[metric]
         for weight in HYBRID_WEIGHTS
     }
     return min(scores, key=lambda weight: (-scores[weight], abs(weight - 0.5)))

@@ -12,7 +12,7 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.fusion import random_run, reciprocal_rank_fusion
+from reknit.evaluation.fusion import convex_combination, random_run
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
 from reknit.evaluation.significance import bootstrap_interval
@@ -61,7 +61,7 @@ def evaluate_retrieval(
 ) -> Evaluation:
     """Rank every document for every query with each system and score the rankings.
 
-    Rows in this order: random, bm25, each model (exact search over dot products), and hybrid (reciprocal rank fusion of
+    Rows in this order: random, bm25, each model (exact search over dot products), and hybrid (convex combination of
     bm25 and the model `hybrid_of`, weighted 1 - `hybrid_weight` and `hybrid_weight`) where that is asked for. Each
     model is called twice: all documents, all queries. `top`: results kept per query; at least 100 for R@100 to mean
     what it says. A query whose text is also a document is treated like any other. Raises ReknitError on an empty
@@ -74,7 +74,7 @@ def evaluate_retrieval(
     for name, encode in models.items():
         runs[name] = _model_run(collection, name, encode, top)
     if hybrid_of is not None:
-        runs["hybrid"] = reciprocal_rank_fusion([bm25, runs[hybrid_of]], weights=[1 - hybrid_weight, hybrid_weight])
+        runs["hybrid"] = convex_combination([bm25, runs[hybrid_of]], weights=[1 - hybrid_weight, hybrid_weight])
     qrels = {query: collection.qrels[query] for query in collection.queries}
     scores = {system: per_query(run, qrels) for system, run in runs.items()}
     return Evaluation(

@@ -21,7 +21,7 @@ SYSTEMS = {
     "bm25": ("BM25", "word matching, no neural model"),
     "start": ("start", "the model before training"),
     "adapted": ("adapted", "the model after training"),
-    "hybrid": ("hybrid", "BM25 and the model together, by reciprocal rank"),
+    "hybrid": ("hybrid", "BM25 and the model together, a weighted mean of both scores"),
 }
 METRICS = ("nDCG@10", "R@100", "RR@10")
 METRIC_MEANINGS = {

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from reknit.errors import ReknitError
-from reknit.evaluation.fusion import reciprocal_rank_fusion
+from reknit.evaluation.fusion import convex_combination
 from reknit.retrieval.build import TABLE, build_index, storable
 from reknit.retrieval.description import Description
 
@@ -84,9 +84,8 @@ class Index:
         mode "dense": by dot product of `query_vector` [dim] with the passages' vectors (score: the dot product); exact,
         or over the nearest quarter of the partitions where the index has a vector index. "text": BM25 of the words of
         `query_text`, which may be any string (score: BM25); a passage that shares no word is no hit. "hybrid": both, by
-        reciprocal rank fusion, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: sum of weight /
-        (60 + rank)). Raises ReknitError when what the mode needs is missing, when the vector does not fit, or when the
-        index is damaged.
+        convex combination, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: 0 to 1). Raises
+        ReknitError when what the mode needs is missing, when the vector does not fit, or when the index is damaged.
         """
         if mode not in get_args(Mode):
             raise ReknitError(f"there is no search mode {mode!r}: choose dense, text or hybrid")
@@ -121,7 +120,7 @@ class Index:
         by_words = _untied(lambda limit: self._words(text, limit), depth)
         by_vector = _untied(lambda limit: self._dense(vector, limit), depth)
         runs = [{"": {hit.id: hit.score for hit in hits}} for hits in (by_words, by_vector)]
-        fused = reciprocal_rank_fusion(runs, weights=[1 - weight, weight])[""]
+        fused = convex_combination(runs, weights=[1 - weight, weight])[""]
         found = {hit.id: hit for hit in by_words + by_vector}
         return [replace(found[identifier], score=score) for identifier, score in fused.items()]
 
