@@ -32,7 +32,7 @@ lint: install
 
 # The main job on real collections, where ../shared/data has them: about an hour; writes records/adapt and docs/measured.md.
 bench: install
-	$(BIN)/python benchmarks/measure_adaptation.py cranfield scifact npl text
+	$(BIN)/python benchmarks/measure_adaptation.py cranfield xquad_en npl text
 
 clean:
 	rm -rf $(VENV) runs build

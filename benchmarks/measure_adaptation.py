@@ -1,6 +1,6 @@
 """Run the main job on real collections, write records/adapt/NAME.json, and make docs/measured.md from the records.
 
-    python benchmarks/measure_adaptation.py cranfield scifact npl text    # measure these, then write the page
+    python benchmarks/measure_adaptation.py cranfield xquad_en npl text   # measure these, then write the page
     python benchmarks/measure_adaptation.py                               # write the page only
 
 The collections are read from ../shared/data, where the project's developers keep them; nothing of them is stored here

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.data.curation import normalise
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.deliver import deliver
 from reknit.encoders.embedding_model import EmbeddingModel
@@ -18,7 +18,7 @@ from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
 from reknit.evaluation.retrieval import evaluate_retrieval
-from reknit.evaluation.verdict import decide
+from reknit.evaluation.verdict import PROBE, decide
 from reknit.recipe import BudgetSpec
 from reknit.training.budget import parse_budget
 from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overrides
@@ -121,14 +121,17 @@ def run(
     folder, asked = RunFolder(out), config
     # What can be wrong without the corpus being read is found first, before anything is written.
     folder.check(resume=resume, overwrite=overwrite)
-    config = with_overrides(folder.resumable(asked) if resume else asked, tuple(settings))
+    stored = folder.resumable(asked) if resume else asked
+    config = with_overrides(stored, tuple(settings))
+    if resume:
+        folder.check_changes(stored, config)
     if config.budget == BudgetSpec():
         raise ReknitError("a run without a budget would never end: give one with --budget, such as 10m or 5Mtok")
     if not resume:
         check_corpus_path(config.corpus, folder.path)
-    collections = [load_beir(path) for path in config.eval]
+    collections = _named_apart([load_beir(path) for path in config.eval])
     given = load_start(config)
-    folder.open(config, asked, overwrite=overwrite)
+    folder.open(config, asked, settings, overwrite=overwrite)
     try:
         with folder.logging(), disk_full_explained(str(folder.path)):
             with folder.preparing(resume=resume):
@@ -164,13 +167,28 @@ def _train_and_deliver(
     verdict = decide(evaluations, seed=config.seed)
     logger.info("verdict: %s", verdict.sentence)
 
-    holds = verdict.use if config.keep == "best" else "adapted"
-    model = adapted if holds == "adapted" else start
-    return deliver(config, folder, corpus, model, holds, training, evaluations, verdict, weight)
+    if config.keep == "best" and verdict.use == "start":
+        # The index is searched with the start model, so the weight must be that model's.
+        weight = choose_hybrid_weight(corpus.held_out.dev, encode_start)
+        return deliver(config, folder, corpus, start, "start", training, evaluations, verdict, weight)
+    return deliver(config, folder, corpus, adapted, "adapted", training, evaluations, verdict, weight)
 
 
 def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:
-    return {normalise(text) for collection in collections for text in collection.queries.values()}
+    return {text for collection in collections for text in collection.queries.values()}
+
+
+def _named_apart(collections: list[RetrievalSet]) -> list[RetrievalSet]:
+    """The same collections, none of them named like another or like the corpus's own probe."""
+    taken = {PROBE}
+    for place, collection in enumerate(collections):
+        name, copy = collection.name, 1
+        while name in taken:
+            copy += 1
+            name = f"{collection.name} ({copy})"
+        taken.add(name)
+        collections[place] = replace(collection, name=name)
+    return collections
 
 
 def _budget(budget: str | BudgetSpec) -> BudgetSpec:

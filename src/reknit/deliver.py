@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -54,7 +52,7 @@ def deliver(
     """
     result: dict[str, Any] = {
         "reknit_version": __version__,
-        "command": shlex.join(["reknit", *sys.argv[1:]]),
+        "command": folder.command(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.seed,
         "start": config.start,

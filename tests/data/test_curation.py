@@ -1,5 +1,8 @@
 """Curation: what is dropped is what should be, and it is counted."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from reknit.data.documents import Document, ReadReport
 from reknit.data.readers import curate, normalise
 
@@ -42,15 +45,38 @@ def test_queries_of_evaluations_leave_the_corpus():
             Document("3", "", "What is shear flow? A longer text."),
             Document("4", "what is SHEAR flow", ""),
             Document("5", "", "a body that stays"),
+            Document("6", "A title", "Before it. WHAT is -- shear flow?! After it; what is shear strength?"),
+            Document("7", "What is shear flow?", "What is shear flow"),
         ],
         exclude=exclude,
     )
     # Document 5 is what document 1 becomes without its title.
     assert documents == [
         Document("1", "", "A body that stays."),
-        Document("3", "", "What is shear flow? A longer text."),
+        Document("3", "", "A longer text."),
+        Document("6", "A title", "Before it. After it; what is shear strength?"),
     ]
-    assert (report.eval_overlaps, report.duplicates, report.empty) == (3, 1, 0)
+    assert (report.eval_overlaps, report.duplicates, report.empty) == (6, 1, 0)
+
+
+def test_short_queries_are_cut_as_whole_titles_and_texts_only():
+    documents, report = run(
+        [Document("1", "Shear flow", "About shear flow."), Document("2", "", "shear flow")],
+        exclude=frozenset({"shear flow"}),
+    )
+    assert documents == [Document("1", "", "About shear flow.")]
+    assert report.eval_overlaps == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from("abcd"), max_size=14), st.lists(st.sampled_from("abcd"), min_size=3, max_size=4))
+def test_no_query_stands_in_what_is_kept(words, query):
+    documents, _ = run([Document("1", "", " ".join(words))], exclude=frozenset({" ".join(query)}))
+    original, left = " ".join(words), " ".join(document.text for document in documents)
+    if " ".join(query) not in original:
+        assert left == original
+    else:
+        assert len(left.split()) <= len(words) - len(query)
 
 
 def test_shared_ids_become_unique():

@@ -189,3 +189,28 @@ def test_real_collections(tmp_path, name, kind):
             assert not shown.startswith(normalise(query))
             assert kind == "title" or normalise(query) not in shown
             assert held.training_text[by_id[answer]] == part.documents[answer]
+
+
+def test_a_title_that_stands_as_a_sentence_of_the_body_is_no_query(tmp_path):
+    documents = corpus(60, titles=True)
+    # A breadcrumb, then the title as a heading: `crop` would offer the title and the rest as a pair.
+    documents = [
+        Document(d.id, f"{d.title} of the whole series", f"Home page. {d.title} of the whole series. {d.text}")
+        if number % 2
+        else d
+        for number, d in enumerate(documents)
+    ]
+    held = hold_out(build(documents, tmp_path), queries=40, seed=0)
+    queries = [*held.dev.queries.values(), *held.test.queries.values()]
+    assert held.kind == "title"
+    assert queries
+    assert not [query for query in queries if "series" in query]
+
+
+def test_a_sentence_that_stands_outside_the_sample_too_is_no_query(tmp_path):
+    documents = corpus(200, titles=False)
+    copies = [Document(f"copy{d.id}", "", f"{d.text} {sentence(random.Random(d.id))}") for d in documents[:100]]
+    store = build(documents + copies, tmp_path)
+    held = hold_out(store, queries=60, max_documents=60, seed=0)
+    for query in [*held.dev.queries.values(), *held.test.queries.values()]:
+        assert sum(normalise(query) in normalise(passage.text) for passage in store) == 1

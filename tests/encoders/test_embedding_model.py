@@ -97,6 +97,28 @@ def test_prompts(model: EmbeddingModel) -> None:
     assert np.array_equal(model.encode(texts), prompted)
 
 
+def test_query_and_document_have_no_other_prompt_than_their_own(model: EmbeddingModel) -> None:
+    model.prompts, model.default_prompt = {"task": "find ", "document": ""}, "task"
+    assert [model.prompt_text(name) for name in (None, "query", "document", "task")] == ["find ", "", "", "find "]
+    assert np.array_equal(model.encode(["the dog"]), model.encode(["find the dog"], prompt_name="query"))
+    model.default_prompt = None
+    assert model.prompt_text("query") == model.prompt_text(None) == ""
+
+
+def test_comparable_vectors_have_length_1_only_where_cosine_asks_for_it(model: EmbeddingModel) -> None:
+    vectors = np.array([[3.0, 4.0], [0.0, 0.0], [np.inf, 1.0]], dtype=np.float32)
+    assert model.comparable(vectors) is vectors, "the model has normalised them"
+    model.normalize = False
+    compared = model.comparable(vectors)
+    assert compared.dtype == np.float32
+    np.testing.assert_allclose(compared[:2], [[0.6, 0.8], [0.0, 0.0]], atol=1e-6)
+    assert not np.isfinite(compared[2]).all(), "broken vectors must not look whole"
+    model.similarity = "dot"
+    assert model.comparable(vectors) is vectors
+    with pytest.raises(ReknitError, match="unknown similarity 'maxsim'"):
+        EmbeddingModel(model.encoder, model.tokenizer, similarity="maxsim")
+
+
 def test_training_mode_and_gradients_are_left_as_they_were(model: EmbeddingModel) -> None:
     texts = ragged_texts(5)
     model.encoder.train()

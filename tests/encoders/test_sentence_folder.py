@@ -127,6 +127,46 @@ def test_prompts_default_prompt_and_truncate_dim(plain: Path, tmp_path: Path) ->
         np.testing.assert_allclose(model.encode(TEXTS, prompt_name=name), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("said", "similarity"),
+    [(None, "cosine"), ("cosine", "cosine"), ("dot", "dot"), ("euclidean", "cosine"), ("manhattan", "cosine")],
+)
+def test_similarity_is_read(
+    said: str | None, similarity: str, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_old(plain, tmp_path / "st", {}, normalize=False)
+    assert EmbeddingModel.load(folder).similarity == "cosine", "also without the file"
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"similarity_fn_name": said}))
+    assert EmbeddingModel.load(folder).similarity == similarity
+    note = f"compares vectors by {said}; comparing them by cosine instead"
+    assert (note in capsys.readouterr().err) == (said in ("euclidean", "manhattan"))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_a_model_run_through_the_package_keeps_its_similarity_and_prompts(
+    similarity: str, plain: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers.base.modules import Dense
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    prompts = {"task": "dog ", "document": ""}
+    modules = [Pooling(32, "mean"), Dense(32, 12)]
+    theirs = save_new(
+        plain,
+        tmp_path / "st",
+        *modules,
+        prompts=prompts,
+        default_prompt_name="task",
+        similarity_fn_name=similarity,
+    )
+    model = EmbeddingModel.load(tmp_path / "st")
+    assert isinstance(model, SentenceTransformerModel)
+    assert model.similarity == similarity
+    assert model.prompt_text("document") == "", "an empty prompt is a prompt"
+    vectors = model.comparable(model.encode(TEXTS))
+    np.testing.assert_allclose(vectors @ vectors.T, theirs.similarity(*[theirs.encode(TEXTS)] * 2), atol=1e-4)
+
+
 def test_modules_unknown_to_reknit_run_through_the_package(
     plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,10 +50,10 @@ def test_the_layout_that_servers_read(bert: EmbeddingModel, tmp_path: Path) -> N
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max", "last"])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_what_was_saved_is_what_is_loaded(pooling: str, normalize: bool, bert: EmbeddingModel, tmp_path: Path) -> None:
-    bert.pooling, bert.normalize = pooling, normalize
+    bert.pooling, bert.normalize, bert.similarity = pooling, normalize, "cosine" if normalize else "dot"
     bert.prompts, bert.default_prompt = {"query": "search ", "title": "x"}, "query"
     loaded = EmbeddingModel.load(save(bert, tmp_path / "out"))
-    for name in ("pooling", "normalize", "max_length", "prompts", "default_prompt", "dims"):
+    for name in ("pooling", "normalize", "max_length", "prompts", "default_prompt", "dims", "similarity"):
         assert getattr(loaded, name) == getattr(bert, name)
     np.testing.assert_allclose(loaded.encode(TEXTS), bert.encode(TEXTS), atol=1e-6)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, toy_pairs
 
+from reknit.encoders.automodel import AutoModelEncoder
 from reknit.encoders.huggingface import build_encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import Objective
@@ -74,6 +75,30 @@ def test_the_generator_is_the_only_chance_without_dropout(spec: object) -> None:
     assert {name: float(loss.detach()) for name, loss in first.items()} == {
         name: float(loss.detach()) for name, loss in second.items()
     }
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
+def test_a_padded_table_has_more_rows_than_the_tokenizer_tokens(spec: object) -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder(EncoderSpec(dim=32, depth=2, heads=2, intermediate=64), TOY_VOCABULARY.size + 11)
+    output = spec.build(encoder, TOY_VOCABULARY, "cls")(encoder, toy_pairs(0), generator(0))
+    output.total.backward()
+    assert torch.isfinite(output.total)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
+def test_a_factorised_table_is_refused_where_it_would_be_tied(spec: object) -> None:
+    from transformers import AlbertConfig, AlbertModel
+
+    shape = {"embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = AlbertConfig(vocab_size=TOY_VOCABULARY.size, intermediate_size=48, **shape)
+    encoder = AutoModelEncoder(AlbertModel(config), config.to_dict())
+    if isinstance(spec, ContrastiveSpec):
+        loss = spec.build(encoder, TOY_VOCABULARY, "cls")(encoder, toy_pairs(0), generator(0)).total
+        assert torch.isfinite(loss)
+    else:
+        with pytest.raises(ReknitError, match=r"16 wide and its hidden states 32 .*simcse, mirror-bert or infonce"):
+            spec.build(encoder, TOY_VOCABULARY, "cls")
 
 
 def test_accuracy_is_that_of_the_largest_logit() -> None:

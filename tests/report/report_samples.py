@@ -86,6 +86,7 @@ def full_result(use: str = "adapted") -> dict[str, Any]:
                     "seconds": 1100.0,
                     "stopped_because": "budget spent",
                     "best_step": 800,
+                    "kept_best": False,
                 },
                 {
                     "name": "tune",
@@ -95,6 +96,7 @@ def full_result(use: str = "adapted") -> dict[str, Any]:
                     "seconds": 550.2,
                     "stopped_because": "the probe did not improve 3 times in a row",
                     "best_step": 250,
+                    "kept_best": True,
                 },
             ],
         },

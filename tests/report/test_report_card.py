@@ -35,7 +35,7 @@ def test_it_says_what_was_measured_trained_and_how_to_load_it():
         "RetroMAE: Pre-Training Retrieval-Oriented Language Models, arXiv:2205.12035",
         "800 steps, 3,276,800 tokens, 0:18:20",
         "SentenceTransformer(",
-        "EmbeddingModel.load(",
+        "reknit.load(",
         "reknit adapt corpus.jsonl",
         "```bibtex\n@inproceedings{key, title={A title}}\n```",
     ):

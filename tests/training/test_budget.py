@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec
-from reknit.training.budget import Ledger, count_flops, parse_budget, scale_budget
+from reknit.training.budget import Ledger, count_flops, format_budget, parse_budget, scale_budget
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ from reknit.training.budget import Ledger, count_flops, parse_budget, scale_budg
 )
 def test_parse_budget(text: str, expected: BudgetSpec) -> None:
     assert parse_budget(text) == expected
+    assert parse_budget(format_budget(expected)) == expected
 
 
 @pytest.mark.parametrize("text", ["", "10", "0m", "-5m", "5 parsecs", "tok", "m10", "0.1tok", "5m,"])

@@ -98,3 +98,17 @@ def test_learning_rate_warms_up_and_decays(kind: str) -> None:
     assert rates[10] == pytest.approx(1.0)
     assert rates == sorted(rates[:11]) + sorted(rates[11:], reverse=True)
     assert rates[100] == (1.0 if kind == "constant" else pytest.approx(0.0))
+
+
+def test_best_weights_stay_as_long_as_a_checkpoint_names_them(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    parts = trained(0)
+    for step, best in ((1, 1), (2, 1), (3, 3), (4, 3)):
+        if best == step:
+            folder.save_best(step, parts[0])
+        folder.save(step, *parts, {"step": step, "best_step": best})
+        kept = sorted(path.name for path in tmp_path.glob("best-*"))
+        # After a loss of step 4 the run goes on from step 3, after a loss of 3 from 2, whose best is step 1's.
+        assert kept == {1: ["best-00000001"], 2: ["best-00000001"], 3: ["best-00000001", "best-00000003"]}.get(
+            step, ["best-00000003"]
+        )

@@ -16,9 +16,9 @@ from reknit.data.attention_rules import AttentionRule, bidirectional
 class Vocabulary:
     """What corruptions and heads must know of a tokenizer.
 
-    `size` counts every row of the embedding table. `special` are all ids that are never predicted and never
-    drawn as a random replacement. `cls` opens and `sep` closes every sequence. A tokenizer without one of the
-    four named tokens has -1 there.
+    `size` is the largest token id plus one; an embedding table has that many rows or more, because tables are often
+    padded. `special` are all ids that are never predicted and never drawn as a random replacement. `cls` opens and
+    `sep` closes every sequence. A tokenizer without one of the four named tokens has -1 there.
     """
 
     size: int

@@ -84,7 +84,7 @@ def hold_out(store: PassageStore, *, queries: int = 400, max_documents: int = 50
         probes = _sentence_probes(store, first_passages, rng.permutation(store.num_documents), wanted, seed)
     sample = _sample(store, probes, max_documents, rng, without_siblings=kind == "title")
     if kind == "sentence":
-        probes = _without_repeated(store, probes, sample)
+        probes = _without_repeated(store, probes)
     if len(probes) < 2:
         raise ReknitError(f"the probe found {len(probes)} usable queries: the documents are too short or all alike")
 
@@ -113,8 +113,14 @@ def _documents_with_usable_title(store: PassageStore, first_passages: np.ndarray
 
 
 def _title_probes(store: PassageStore, passages: np.ndarray) -> list[_Probe]:
-    found = [(number, store[number]) for number in passages.tolist()]
-    return [_Probe(p.title, number, without_leading_title(p.text, p.title)) for number, p in found]
+    probes = []
+    for number in passages.tolist():
+        passage = store[number]
+        shown = without_leading_title(passage.text, passage.title)
+        # A title that stands as a sentence of the body too would be offered as a pair of the two.
+        if normalise(passage.title) not in map(normalise, split_sentences(shown)):
+            probes.append(_Probe(passage.title, number, shown))
+    return probes
 
 
 def _sentence_probes(
@@ -156,11 +162,13 @@ def _sample(
     return np.sort(np.concatenate([answers, chosen]))
 
 
-def _without_repeated(store: PassageStore, probes: list[_Probe], sample: np.ndarray) -> list[_Probe]:
-    """Leave out queries that stand in another passage too, such as a licence line: they have no single answer."""
+def _without_repeated(store: PassageStore, probes: list[_Probe]) -> list[_Probe]:
+    """Leave out queries that stand in another passage too, such as a licence line: they have no single answer, and
+    training would see them there."""
+    queries = {normalise(probe.query) for probe in probes}
     found: Counter[str] = Counter()
-    for number in sample.tolist():
-        found.update({normalise(sentence) for sentence in split_sentences(store[number].text)})
+    for passage in store:
+        found.update(queries.intersection(normalise(sentence) for sentence in split_sentences(passage.text)))
     return [probe for probe in probes if found[normalise(probe.query)] <= 1]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -24,12 +24,13 @@ from reknit.errors import ReknitError
 from reknit.tokenizers.tokenizer import Tokenizer
 
 Precision = Literal["float32", "bfloat16"]
+Similarity = Literal["cosine", "dot"]
 OnProgress = Callable[[int, int], None]
 
 # Texts tokenised and sorted together: enough that batches of like length form, few enough that a corpus of any size
 # needs little memory. The next window is tokenised while the current one is encoded.
 WINDOW = 8192
-# Prompts that a model without prompts is still asked for; they then change nothing, as in sentence-transformers.
+# Prompts that a model is asked for whether it has them or not; without them its default prompt is used, if any.
 OPTIONAL_PROMPTS = ("query", "document")
 
 
@@ -39,7 +40,8 @@ class EmbeddingModel:
     encoder, tokenizer: what is trained and exported. pooling: "cls", "mean", "max" or "last". normalize: rows get
     length 1. max_length: tokens per text at most, special tokens included. prompts: {name: text put in front}.
     default_prompt: name of the prompt used when `encode` is given none. dims: coordinates kept of each vector (None
-    means all); the model's own default for `encode`. name: for tables and messages. can_be_trained: False in
+    means all); the model's own default for `encode`. similarity: what two of its vectors are compared by, "cosine" or
+    "dot"; `encode` does not depend on it, `comparable` does. name: for tables and messages. can_be_trained: False in
     `SentenceTransformerModel`, which can only encode.
     """
 
@@ -52,6 +54,7 @@ class EmbeddingModel:
     prompts: dict[str, str]
     default_prompt: str | None
     dims: int | None
+    similarity: Similarity
     name: str
 
     def __init__(
@@ -65,10 +68,13 @@ class EmbeddingModel:
         prompts: dict[str, str] | None = None,
         default_prompt: str | None = None,
         dims: int | None = None,
+        similarity: Similarity = "cosine",
         name: str = "model",
     ) -> None:
         if pooling not in POOLING_MODES:
             raise ReknitError(f"unknown pooling {pooling!r}; use one of {', '.join(POOLING_MODES)}")
+        if similarity not in get_args(Similarity):
+            raise ReknitError(f"unknown similarity {similarity!r}; use one of {', '.join(get_args(Similarity))}")
         limit = getattr(encoder, "max_positions", None)
         self.encoder = encoder
         self.tokenizer = tokenizer
@@ -78,6 +84,7 @@ class EmbeddingModel:
         self.prompts = dict(prompts or {})
         self.default_prompt = default_prompt
         self.dims = dims
+        self.similarity = similarity
         self.name = name
         self._check_size(None, dims)
 
@@ -91,8 +98,9 @@ class EmbeddingModel:
         """Load a sentence-transformers folder, a plain transformers folder, a reknit run folder or a hub id.
 
         A plain transformers folder says nothing about pooling: mean and normalisation are used, and a line on stderr
-        says so. A folder with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`,
-        which encodes but cannot be trained or exported. Raises ReknitError as `load_encoder` does.
+        says so. A similarity other than cosine and dot product is taken for cosine, which a line on stderr says too. A
+        folder with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`, which
+        encodes but cannot be trained or exported. Raises ReknitError as `load_encoder` does.
         """
         folder = local_folder(path_or_id)
         # A run folder has a config.json too, of another kind.
@@ -107,6 +115,7 @@ class EmbeddingModel:
             described = SentenceFolder(transformer=folder)
         else:
             described = read_sentence_folder(folder)
+        similarity = _similarity(described.similarity, path_or_id)
         if described.unsupported:
             from reknit.encoders.sentence_transformer_model import SentenceTransformerModel
 
@@ -115,7 +124,7 @@ class EmbeddingModel:
                 "so it can be measured but not trained",
                 file=sys.stderr,
             )
-            return SentenceTransformerModel(folder, name)
+            return SentenceTransformerModel(folder, name, described, similarity)
         encoder = load_encoder(described.transformer)
         tokenizer = Tokenizer.load(described.transformer)
         if tokenizer.vocabulary.size > encoder.table.shape[0]:
@@ -132,6 +141,7 @@ class EmbeddingModel:
             prompts=described.prompts,
             default_prompt=described.default_prompt,
             dims=described.dims,
+            similarity=similarity,
             name=name,
         )
 
@@ -150,8 +160,9 @@ class EmbeddingModel:
 
         texts: strings; an empty one is allowed. layers: use the first so many layers only. dims: keep the first so many
         coordinates, then normalise again. prompt_name: which of `prompts` to put in front of each text; "query" and
-        "document" change nothing in a model without such a prompt. precision: "bfloat16" runs the matrix products in
-        bfloat16. tokens_per_batch: tokens (no padding) encoded at once. on_progress: called with (texts done, texts).
+        "document" mean the default prompt in a model without such a prompt. precision: "bfloat16" runs the matrix
+        products in bfloat16. tokens_per_batch: tokens (no padding) encoded at once. on_progress: called with (texts
+        done, texts).
 
         Returns float32 [len(texts), dims]. Raises ReknitError for something else than a list of strings, an unknown
         prompt, or layers and dims that the model does not have.
@@ -177,8 +188,28 @@ class EmbeddingModel:
             self.encoder.train(was_training)
         return vectors
 
+    def comparable(self, vectors: np.ndarray) -> np.ndarray:
+        """[n, dim] vectors of `encode` -> [n, dim] float32 whose dot products are the model's similarity.
+
+        Index and evaluation rank by dot product. A model that is compared by cosine need not normalise its vectors
+        itself: sentence-transformers leaves that to its `similarity`.
+        """
+        if self.similarity == "dot" or self._has_unit_vectors:
+            return vectors
+        # Broken vectors (NaN, infinity) stay so, for those who rank them to report.
+        with np.errstate(invalid="ignore"):
+            return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+
+    @property
+    def _has_unit_vectors(self) -> bool:
+        return self.normalize
+
     def prompt_text(self, prompt_name: str | None) -> str:
-        """The text put in front for a prompt name. Raises ReknitError for a name that is not in `prompts`."""
+        """The text put in front for a prompt name; None means the model's default prompt.
+
+        "query" and "document" mean no prompt in a model that has none of that name, as in sentence-transformers'
+        `encode_query` and `encode_document`. Raises ReknitError for any other name that is not in `prompts`.
+        """
         if prompt_name is None:
             return self.prompts.get(self.default_prompt, "") if self.default_prompt else ""
         if prompt_name not in self.prompts and prompt_name not in OPTIONAL_PROMPTS:
@@ -222,6 +253,14 @@ def check_texts(texts: Any) -> None:
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise ReknitError(f"text {number} is a {type(text).__name__}, not a string; leave it out or convert it")
+
+
+def _similarity(said: str, path_or_id: str | Path) -> Similarity:
+    if said == "dot":
+        return "dot"
+    if said != "cosine":
+        print(f"note: {path_or_id} compares vectors by {said}; comparing them by cosine instead", file=sys.stderr)
+    return "cosine"
 
 
 def _length_batches(lengths: list[int], tokens_per_batch: int) -> Iterator[np.ndarray]:

@@ -33,8 +33,8 @@ _TRANSFORMER_CONFIGS = tuple(
 
 @dataclass
 class SentenceFolder:
-    """transformer: folder of config.json and weights. dims: coordinates kept. unsupported: what reknit cannot run, if
-    anything, in words."""
+    """transformer: folder of config.json and weights. dims: coordinates kept. similarity: in the folder's own word;
+    "cosine" where it says nothing. unsupported: what reknit cannot run, if anything, in words."""
 
     transformer: Path
     pooling: str = "mean"
@@ -42,6 +42,7 @@ class SentenceFolder:
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
     dims: int | None = None
+    similarity: str = "cosine"
     unsupported: str = ""
 
 
@@ -54,6 +55,9 @@ def read_sentence_folder(folder: Path) -> SentenceFolder:
     """
     modules = _read_modules(folder / "modules.json")
     described = SentenceFolder(transformer=folder, normalize=False)
+    general = folder / "config_sentence_transformers.json"
+    if general.exists():
+        _read_general(read_json(general), described)
     kinds = [_kind(module, folder) for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"]:
         described.unsupported = f"the modules {', '.join(kinds)}"
@@ -70,11 +74,9 @@ def read_sentence_folder(folder: Path) -> SentenceFolder:
         elif kind == "Normalize":
             described.normalize = True
         elif kind == "Dense" and not described.normalize and (kept := _kept_coordinates(place)) is not None:
-            described.dims = kept
+            described.dims = min(kept, described.dims or kept)
         else:
             described.unsupported = described.unsupported or f"a {kind} module"
-    if (folder / "config_sentence_transformers.json").exists():
-        _read_general(read_json(folder / "config_sentence_transformers.json"), described)
     return described
 
 
@@ -169,4 +171,7 @@ def _read_general(config: dict[str, Any], described: SentenceFolder) -> None:
     described.default_prompt = default if isinstance(default, str) else None
     kept = config.get("truncate_dim")
     if isinstance(kept, int) and kept > 0:
-        described.dims = min(kept, described.dims or kept)
+        described.dims = kept
+    similarity = config.get("similarity_fn_name")
+    if isinstance(similarity, str):
+        described.similarity = similarity

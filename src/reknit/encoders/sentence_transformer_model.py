@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from reknit.encoders.embedding_model import EmbeddingModel, OnProgress, Precision, check_texts
+from reknit.encoders.embedding_model import EmbeddingModel, OnProgress, Precision, Similarity, check_texts
 from reknit.encoders.quiet import quiet_libraries
+from reknit.encoders.sentence_folder import SentenceFolder
 from reknit.errors import ReknitError
 
 _TEXTS_PER_CALL = 1024
@@ -20,7 +21,7 @@ class SentenceTransformerModel(EmbeddingModel):
 
     can_be_trained: ClassVar[bool] = False
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, described: SentenceFolder, similarity: Similarity) -> None:
         from sentence_transformers import SentenceTransformer
 
         try:
@@ -32,8 +33,10 @@ class SentenceTransformerModel(EmbeddingModel):
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ReknitError(f"{folder}: sentence-transformers cannot load this model ({reason[:200]})") from error
         self.name = name
-        self.prompts = {key: text for key, text in (self._model.prompts or {}).items() if text}
-        self.default_prompt = self._model.default_prompt_name
+        # The package's own list has an empty "query" and "document" also where the folder says nothing of them.
+        self.prompts = dict(described.prompts)
+        self.default_prompt = described.default_prompt
+        self.similarity = similarity
         self.dims = self._model.truncate_dim
         self.max_length = int(self._model.max_seq_length or 512)
 
@@ -44,6 +47,10 @@ class SentenceTransformerModel(EmbeddingModel):
                 "be measured, but not be trained, cut or exported; start from a plain BERT-like encoder instead"
             )
         raise AttributeError(attribute)
+
+    @property
+    def _has_unit_vectors(self) -> bool:
+        return False  # not known: any module may come last
 
     @property
     def dim(self) -> int:

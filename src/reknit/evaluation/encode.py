@@ -18,14 +18,15 @@ _WORTH_A_BAR = 2000
 def encode_with(model: EmbeddingModel, precision: PrecisionChoice = "auto", *, quiet: bool = False) -> Encode:
     """An `Encode` of the model as it is at each call, with its own query and document prompts where it has them.
 
-    quiet: never show progress; otherwise it is shown for long lists of texts.
+    The dot product of two rows is the model's similarity. quiet: never show progress; otherwise it is shown for long
+    lists of texts.
     """
 
     def encode(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
         chosen = resolve_precision(precision, best_device())
-        prompt = kind if kind in model.prompts else None
         with Progress(quiet=quiet or len(texts) < _WORTH_A_BAR) as progress:
             progress.start("encode", len(texts), "texts")
-            return model.encode(texts, prompt_name=prompt, precision=chosen, on_progress=progress.update)
+            vectors = model.encode(texts, prompt_name=kind, precision=chosen, on_progress=progress.update)
+        return model.comparable(vectors)
 
     return encode

@@ -154,7 +154,7 @@ def _general_config(model: EmbeddingModel) -> dict[str, Any]:
         "__version__": versions,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt,
-        "similarity_fn_name": "cosine",
+        "similarity_fn_name": model.similarity,
     }
 
 

@@ -11,7 +11,7 @@ from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
-from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class CausalLanguageModelSpec(ObjectiveSpec):
     """No settings: every ordinary token but a sequence's first token is predicted from its left context."""
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> CausalLanguageModel:
-        return CausalLanguageModel(encoder.dim, vocabulary.size)
+        return CausalLanguageModel(encoder.dim, tied_vocabulary(encoder))
 
 
 class CausalLanguageModel(ReconstructionObjective):

@@ -11,7 +11,7 @@ from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
-from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MaskedLanguageModelSpec(ObjectiveSpec):
     keep_share: float = 0.1
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> MaskedLanguageModel:
-        return MaskedLanguageModel(self, encoder.dim, vocabulary.size)
+        return MaskedLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
 class MaskedLanguageModel(ReconstructionObjective):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives.base import Objective
 
@@ -41,3 +42,19 @@ class ReconstructionObjective(Objective):
     @abstractmethod
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         """The predictions of one step; the same draws from `rng` as `forward` makes."""
+
+
+def tied_vocabulary(encoder: Encoder) -> int:
+    """Number of logits of a head tied to the encoder's table: its rows, padding rows without a token included.
+
+    Raises ReknitError for a table of another width than the hidden states (factorised embeddings: ALBERT, Lan et al.
+    2020; ELECTRA-small), whose product with them does not exist.
+    """
+    rows, width = encoder.table.shape
+    if width != encoder.dim:
+        raise ReknitError(
+            f"this model's embedding table is {width} wide and its hidden states {encoder.dim} (factorised embeddings, "
+            "as in ALBERT and ELECTRA-small), so recipes that predict tokens cannot train it; "
+            "use a contrastive one: simcse, mirror-bert or infonce-pairs"
+        )
+    return rows

@@ -17,7 +17,7 @@ from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.objectives.base import ObjectiveSpec, StepOutput
-from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class RetroMAESpec(ObjectiveSpec):
             raise ReknitError(f"bag_of_words_weight is {self.bag_of_words_weight}; it must be 0 or more")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> RetroMAE:
-        return RetroMAE(self, encoder.dim, vocabulary.size, pooling)
+        return RetroMAE(self, encoder.dim, tied_vocabulary(encoder), pooling)
 
 
 class RetroMAE(ReconstructionObjective):

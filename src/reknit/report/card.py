@@ -93,9 +93,9 @@ vectors = model.encode(["a query", "a passage"])
 or, with reknit:
 
 ```python
-from reknit.encoders.embedding_model import EmbeddingModel
+import reknit
 
-model = EmbeddingModel.load("path/to/this/folder")
+model = reknit.load("path/to/this/folder")
 vectors = model.encode(["a query", "a passage"])
 ```"""
 

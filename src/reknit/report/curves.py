@@ -111,9 +111,11 @@ def probe_points(metrics: list[dict[str, Any]]) -> list[ProbePoint]:
 def kept_point(points: list[ProbePoint], training: dict[str, Any], metric: str) -> ProbePoint | None:
     """The probe of the checkpoint that the run ended with; None when that is the start model or nothing is known.
 
-    It is the `best_step` of the last phase that has one, else the `best_step` of the training as a whole.
+    It is the `best_step` of the last phase, where that phase ended with its best weights and not with its last ones.
     """
-    phases = [phase for phase in training.get("phases") or [] if phase.get("best_step") is not None]
-    step, name = (phases[-1]["best_step"], phases[-1].get("name")) if phases else (training.get("best_step"), None)
-    candidates = [p for p in points if p.step == step and metric in p.scores and name in (None, p.phase)]
+    phases = training.get("phases") or []
+    if not phases or not phases[-1].get("kept_best"):
+        return None
+    step, name = phases[-1].get("best_step"), phases[-1].get("name")
+    candidates = [p for p in points if p.step == step and metric in p.scores and p.phase == name]
     return candidates[-1] if candidates else None

@@ -211,7 +211,8 @@ def remarks(result: Result) -> list[str]:
         words, model, both = (score(evaluation, name, metric) for name in ("bm25", chosen, "hybrid"))
         if words is None or model is None or words <= model:
             continue
-        better = both is not None and both > words
+        # The hybrid that was measured is the adapted model's; with the start model in use it says nothing of search.
+        better = both is not None and both > words and chosen == "adapted"
         advice = f"; hybrid search does best with {format_score(both)}" if better else ""
         found.append(
             f"On {evaluation.get('dataset', 'one set')}, BM25 alone scores higher than the {chosen} model "
@@ -257,7 +258,6 @@ def training_facts(result: Result) -> Facts:
         ("seconds", "training time (h:mm:ss)", format_duration),
         ("tokens_per_second", "tokens per second", lambda value: f"{value:,.0f}"),
         ("flops", "computation", format_flops),
-        ("best_step", "step that was kept", lambda value: f"{value:,.0f}"),
     ):
         value = as_number(training.get(key))
         if value is not None:

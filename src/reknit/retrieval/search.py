@@ -29,6 +29,6 @@ def search(
     index: Index, model: EmbeddingModel | None, query: str, *, top: int = 10, mode: Mode = "hybrid"
 ) -> list[dict[str, Any]]:
     """As `search_run`, on an open index; `model` may be None in mode "text"."""
-    vector = None if model is None else model.encode([query], prompt_name="query")[0]
+    vector = None if model is None else model.comparable(model.encode([query], prompt_name="query"))[0]
     weight = float(index.details.get(HYBRID_WEIGHT, 0.5))
     return [asdict(hit) for hit in index.search(vector, query, top, mode, hybrid_weight=weight)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -43,6 +43,13 @@ def _parse_part(part: str) -> tuple[str, float | int]:
                 if amount >= 1:
                     return field, int(amount) if field == "tokens" else amount
     raise ReknitError(f"budget {part!r} is not understood: write time (10m, 90s), tokens (5Mtok) or FLOPs (3Pflop)")
+
+
+def format_budget(budget: BudgetSpec) -> str:
+    """The budget as `parse_budget` reads it."""
+    units = (("seconds", "s"), ("tokens", "tok"), ("flops", "flop"))
+    limits = [(getattr(budget, name), unit) for name, unit in units]
+    return ",".join(f"{limit:g}{unit}" if unit != "tok" else f"{limit}{unit}" for limit, unit in limits if limit)
 
 
 def scale_budget(budget: BudgetSpec, share: float) -> BudgetSpec:
@@ -83,9 +90,6 @@ class Ledger:
             flops=None if budget.flops is None else max(0.0, budget.flops - self.flops),
             seconds=None if budget.seconds is None else max(0.0, budget.seconds - self.seconds),
         )
-
-    def to_json(self) -> dict[str, float]:
-        return asdict(self)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ _KEPT = 2
 
 
 class CheckpointFolder:
-    """The checkpoints of one phase: `step-00001234/` (whole training state), `best/` and `final/` (encoder only)."""
+    """One phase's `step-00001234/` (whole training state), `best-00001200/` and `final/` (encoder only)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,6 +39,7 @@ class CheckpointFolder:
             write_json(aside / "state.json", state)
         for old in self._steps()[:-_KEPT]:
             shutil.rmtree(old)
+        self._prune_best()
 
     def load_newest(
         self, encoder: nn.Module, objective: nn.Module, optimiser: torch.optim.Optimizer
@@ -64,8 +65,16 @@ class CheckpointFolder:
             if _step_of(folder) >= first:
                 shutil.rmtree(folder)
 
+    def save_best(self, step: int, encoder: nn.Module) -> None:
+        """Write the encoder as the best one so far. Earlier ones stay while a checkpoint may be gone on from that
+        names them as its best."""
+        self.save_encoder(_best(step), encoder)
+
+    def load_best(self, step: int, encoder: nn.Module) -> None:
+        self.load_encoder(_best(step), encoder)
+
     def save_encoder(self, name: str, encoder: nn.Module) -> None:
-        """Write the encoder alone under `name` ("best" or "final")."""
+        """Write the encoder alone under `name`, such as "final"."""
         target = self.folder / name
         with disk_full_explained(str(target)), written_aside(target) as aside:
             aside.mkdir()
@@ -77,16 +86,26 @@ class CheckpointFolder:
     def finish(self, result: dict[str, Any]) -> None:
         """Mark the phase as done and drop what only a resume of it would need."""
         write_json(self.folder / "done.json", result)
-        for step in self._steps():
-            shutil.rmtree(step)
+        for folder in [*self._steps(), *self.folder.glob("best-*")]:
+            shutil.rmtree(folder)
 
     def finished(self) -> dict[str, Any] | None:
         """What `finish` was given, or None while the phase is not done."""
         done = self.folder / "done.json"
         return read_json(done) if done.exists() else None
 
+    def _prune_best(self) -> None:
+        oldest = read_json(self._steps()[0] / "state.json").get("best_step")
+        for folder in self.folder.glob("best-*"):
+            if oldest is not None and folder.name < _best(oldest):
+                shutil.rmtree(folder)
+
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*")) if self.folder.exists() else []
+
+
+def _best(step: int) -> str:
+    return f"best-{step:08d}"
 
 
 def _step_of(folder: Path) -> int:

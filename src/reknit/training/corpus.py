@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reknit.data.curation import curate
 from reknit.data.documents import Document, ReadReport
-from reknit.data.embedded import python_documentation
+from reknit.data.embedded import CORPUS_NAME, python_documentation
 from reknit.data.holdout import HeldOut, hold_out
 from reknit.data.readers import check_exists, read_documents
 from reknit.data.store import PassageStore
@@ -20,7 +20,6 @@ from reknit.training.files import disk_full_explained, read_json, write_json
 from reknit.training.progress import Progress
 from reknit.training.run_folder import RunFolder
 
-EMBEDDED_CORPUS = "python-docs"
 logger = logging.getLogger("reknit")
 
 
@@ -43,7 +42,7 @@ def check_corpus_path(corpus: str, out: Path) -> None:
 
     Raises ReknitError when there is none, or when the run folder `out` would be a part of it.
     """
-    if corpus == EMBEDDED_CORPUS:
+    if corpus == CORPUS_NAME:
         return
     check_exists(Path(corpus))
     if Path(corpus).resolve() in out.resolve().parents:
@@ -89,7 +88,7 @@ def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Itera
 
 
 def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:
-    if config.corpus == EMBEDDED_CORPUS:
+    if config.corpus == CORPUS_NAME:
         return python_documentation()
     return read_documents(Path(config.corpus), report, max_bad=config.max_bad)
 

@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any
 
+import torch
+
 from reknit.data.pairs import PairMiner
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.recipe import BudgetSpec, Recipe
@@ -20,7 +22,7 @@ from reknit.training.log import MetricsLog
 from reknit.training.precision import resolve_precision
 from reknit.training.run_folder import RunFolder
 from reknit.training.sources import PairBatches, PassageBatches, open_token_store
-from reknit.training.trainer import Batches, PhaseResult, PhaseSettings, Probe, Trainer
+from reknit.training.trainer import Batches, PhaseResult, PhaseSettings, Probe, Trainer, step_seed
 
 logger = logging.getLogger("reknit")
 
@@ -80,6 +82,7 @@ def _trainer(
     settings = dataclasses.replace(
         settings, probes=plan["probes"], patience=config.probe.patience if settings.keep == "best" else None
     )
+    torch.manual_seed(step_seed(config.seed, name, "heads"))
     objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling).to(device)
     logger.info("%s: recipe %s, probe before it %.4f", name, recipe.card.name, plan["initial"])
     return Trainer(
@@ -112,11 +115,12 @@ def _plan(config: RunConfig, checkpoints: CheckpointFolder, probe: Probe, budget
 
 
 def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel, recipe: Recipe) -> Batches:
-    spec = dataclasses.replace(recipe.data, max_length=min(recipe.data.max_length, model.max_length))
+    lengths = {name: min(getattr(recipe.data, name), model.max_length) for name in ("max_length", "query_max_length")}
+    spec = dataclasses.replace(recipe.data, **lengths)
     tokenizer = model.tokenizer
     if spec.source == "pairs":
         miner = PairMiner(corpus.store, spec.pair_kinds, corpus.held_out, config.seed, tokenizer.mask_token)
-        query, passage = (model.prompts.get(kind, "") for kind in ("query", "document"))
+        query, passage = (model.prompt_text(kind) for kind in ("query", "document"))
         return PairBatches(miner, tokenizer, spec, query_prefix=query, passage_prefix=passage)
     return PassageBatches(open_token_store(folder, corpus, tokenizer, spec.max_length), spec, config.seed)
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from reknit.errors import ReknitError
+from reknit.recipe import BudgetSpec
+from reknit.training.budget import format_budget
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.config import RunConfig, from_json, to_json
 from reknit.training.files import DiskFull, disk_full_explained, read_json, write_json
 
+# What may change on resume: it says how the rest of the training goes, not what was made before.
+_FREE = (".budget.", ".optimiser.", ".precision.", ".checkpoint_minutes.", ".per_phase.", ".time_share.", ".patience.")
 _OWN = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
 
 
@@ -49,6 +54,10 @@ class RunFolder:
         """
         if resume and overwrite:
             raise ReknitError("--resume and --overwrite exclude each other: give one of them")
+        if self.replaced.exists() and not self.holds_a_run():
+            # An overwriting run ended before it had written anything of its own.
+            self._move_own(self.replaced, self.path)
+            self.replaced.rmdir()
         if self.path.exists() and not self.path.is_dir():
             raise ReknitError(f"{self.path} is a file: give a folder with --out")
         if self.holds_a_run() and not (resume or overwrite):
@@ -63,8 +72,8 @@ class RunFolder:
         if foreign:
             raise ReknitError(f"{self.path} is not empty ({', '.join(foreign[:3])}): give a new folder with --out")
 
-    def open(self, config: RunConfig, asked: RunConfig, *, overwrite: bool) -> None:
-        """Make the folder ready for `config`, which is `asked` with its single settings changed.
+    def open(self, config: RunConfig, asked: RunConfig, settings: Sequence[str], *, overwrite: bool) -> None:
+        """Make the folder ready for `config`, which is `asked` changed by `settings`.
 
         A run that is overwritten is set aside until `preparing` has ended well. Raises ReknitError when the folder
         cannot be made.
@@ -78,7 +87,20 @@ class RunFolder:
             raise ReknitError(
                 f"{self.path} cannot be made ({error.strerror}): give another folder with --out"
             ) from error
-        write_json(self.config, to_json(config) | {"asked": _asked(asked)})
+        before = read_json(self.config).get("settings", []) if self.holds_a_run() else []
+        write_json(self.config, to_json(config) | {"asked": _asked(asked), "settings": [*before, *settings]})
+
+    def command(self) -> str:
+        """The command that repeats this run: what was asked for, and every setting that was changed."""
+        stored = read_json(self.config)
+        asked = stored["asked"]
+        verb = ["adapt", asked["corpus"], "--recipe", asked["pretrain"]]
+        if asked["tune"] is None:
+            verb = ["pretrain", asked["pretrain"], "--corpus", asked["corpus"]]
+        options = ["--start", asked["start"], "--budget", format_budget(BudgetSpec(**asked["budget"]))]
+        for name, values in (("--eval", asked["eval"]), ("--set", stored["settings"])):
+            options += [part for value in values for part in (name, value)]
+        return shlex.join(["reknit", *verb, "--out", str(self.path), *options])
 
     @contextmanager
     def preparing(self, *, resume: bool) -> Iterator[None]:
@@ -117,6 +139,16 @@ class RunFolder:
                 "or change single settings with --set"
             )
         return config
+
+    def check_changes(self, before: RunConfig, after: RunConfig) -> None:
+        """Raise ReknitError when a resume would change what the data on disk or the finished phases were made with."""
+        for name, value in _flat(to_json(after)).items():
+            old = _flat(to_json(before)).get(name)
+            if value != old and not any(part in f".{name}." for part in _FREE):
+                raise ReknitError(
+                    f"--set {name} cannot change on resume (from {old!r} to {value!r}): {self.path} was made with the "
+                    "old value; start a new run"
+                )
 
     @contextmanager
     def logging(self) -> Iterator[None]:
@@ -167,6 +199,13 @@ class RunFolder:
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, item in value.items():
+        found |= _flat(item, f"{prefix}{name}.") if isinstance(item, dict) else {prefix + name: item}
+    return found
 
 
 def _asked(config: RunConfig) -> dict[str, Any]:

@@ -78,7 +78,8 @@ class PhaseState:
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """What a phase did. `steps` counts the skipped ones too; `best_value` is None when no probe ran."""
+    """What a phase did. `steps` counts the skipped ones too; `seconds` holds the probes as well; `best_value` is None
+    when no probe ran; `kept_best` says whether the phase ended with the weights of `best_step` or the last ones."""
 
     name: str
     steps: int
@@ -89,6 +90,7 @@ class PhaseResult:
     stopped_because: str
     best_step: int | None
     best_value: float | None
+    kept_best: bool
 
 
 class Trainer:
@@ -131,7 +133,7 @@ class Trainer:
         """
         self._resume(finished_phases)
         if self.settings.keep == "best" and self.state.step == 0 and self.state.best_value is not None:
-            self.checkpoints.save_encoder("best", self.encoder)
+            self.checkpoints.save_best(0, self.encoder)
         budget = self.settings.budget
         reason = "budget spent"
         with ThreadPoolExecutor(1) as loader, Progress() as progress:
@@ -213,7 +215,7 @@ class Trainer:
         self.encoder.train()
         self.objective.train()
         # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.
-        seed = zlib.crc32(f"{self.settings.seed}/{self.settings.name}/{self.state.step}".encode())
+        seed = step_seed(self.settings.seed, self.settings.name, self.state.step)
         torch.manual_seed(seed)
         with autocast(self.settings.precision, self.device):
             output = self.objective(self.encoder, batch, torch.Generator().manual_seed(seed))
@@ -270,7 +272,7 @@ class Trainer:
         if state.best_value is None or values[settings.metric] > state.best_value:
             state.best_value, state.best_step, state.probes_since_best = values[settings.metric], state.step, 0
             if settings.keep == "best":
-                self.checkpoints.save_encoder("best", self.encoder)
+                self.checkpoints.save_best(state.step, self.encoder)
         else:
             state.probes_since_best += 1
 
@@ -284,7 +286,7 @@ class Trainer:
     def _finish(self, reason: str) -> PhaseResult:
         state = self.state
         if self.settings.keep == "best" and state.best_step is not None:
-            self.checkpoints.load_encoder("best", self.encoder)
+            self.checkpoints.load_best(state.best_step, self.encoder)
         self.encoder.eval()
         self.checkpoints.save_encoder("final", self.encoder)
         result = PhaseResult(
@@ -297,6 +299,12 @@ class Trainer:
             stopped_because=reason,
             best_step=state.best_step,
             best_value=state.best_value,
+            kept_best=self.settings.keep == "best",
         )
         self.checkpoints.finish(asdict(result))
         return result
+
+
+def step_seed(seed: int, phase: str, step: int | str) -> int:
+    """The seed of one step's chance (or of a phase's fresh heads): the same in every run with these three."""
+    return zlib.crc32(f"{seed}/{phase}/{step}".encode())
