@@ -131,6 +131,8 @@ def interrupted(words: list[str], when: Path, lines: int = 1) -> Ended:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # A job in the background of a script is started with SIGINT ignored, and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     limit = time.monotonic() + 60
     while running.poll() is None and time.monotonic() < limit:
@@ -216,17 +218,6 @@ def test_not_finite_keeps_the_last_good_checkpoint(tmp_path: Path, corpus: Path)
     reknit(*words, "--resume", *SMALL).succeeded()
     training = read_result(run)["training"]
     assert training["phases"][0]["skipped"] == 0
-
-
-def test_settings_that_spoil_every_loss_do_not_cost_the_checkpoint(tmp_path: Path, corpus: Path) -> None:
-    run = tmp_path / "run"
-    words = adapt(corpus, run, budget="30ktok")
-    interrupted(words, run / "metrics.jsonl", lines=5).complaint(code=130)
-    good = contents(run / "checkpoints" / "pretrain")
-    line = reknit(*words, "--resume", "--set", "pretrain.objective.bag_of_words_weight=1e38").complaint()
-    assert "not finite 10 times in a row" in line
-    assert contents(run / "checkpoints" / "pretrain") == good
-    reknit(*words, "--resume", "--set", "pretrain.objective.bag_of_words_weight=0.1").succeeded()
 
 
 # A full disk
