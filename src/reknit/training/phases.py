@@ -68,6 +68,9 @@ def _trainer(
 ) -> Trainer:
     checkpoints, log = folder.phase(name), MetricsLog(folder.metrics)
     device = next(model.encoder.parameters()).device
+    plan = _plan(config, checkpoints, probe, budget)
+    # From scratch the first phase is there for what follows, not for what the probe says of it.
+    keep_best = config.keep == "best" and not (config.from_scratch and name == "pretrain")
     settings = PhaseSettings(
         name=name,
         optimiser=recipe.optimiser,
@@ -75,12 +78,9 @@ def _trainer(
         seed=config.seed,
         precision=resolve_precision(config.precision, device),
         checkpoint_minutes=config.checkpoint_minutes,
-        # From scratch the first phase is there for what follows, not for what the probe says of it.
-        keep="last" if config.keep == "last" or (config.from_scratch and name == "pretrain") else "best",
-    )
-    plan = _plan(config, checkpoints, probe, budget)
-    settings = dataclasses.replace(
-        settings, probes=plan["probes"], patience=config.probe.patience if settings.keep == "best" else None
+        probes=plan["probes"],
+        patience=config.probe.patience if keep_best else None,
+        keep="best" if keep_best else "last",
     )
     torch.manual_seed(step_seed(config.seed, name, "heads"))
     objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling).to(device)
@@ -93,7 +93,7 @@ def _trainer(
         checkpoints,
         log,
         probe=probe,
-        initial_value=plan["initial"] if settings.keep == "best" else None,
+        initial_value=plan["initial"] if keep_best else None,
         stop=stop,
     )
 
