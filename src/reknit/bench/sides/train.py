@@ -1,0 +1,95 @@
+"""reknit's side of the training benchmark: its own Trainer, paused every few steps for the other side's turn."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reknit.bench.peers import worker
+from reknit.catalogue import find
+from reknit.data.batch import Batch
+from reknit.data.token_store import TokenStore
+from reknit.encoders.huggingface import load_encoder
+from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
+from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.tokenizers.tokenizer import Tokenizer
+from reknit.training.checkpoint import CheckpointFolder
+from reknit.training.interrupt import Interrupted, StopRequest
+from reknit.training.log import MetricsLog
+from reknit.training.precision import best_device
+from reknit.training.trainer import PhaseSettings, Trainer
+
+
+class Pauses(MetricsLog):
+    """Hands over after every `steps` steps, which end with a line in the log. The first turn is the warm-up."""
+
+    def __init__(self, path: Path, store: TokenStore, order: list[list[int]], steps: int, stop: StopRequest) -> None:
+        super().__init__(path)
+        self.store, self.order, self.steps, self.stop = store, order, steps, stop
+        self.losses: list[float] = []
+        self.started = time.perf_counter()
+
+    def write(self, **line: Any) -> None:
+        super().write(**line)
+        self.losses.append(line["loss"])
+        if len(self.losses) % self.steps:
+            return
+        seconds = time.perf_counter() - self.started
+        done = self.order[len(self.losses) - self.steps : len(self.losses)]
+        tokens = sum(int(self.store.lengths[row]) for batch in done for row in batch)
+        worker.answer(seconds=seconds, tokens=tokens)
+        if not worker.wait():
+            self.stop.asked = True
+        self.started = time.perf_counter()
+
+
+def main() -> None:
+    given = worker.settings()
+    torch.manual_seed(given["seed"])
+    folder = Path(given["folder"])
+    tokenizer = Tokenizer.load(given["model"])
+    encoder = load_encoder(given["model"]).to(best_device())
+    spec = (
+        MaskedLanguageModelSpec(ratio=given["ratio"])
+        if given["objective"] == "bert-mlm"
+        else find(given["objective"]).objective
+    )
+    objective = spec.build(encoder, tokenizer.vocabulary, "cls").to(best_device())
+    store = TokenStore.build(worker.texts(given["texts"]), tokenizer, folder / "tokens", max_length=given["max_length"])
+    order = given["order"]
+
+    def batch(step: int) -> Batch:
+        return store.batch(order[min(step, len(order) - 1)])
+
+    settings = PhaseSettings(
+        name="bench",
+        optimiser=OptimiserSpec(
+            learning_rate=given["learning_rate"],
+            weight_decay=given["weight_decay"],
+            adam_beta2=given["adam_beta2"],
+            adam_epsilon=given["adam_epsilon"],
+            max_grad_norm=given["max_grad_norm"],
+            warmup_ratio=0.0,
+            lr_scheduler_type="constant",
+        ),
+        budget=BudgetSpec(tokens=10**12),  # never spent: the other side of the pipe ends it
+        seed=given["seed"],
+        precision=given["precision"],
+        checkpoint_minutes=float("inf"),
+        probes=0,
+    )
+    stop = StopRequest()
+    log = Pauses(folder / "metrics.jsonl", store, order, given["steps"], stop)
+    trainer = Trainer(settings, encoder, objective, batch, CheckpointFolder(folder), log, stop=stop)
+    try:
+        trainer.run()
+    except Interrupted:
+        flops = trainer.state.flops_per_token
+        worker.answer(losses=log.losses, flops_per_token=flops)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The same encoder for inference in bfloat16 on a processor: weights converted and packed once, activations fused."""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from reknit.encoders.native import NativeEncoder
+from reknit.encoders.transformer_block import TransformerBlock
+
+
+class PackedLinear(nn.Module):
+    """A bfloat16 linear layer whose weight is kept in the layout of oneDNN's matrix product, with a fused activation.
+
+    Not for training. torch converts and repacks a plain weight at every call; for one short query that is most of the
+    work.
+    """
+
+    def __init__(self, linear: nn.Linear, activation: str = "none") -> None:
+        super().__init__()
+        weight = linear.weight.detach().to(torch.bfloat16).contiguous()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+        self.bias = None if linear.bias is None else linear.bias.detach().to(torch.bfloat16)
+        self.activation = activation
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[T, in] bfloat16 -> [T, out] bfloat16."""
+        algorithm = "none" if self.activation == "gelu" else ""
+        return torch.ops.mkldnn._linear_pointwise(values, self.weight, self.bias, self.activation, [], algorithm)
+
+
+class _ToBfloat16(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return values.to(torch.bfloat16)
+
+
+def can_be_packed(encoder: nn.Module) -> bool:
+    """Whether `packed_for_inference` takes this encoder on this machine."""
+    on_cpu = next(encoder.parameters()).device.type == "cpu"
+    return isinstance(encoder, NativeEncoder) and on_cpu and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def packed_for_inference(encoder: NativeEncoder) -> NativeEncoder:
+    """A copy that computes in bfloat16 from the embeddings' norm on; it shares the embedding tables with `encoder`.
+
+    Later changes of the encoder's weights do not reach the copy; see `weights_version`.
+    """
+    shared = [getattr(encoder, name, None) for name in ("tokens", "position_table", "token_types")]
+    # deepcopy takes what its memo holds for copied already.
+    twin = copy.deepcopy(encoder, {id(table): table for table in shared if table is not None}).eval()
+    twin.embedding_norm = cast(nn.LayerNorm, nn.Sequential(twin.embedding_norm, _ToBfloat16()))
+    twin.blocks.to(torch.bfloat16)
+    for module in twin.blocks:
+        block = cast(TransformerBlock, module)
+        gelu = block.activation is nn.functional.gelu and not block.gated
+        block.query_key_value = cast(nn.Linear, PackedLinear(block.query_key_value))
+        block.attention_output = cast(nn.Linear, PackedLinear(block.attention_output))
+        block.up = cast(nn.Linear, PackedLinear(block.up, "gelu" if gelu else "none"))
+        block.down = cast(nn.Linear, PackedLinear(block.down))
+        if gelu:
+            block.activation = nn.Identity()
+    twin.final_norm.to(torch.bfloat16)
+    return twin
+
+
+def weights_version(encoder: nn.Module) -> tuple[object, ...]:
+    """Changes whenever an optimiser step, a loaded checkpoint or an assignment has changed the weights.
+
+    torch counts writes to a tensor, but its fused optimisers write past the count. They move every element that has a
+    gradient, so one element of each matrix tells.
+    """
+    parameters = list(encoder.parameters())
+    written = tuple((parameter.data_ptr(), parameter._version) for parameter in parameters)
+    sampled = torch.stack([parameter.detach().flatten()[-1] for parameter in parameters if parameter.ndim == 2])
+    return written, tuple(sampled.tolist())

@@ -1,0 +1,86 @@
+"""The packed bfloat16 copy computes what the encoder computes, for every family, and follows changed weights."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from reknit.data.attention_rules import Window, causal
+from reknit.encoders.attention import CACHED_SCORES, AttentionLayout, packed_attention
+from reknit.encoders.embedding_model import _plain_view
+from reknit.encoders.inference import can_be_packed, packed_for_inference, weights_version
+from reknit.encoders.native import NativeConfig, NativeEncoder
+
+BERT = NativeConfig(vocabulary=100, dim=32, depth=2, heads=4, intermediate=64, max_positions=64, token_types=2)
+MODERN = NativeConfig(
+    vocabulary=100,
+    dim=32,
+    depth=2,
+    heads=4,
+    intermediate=64,
+    max_positions=64,
+    pre_norm=True,
+    gated=True,
+    rope_thetas=(10_000.0, 10_000.0),
+    windows=(None, 4),
+    norm_bias=False,
+    attention_bias=False,
+    feed_forward_bias=False,
+)
+RELU = NativeConfig(vocabulary=100, dim=32, depth=2, heads=4, intermediate=64, max_positions=64, activation="relu")
+
+
+def view():
+    rng = np.random.default_rng(0)
+    return _plain_view([rng.integers(0, 100, size) for size in (3, 17, 1, 40)], torch.device("cpu"))
+
+
+@pytest.mark.parametrize("config", [BERT, MODERN, RELU], ids=["bert", "modernbert", "relu"])
+def test_the_packed_copy_agrees_with_float32(config):
+    torch.manual_seed(0)
+    encoder = NativeEncoder(config).eval()
+    for parameter in encoder.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    twin = packed_for_inference(encoder)
+    with torch.inference_mode():
+        for layer in (1, 2):
+            exact, lean = (one(view(), layers=[layer]).hidden[layer].float() for one in (encoder, twin))
+            assert functional.cosine_similarity(exact, lean, dim=1).min() > 0.999
+            assert not torch.equal(exact, lean)
+
+
+def test_the_packed_copy_shares_the_tables_and_leaves_the_encoder_as_it_was():
+    encoder = NativeEncoder(BERT)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    twin = packed_for_inference(encoder)
+    assert twin.tokens.weight.data_ptr() == encoder.tokens.weight.data_ptr()
+    after = encoder.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) and after[name].dtype == torch.float32 for name in before)
+
+
+def test_the_version_of_the_weights_follows_every_kind_of_change():
+    encoder = NativeEncoder(BERT)
+    assert can_be_packed(encoder)
+    seen = {weights_version(encoder)}
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=0.1, fused=True)
+    encoder(view()).last.sum().backward()
+    optimiser.step()
+    seen.add(weights_version(encoder))
+    encoder.load_state_dict(NativeEncoder(BERT).state_dict())
+    seen.add(weights_version(encoder))
+    with torch.no_grad():
+        encoder.blocks[0].up.weight.zero_()
+    seen.add(weights_version(encoder))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("rule", [causal, Window(3)])
+def test_attention_in_pieces_equals_attention_at_once(rule, monkeypatch):
+    lengths = torch.tensor([0, 9, 18, 25, 40])
+    query, key, value = (torch.randn(40, 4, 8, dtype=torch.bfloat16) for _ in range(3))
+    layout = AttentionLayout.of(lengths)
+    whole = packed_attention(query, key, value, layout, rule)
+    assert CACHED_SCORES > 4 * 40 * 40
+    monkeypatch.setattr("reknit.encoders.attention.CACHED_SCORES", 4 * 16 * 16)
+    assert torch.equal(packed_attention(query, key, value, AttentionLayout.of(lengths), rule), whole)
