@@ -28,7 +28,7 @@ def imported_by(*words: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("words", [("--help",), ("search", "--help"), ("recipes", "--help")])
+@pytest.mark.parametrize("words", [("--help",), ("search", "--help"), ("encode", "--help"), ("recipes", "--help")])
 def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert imported_by(*words) & (HEAVY | COMPILER) == set()
 

@@ -28,8 +28,10 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """A document that screening kept. content: a hash of 64 bits, equal for duplicates. overlapped: part of it was taken
-    away because it repeats a query of an evaluation."""
+    """A document that screening kept.
+
+    content: a hash of 64 bits, equal for duplicates. overlapped: what repeats an evaluation's query was taken away.
+    """
 
     document: Document
     content: int
@@ -63,7 +65,7 @@ class Screen:
             title = "" if normal_title in self._excluded else title
             text, normal_title, normal_text = remaining, normalise(title), normalise(remaining)
         # Texts of punctuation alone normalise to nothing; they are told apart as they stand.
-        content = _hash(f"{normal_title}\0{normal_text or text}")
+        content = hash_text(f"{normal_title}\0{normal_text or text}")
         return Screened(replace(document, title=title, text=text), content, overlapped)
 
 
@@ -126,7 +128,7 @@ def _without_phrases(text: str, phrases: dict[tuple[str, ...], list[list[str]]])
 def unique_id(wanted: str, taken: HashSet) -> str:
     """The id, or the first of id~2, id~3 ... that is not in `taken` (hashes of ids), where it is then added."""
     name, copy = wanted, 1
-    while not taken.add(_hash(name)):
+    while not taken.add(hash_text(name)):
         copy += 1
         name = f"{wanted}~{copy}"
     return name
@@ -137,5 +139,6 @@ def id_family(document_id: str) -> str:
     return _COPY_MARKS.sub("", document_id)
 
 
-def _hash(text: str) -> int:
+def hash_text(text: str) -> int:
+    """64 bits, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")

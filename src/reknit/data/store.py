@@ -59,6 +59,17 @@ class Passage:
         return f"{self.title} {self.text}".strip()
 
 
+def cut_document(document: Document, max_words: int, number: int = 0) -> list[Passage]:
+    """The passages of a document, of at most `max_words` words each (see `split_passages`); none of an empty one."""
+    title, text = document.title, document.text
+    # A document that is a title and nothing else is still a passage, and a title as long as a text is text: it is
+    # repeated in every passage.
+    if not text.strip() or len(title) > MAX_TITLE_CHARACTERS:
+        title, text = "", f"{title}\n\n{text}"
+    texts = split_passages(text, max_words)
+    return [Passage(document.id, part, title, one, len(texts), number) for part, one in enumerate(texts)]
+
+
 class PassageStore:
     """Read-only sequence of the passages of a corpus, memory-mapped.
 
@@ -143,15 +154,10 @@ def _record_batches(documents: Iterable[Document], max_words: int) -> Iterator[p
     rows: list[tuple] = []
     number = 0
     for document in documents:
-        title, text = document.title, document.text
-        # A document that is a title and nothing else is still a passage, and a title as long as a text is text: it is
-        # repeated in every passage.
-        if not text.strip() or len(title) > MAX_TITLE_CHARACTERS:
-            title, text = "", f"{title}\n\n{text}"
-        passages = split_passages(text, max_words)
-        for part, passage in enumerate(passages):
-            words = count_words(passage)
-            rows.append((document.id, number, part, len(passages), title, passage, words))
+        passages = cut_document(document, max_words, number)
+        for passage in passages:
+            words = count_words(passage.text)
+            rows.append((passage.document_id, number, passage.part, passage.parts, passage.title, passage.text, words))
             if len(rows) == ROWS_PER_RECORD_BATCH:
                 yield _record_batch(rows)
                 rows = []
