@@ -31,6 +31,7 @@ from reknit.errors import ReknitError
 from reknit.training.corpus import check_corpus_path
 from reknit.training.files import disk_full_explained
 from reknit.training.machine import machine, versions
+from reknit.training.memory import MemoryKeeper
 from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
 from reknit.training.progress import Progress
 
@@ -72,11 +73,13 @@ class PassageEncoder:
         self.spec = spec
         self.model: EmbeddingModel = load(spec.model)
         self.precision = resolve_precision(spec.precision, best_device())
+        self.keep_memory = MemoryKeeper()
         # A wrong size is found before the corpus is read.
         self.dim = self._encode([""]).shape[1]
 
     def __call__(self, passages: list[Passage], on_progress: Callable[[int, int], None] | None = None) -> np.ndarray:
         """[passages, dims] float32, whose dot products are the model's similarity."""
+        self.keep_memory()
         return self._encode([passage.full_text for passage in passages], on_progress)
 
     def _encode(self, texts: list[str], on_progress: Callable[[int, int], None] | None = None) -> np.ndarray:
