@@ -1,12 +1,15 @@
-"""The command line: six fixed verbs; `--set a.b=c` reaches every field, and no flag is ever added for one recipe."""
+"""The command line: eight fixed verbs; `--set a.b=c` reaches every field, and no flag is ever added for one recipe."""
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,8 +29,9 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="C
 Eval = Annotated[list[Path] | None, typer.Option("--eval", help="A labelled BEIR folder; may be repeated.")]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run that --out holds.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
 MaxBad = Annotated[int | None, typer.Option(help="Unreadable records to skip before giving up.")]
+Ray = Annotated[bool, typer.Option("--ray", help="As a Ray Data job, here or on the cluster of RAY_ADDRESS.")]
 Budget = Annotated[str | None, typer.Option(help="Time (10m, 90s), tokens (5Mtok) or FLOPs (3Pflop) for training.")]
 
 
@@ -122,9 +126,10 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Search the index of a run."""
-    from reknit.retrieval.search import search_run
+    with _uncollected():
+        from reknit.retrieval.search import search_run
 
-    hits = search_run(run, query, top=top, mode=mode)
+        hits = search_run(run, query, top=top, mode=mode)
     if as_json:
         print(json.dumps(hits, ensure_ascii=False, indent=2))
         return
@@ -152,6 +157,67 @@ def export(
 
 
 @app.command()
+def encode(
+    model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id.")],
+    corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
+    out: Annotated[Path, typer.Option("--out", help="The folder of Parquet shards to write.")],
+    layers: Annotated[int | None, typer.Option(help="Use only the first so many layers.")] = None,
+    dims: Annotated[int | None, typer.Option(help="Keep only the first so many dimensions.")] = None,
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the computation.")] = "auto",
+    vectors: Annotated[Literal["float32", "float16"], typer.Option(help="Of the vectors stored.")] = "float32",
+    passage_words: Annotated[int, typer.Option(help="Longer documents are cut into passages.")] = 160,
+    ray: Ray = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole shard.")] = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+) -> None:
+    """Encode every passage of a corpus into Parquet, as vector stores load it."""
+    from reknit.bulk.encoding import EncodingSpec, encode_corpus
+
+    bad = 100 if max_bad is None else max_bad
+    spec = EncodingSpec(model, corpus, layers, dims, precision, vectors, passage_words, bad)
+    if ray:
+        if resume:
+            raise ReknitError("--ray and --resume exclude each other: Ray repeats what fails by itself")
+        from reknit.bulk.ray_session import check_ray
+
+        check_ray()
+        from reknit.bulk.ray_encoding import encode_corpus_on_ray
+
+        facts = encode_corpus_on_ray(spec, out, overwrite=overwrite)
+    else:
+        facts = encode_corpus(spec, out, resume=resume, overwrite=overwrite)
+    print(f"wrote {out}: {facts['passages']} passages, {facts['dims']} dimensions, {facts['shards']} shards")
+
+
+@app.command()
+def curate(
+    corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
+    out: Annotated[Path, typer.Option("--out", help="The folder of Parquet shards to write; a corpus itself.")],
+    eval: Eval = None,
+    ray: Ray = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+) -> None:
+    """Copy a corpus without empty documents, duplicates and queries of evaluations, as `adapt` does for itself."""
+    from reknit.bulk.curating import CurationSpec, curate_corpus
+
+    spec = CurationSpec(corpus, tuple(map(str, eval or ())), 100 if max_bad is None else max_bad)
+    if ray:
+        from reknit.bulk.ray_session import check_ray
+
+        check_ray()
+        from reknit.bulk.ray_curating import curate_corpus_on_ray as job
+    else:
+        job = curate_corpus
+    facts = job(spec, out, overwrite=overwrite)
+    print(
+        f"wrote {out}: {facts['documents']} documents of {facts['read']}; dropped {facts['duplicates']} duplicates, "
+        f"{facts['empty']} empty; {facts['eval_overlaps']} overlaps with evaluation queries removed"
+    )
+
+
+@app.command()
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show this recipe's card.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -176,6 +242,18 @@ def bench(
     from reknit.bench.run import show
 
     show(measure(job, against or (), turns=turns, json_file=json_file), Console())
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection within, nor of what is left, at exit: the imports of one search make a million lasting
+    objects, and walking them again and again takes a quarter of its time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _settings(assignments: list[str] | None, max_bad: int | None) -> list[str]:

@@ -24,7 +24,7 @@ class PackedOrder:
             raise ReknitError("there is nothing to train on: the token store holds no sequences")
         if tokens_per_batch < 1:
             raise ReknitError(f"tokens_per_batch must be at least 1, got {tokens_per_batch}")
-        self._lengths = np.asarray(lengths, dtype=np.int64)
+        self._lengths = np.asarray(lengths, dtype=np.int32)
         self._tokens_per_batch = tokens_per_batch
         self._seed = seed
         mean = max(1.0, float(self._lengths.mean()))

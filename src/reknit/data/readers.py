@@ -15,7 +15,7 @@ from reknit.data.records import Source, read_csv, read_json, read_parquet, read_
 from reknit.data.text_files import encoding_of, title_and_text
 from reknit.errors import ReknitError
 
-__all__ = ["curate", "normalise", "read_documents"]
+__all__ = ["corpus_sources", "curate", "normalise", "read_documents", "read_source"]
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".html", ".htm")
 _RECORD_READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
@@ -47,13 +47,19 @@ def read_documents(path: Path, report: ReadReport, *, max_bad: int = 100) -> Ite
     path = Path(path)
     check_exists(path)
     found = 0
-    for document in _documents_below(path, report, max_bad):
-        found += 1
-        report.read += 1
-        yield document
+    for source in corpus_sources(path, report, max_bad=max_bad):
+        for document in read_source(source):
+            found += 1
+            report.read += 1
+            yield document
     if found == 0:
-        why = f"; the first problem is {report.problems[0]}" if report.problems else ""
-        raise ReknitError(f"the corpus {path} is empty: it holds no documents{why}")
+        raise empty_corpus(path, report)
+
+
+def empty_corpus(path: Path, report: ReadReport) -> ReknitError:
+    """The error of a corpus without documents."""
+    why = f"; the first problem is {report.problems[0]}" if report.problems else ""
+    return ReknitError(f"the corpus {path} is empty: it holds no documents{why}")
 
 
 def check_exists(corpus: Path) -> None:
@@ -62,13 +68,25 @@ def check_exists(corpus: Path) -> None:
         raise ReknitError(f"no corpus at {corpus}: the path does not exist; give a file or folder of texts")
 
 
-def _documents_below(path: Path, report: ReadReport, max_bad: int) -> Iterator[Document]:
+def corpus_sources(path: Path, report: ReadReport, *, max_bad: int = 100) -> Iterator[Source]:
+    """The files (and saved datasets) of a corpus, unread, in the order in which `read_documents` reads them.
+
+    Raises ReknitError when there is nothing that reknit reads.
+    """
     if path.is_file():
         if _reader_of(path) is None:
             raise ReknitError(f"{path} is of no format that reknit reads; supported are {_SUPPORTED}")
-        yield from _read_file(Source(path, path.name, report, max_bad))
+        yield Source(path, path.name, report, max_bad)
         return
-    yield from _read_folder(path, report, max_bad)
+    yield from _sources_below(path, report, max_bad)
+
+
+def read_source(source: Source) -> Iterator[Document]:
+    """Read one of a corpus's files; whatever stops it midway is one problem, and what came before it stands."""
+    if source.path.is_dir():
+        yield from read_saved_dataset(source)
+    else:
+        yield from _read_file(source)
 
 
 def _is_saved_dataset(path: Path) -> bool:
@@ -76,7 +94,7 @@ def _is_saved_dataset(path: Path) -> bool:
     return saved or (path / "dataset_dict.json").is_file()
 
 
-def _read_folder(folder: Path, report: ReadReport, max_bad: int) -> Iterator[Document]:
+def _sources_below(folder: Path, report: ReadReport, max_bad: int) -> Iterator[Source]:
     suffixes: set[str] = set()
     readable = 0
 
@@ -89,7 +107,7 @@ def _read_folder(folder: Path, report: ReadReport, max_bad: int) -> Iterator[Doc
         if _is_saved_dataset(Path(root)):
             folders.clear()
             readable += 1
-            yield from read_saved_dataset(Source(Path(root), _name_below(folder, Path(root)), report, max_bad))
+            yield Source(Path(root), _name_below(folder, Path(root)), report, max_bad)
             continue
         if corpus is not None:
             # A BEIR folder: its queries and judgements are no documents.
@@ -102,7 +120,7 @@ def _read_folder(folder: Path, report: ReadReport, max_bad: int) -> Iterator[Doc
                 suffixes.add(path.suffix or name)
                 continue
             readable += 1
-            yield from _read_file(Source(path, _name_below(folder, path), report, max_bad))
+            yield Source(path, _name_below(folder, path), report, max_bad)
     if readable == 0 and suffixes:
         found = ", ".join(sorted(suffixes)[:10])
         raise ReknitError(f"{folder} holds no file that reknit reads, only {found}; supported are {_SUPPORTED}")
@@ -123,7 +141,6 @@ def _reader_of(path: Path) -> Callable[[Source], Iterator[Document]] | None:
 
 
 def _read_file(source: Source) -> Iterator[Document]:
-    """Read one file; whatever stops it midway is one problem, and what came before it stands."""
     import zstandard
 
     reader = _reader_of(source.path)

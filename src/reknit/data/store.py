@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from reknit.data.documents import Document
+from reknit.data.mapped import MappedFile
 from reknit.data.passages import count_words, split_passages
 from reknit.errors import ReknitError
 
@@ -59,20 +60,35 @@ class Passage:
         return f"{self.title} {self.text}".strip()
 
 
+def cut_document(document: Document, max_words: int, number: int = 0) -> list[Passage]:
+    """The passages of a document, of at most `max_words` words each (see `split_passages`); none of an empty one."""
+    title, text = document.title, document.text
+    # A document that is a title and nothing else is still a passage, and a title as long as a text is text: it is
+    # repeated in every passage.
+    if not text.strip() or len(title) > MAX_TITLE_CHARACTERS:
+        title, text = "", f"{title}\n\n{text}"
+    texts = split_passages(text, max_words)
+    return [Passage(document.id, part, title, one, len(texts), number) for part, one in enumerate(texts)]
+
+
 class PassageStore:
     """Read-only sequence of the passages of a corpus, memory-mapped.
 
-    document_numbers: [len] int64, number of the document that each passage belongs to, ascending from 0.
+    document_numbers: [len] int32, number of the document that each passage belongs to, ascending from 0.
     words: words of all passages together (see `reknit.data.passages.count_words`).
     """
 
-    def __init__(self, path: Path, batches: list[pa.RecordBatch]):
+    def __init__(self, path: Path, file: MappedFile, batches: list[pa.RecordBatch]):
         self.path = path
+        self._file = file
         self._batches = batches
         self._starts = np.cumsum([0] + [batch.num_rows for batch in batches])
-        columns = [(batch.column("document").to_numpy(), batch.column("words").to_numpy()) for batch in batches]
-        self.document_numbers: np.ndarray = np.concatenate([numbers for numbers, _ in columns])
-        self.words = int(sum(int(words.sum()) for _, words in columns))
+        self.document_numbers: np.ndarray = np.empty(len(self), dtype=np.int32)
+        self.words = 0
+        for start, batch in zip(self._starts.tolist(), batches, strict=False):
+            file.touch(2)
+            self.document_numbers[start : start + batch.num_rows] = batch.column("document").to_numpy()
+            self.words += int(batch.column("words").to_numpy().sum())
 
     @classmethod
     def build(cls, documents: Iterable[Document], path: Path, *, max_words: int = 160) -> PassageStore:
@@ -104,7 +120,8 @@ class PassageStore:
         if not path.is_file():
             raise ReknitError(f"no passage store at {path}; build it first")
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            file = MappedFile(path)
+            reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(file.buffer)))
             batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
         except (pa.ArrowInvalid, OSError) as error:
             raise ReknitError(
@@ -112,7 +129,7 @@ class PassageStore:
             ) from error
         if reader.schema != _SCHEMA or not batches:
             raise ReknitError(f"{path} is not a passage store of this version; delete it and build again")
-        return cls(path, batches)
+        return cls(path, file, batches)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -122,10 +139,12 @@ class PassageStore:
         if not 0 <= number < len(self):
             raise IndexError(f"passage {index} of {len(self)}")
         batch = int(np.searchsorted(self._starts, number, side="right")) - 1
+        self._file.touch(len(_SCHEMA))
         return _passage(self._batches[batch], int(number - self._starts[batch]))
 
     def __iter__(self) -> Iterator[Passage]:
         for batch in self._batches:
+            self._file.touch(size=batch.nbytes)
             for row in range(batch.num_rows):
                 yield _passage(batch, row)
 
@@ -143,15 +162,10 @@ def _record_batches(documents: Iterable[Document], max_words: int) -> Iterator[p
     rows: list[tuple] = []
     number = 0
     for document in documents:
-        title, text = document.title, document.text
-        # A document that is a title and nothing else is still a passage, and a title as long as a text is text: it is
-        # repeated in every passage.
-        if not text.strip() or len(title) > MAX_TITLE_CHARACTERS:
-            title, text = "", f"{title}\n\n{text}"
-        passages = split_passages(text, max_words)
-        for part, passage in enumerate(passages):
-            words = count_words(passage)
-            rows.append((document.id, number, part, len(passages), title, passage, words))
+        passages = cut_document(document, max_words, number)
+        for passage in passages:
+            words = count_words(passage.text)
+            rows.append((passage.document_id, number, passage.part, passage.parts, passage.title, passage.text, words))
             if len(rows) == ROWS_PER_RECORD_BATCH:
                 yield _record_batch(rows)
                 rows = []

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from reknit.data.batch import Batch, Vocabulary
+from reknit.data.mapped import MappedFile
 from reknit.errors import ReknitError
 
 FORMAT = 1
@@ -47,7 +48,7 @@ class BatchTokenizer(Protocol):
 class TokenStore:
     """Read-only tokenised sequences; sequence i is the i-th text that the store was built from.
 
-    lengths: [n] int64 tokens of each sequence, special tokens included. vocabulary: of the tokenizer that built it.
+    lengths: [n] int32 tokens of each sequence, special tokens included. vocabulary: of the tokenizer that built it.
     max_length: tokens of a sequence at most.
     """
 
@@ -56,10 +57,12 @@ class TokenStore:
         self.max_length = int(header["max_length"])
         fields = header["vocabulary"]
         self.vocabulary = Vocabulary(**{**fields, "special": tuple(fields["special"])})
-        self._tokens = np.memmap(path / "tokens.bin", dtype=header["dtype"], mode="r", shape=(header["tokens"],))
-        self._flags = np.memmap(path / "flags.bin", dtype=np.uint8, mode="r", shape=(header["tokens"],))
-        self._offsets = np.memmap(path / "offsets.bin", dtype=np.int64, mode="r", shape=(header["sequences"] + 1,))
-        self.lengths: np.ndarray = np.diff(self._offsets)
+        self._files = [MappedFile(path / name) for name in ("tokens.bin", "flags.bin")]
+        tokens, flags = (file.buffer for file in self._files)
+        self._tokens = np.frombuffer(tokens, dtype=header["dtype"])
+        self._flags = np.frombuffer(flags, dtype=np.uint8)
+        self._offsets = np.fromfile(path / "offsets.bin", dtype=np.int64)
+        self.lengths: np.ndarray = np.diff(self._offsets).astype(np.int32)
 
     @classmethod
     def build(cls, texts: Iterable[str], tokenizer: BatchTokenizer, path: Path, *, max_length: int) -> TokenStore:
@@ -122,7 +125,9 @@ class TokenStore:
         rows = np.asarray(indices, dtype=np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"sequence numbers must be within 0 and {len(self) - 1}, got {rows.min()} to {rows.max()}")
-        lengths = self.lengths[rows]
+        for file in self._files:
+            file.touch(len(rows))
+        lengths = self.lengths[rows].astype(np.int64)
         cu_seqlens = np.concatenate(([0], np.cumsum(lengths)))
         places = np.arange(cu_seqlens[-1]) + np.repeat(self._offsets[rows] - cu_seqlens[:-1], lengths)
         flags = self._flags[places]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from reknit.encoders.base import Encoder
 from reknit.encoders.families import FAMILIES, ConfigDict, Family, family_of
@@ -192,7 +193,7 @@ def _native_from_weights(source: ConfigDict, weights: dict[str, Tensor], folder:
         raise ReknitError(f"{folder}: no tensor {family.token_table}; the weights are not a {family.architecture}")
     prefix = min(prefixes, key=len)
     base = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         encoder = HuggingFaceEncoder(source)
     state: dict[str, Tensor] = {}
     for native, expected in encoder.state_dict().items():
@@ -211,6 +212,17 @@ def _native_from_weights(source: ConfigDict, weights: dict[str, Tensor], folder:
         name: tensor.float() for name, tensor in base.items() if name in ("pooler.dense.weight", "pooler.dense.bias")
     }
     return encoder.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Modules made within keep their weights as they are: drawing without storage makes torch import its compiler,
+    which takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def _take(weights: dict[str, Tensor], name: str, folder: Path) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.retrieval import Encode
+from reknit.training.memory import MemoryKeeper
 from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
 from reknit.training.progress import Progress
 
@@ -22,11 +23,14 @@ def encode_with(model: EmbeddingModel, precision: PrecisionChoice = "auto", *, q
     lists of texts.
     """
 
+    keep_memory = MemoryKeeper()
+
     def encode(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
         chosen = resolve_precision(precision, best_device())
         with Progress(quiet=quiet or len(texts) < _WORTH_A_BAR) as progress:
             progress.start("encode", len(texts), "texts")
             vectors = model.encode(texts, prompt_name=kind, precision=chosen, on_progress=progress.update)
+        keep_memory()
         return model.comparable(vectors)
 
     return encode

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.retrieval.index import Index, Mode
+
+if TYPE_CHECKING:
+    from reknit.encoders.embedding_model import EmbeddingModel
 
 HYBRID_WEIGHT = "hybrid_weight"
 """Key of the index's details: the dense ranking's weight in hybrid search, as the probe chose it."""
@@ -17,12 +19,16 @@ HYBRID_WEIGHT = "hybrid_weight"
 def search_run(run: Path, query: str, *, top: int = 10, mode: Mode = "hybrid") -> list[dict[str, Any]]:
     """The best passages for a query: dicts of id, title, text and score, best first.
 
-    Mode "text" loads no model. Raises ReknitError when `run` holds no finished run.
+    Mode "text" loads no model, nor torch. Raises ReknitError when `run` holds no finished run.
     """
     if not (run / "index").is_dir():
         raise ReknitError(f"{run} has no index/: give the run folder of a finished `reknit adapt`")
     index = Index.open(run / "index")
-    return search(index, None if mode == "text" else EmbeddingModel.load(run / "model"), query, top=top, mode=mode)
+    if mode == "text":
+        return search(index, None, query, top=top, mode=mode)
+    from reknit.encoders.embedding_model import EmbeddingModel
+
+    return search(index, EmbeddingModel.load(run / "model"), query, top=top, mode=mode)
 
 
 def search(

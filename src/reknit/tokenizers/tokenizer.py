@@ -14,6 +14,7 @@ import torch
 
 from reknit.data.batch import Batch, Vocabulary
 from reknit.errors import ReknitError
+from reknit.tokenizers.files import TokenizerFacts, facts_of, read_facts
 from reknit.tokenizers.training import train_byte_level, train_wordpiece
 
 if TYPE_CHECKING:
@@ -42,16 +43,16 @@ class Tokenizer:
     """
 
     def __init__(self, hf: PreTrainedTokenizerFast):
-        import tokenizers
-
         if not getattr(hf, "is_fast", False):
             raise ReknitError("this tokenizer has no fast (Rust) form; reknit needs one with a tokenizer.json")
+        self._hf: PreTrainedTokenizerFast | None = hf
+        self._folder: Path | None = None
         # A tokenizer.json may carry a fixed padding or truncation (all-MiniLM-L6-v2 has both): never wanted.
-        hf.backend_tokenizer.no_padding()
-        hf.backend_tokenizer.no_truncation()
-        self._hf = hf
-        self._rust = tokenizers.Tokenizer.from_str(hf.backend_tokenizer.to_str())
-        self.vocabulary = _vocabulary(hf, self._rust)
+        self._take(facts_of(hf))
+
+    def _take(self, facts: TokenizerFacts) -> None:
+        self._rust, self._facts = facts.rust, facts
+        self.vocabulary = _vocabulary(facts)
         self._num_added = self._rust.num_special_tokens_to_add(False)
         rows = np.zeros(self.vocabulary.size, dtype=bool)
         rows[list(self.vocabulary.special)] = True
@@ -63,40 +64,43 @@ class Tokenizer:
         """Load from a local folder or a hub id.
 
         Raises ReknitError when there is no tokenizer, when it cannot be read or downloaded, or when it has no fast
-        form. Code from the repository is never run.
+        form. Code from the repository is never run, and transformers is not imported where the files speak for
+        themselves.
         """
-        from transformers import AutoTokenizer
-
         folder = Path(path)
         if folder.is_dir() and not any(any(folder.glob(pattern)) for pattern in _VOCABULARY_FILES):
             raise ReknitError(f"{folder} holds no tokenizer (no tokenizer.json, vocabulary or *.model file)")
         if folder.is_file():
             raise ReknitError(f"{folder} is a file; give the folder that holds tokenizer.json")
-        try:
-            hf: Any = AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            where = "cannot be read" if folder.is_dir() else "is no local folder and could not be loaded from the hub"
-            raise ReknitError(f"the tokenizer of {path} {where}: {reason}") from error
-        return cls(hf)
+        facts = read_facts(folder)
+        if facts is None:
+            return cls(_load_with_transformers(path))
+        tokenizer = cls.__new__(cls)
+        tokenizer._hf, tokenizer._folder = None, folder
+        tokenizer._take(facts)
+        return tokenizer
 
     @property
     def hf(self) -> PreTrainedTokenizerFast:
         """The transformers tokenizer, for export and for parity checks."""
+        if self._hf is None:
+            assert self._folder is not None
+            self._hf = _load_with_transformers(self._folder)
+            facts_of(self._hf)
         return self._hf
 
     @property
     def mask_token(self) -> str:
         """The mask token as text; empty when the tokenizer has none."""
-        return self._hf.mask_token or "" if self.vocabulary.mask >= 0 else ""
+        return self._facts.mask_token if self.vocabulary.mask >= 0 else ""
 
     def save(self, folder: str | Path) -> None:
         """Write tokenizer.json and tokenizer_config.json, as transformers and sentence-transformers load them."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         # Code that shares `hf` may have switched padding on since; an exported tokenizer must not pad by itself.
-        self._hf.backend_tokenizer.no_padding()
-        self._hf.backend_tokenizer.no_truncation()
-        self._hf.save_pretrained(str(folder))
+        self.hf.backend_tokenizer.no_padding()
+        self.hf.backend_tokenizer.no_truncation()
+        self.hf.save_pretrained(str(folder))
         config = Path(folder, "tokenizer_config.json")
         fields = json.loads(config.read_text(encoding="utf-8"))
         if fields.get("tokenizer_class") == "TokenizersBackend":
@@ -189,7 +193,7 @@ class Tokenizer:
         count = np.bincount(sequence, weights=content, minlength=len(lengths)).astype(np.int64)
         room = (limits - (lengths - count))[sequence]
         rank = np.cumsum(content) - (np.cumsum(count) - count)[sequence]
-        if self._hf.truncation_side == "left":
+        if (self._hf or self._facts).truncation_side == "left":
             rank = count[sequence] - rank + 1
         return content & (rank <= room)
 
@@ -209,27 +213,35 @@ def train_tokenizer(
     return Tokenizer(train(texts, vocabulary, lowercase=lowercase))
 
 
-def _vocabulary(hf: Any, rust: Any) -> Vocabulary:
+def _load_with_transformers(path: str | Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        where = "cannot be read" if Path(path).is_dir() else "is no local folder and could not be loaded from the hub"
+        raise ReknitError(f"the tokenizer of {path} {where}: {reason}") from error
+
+
+def _vocabulary(facts: TokenizerFacts) -> Vocabulary:
     """cls and sep are read off an encoded text: what the tokenizer names so, but does not add, would mislead."""
+    rust = facts.rust
     size = max(rust.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     added = {token for token, fields in rust.get_added_tokens_decoder().items() if fields.special}
-    special = sorted(added | set(hf.all_special_ids))
+    special = sorted(added | set(facts.special_ids))
     if size <= len(special):
         raise ReknitError("the tokenizer has no vocabulary besides its special tokens; its files are incomplete")
     probe = rust.encode("a")
     first, last = (probe.special_tokens_mask[0], probe.special_tokens_mask[-1]) if probe.ids else (0, 0)
     return Vocabulary(
         size=size,
-        pad=_id_or_none(hf.pad_token_id),
-        mask=_id_or_none(hf.mask_token_id),
+        pad=facts.pad,
+        mask=facts.mask,
         cls=probe.ids[0] if first else -1,
         sep=probe.ids[-1] if last else -1,
         special=tuple(special),
     )
-
-
-def _id_or_none(token: int | None) -> int:
-    return -1 if token is None else token
 
 
 def _pre_tokenizer_knows_words(rust: Any) -> bool:

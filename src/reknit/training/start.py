@@ -33,6 +33,8 @@ def load_start(config: RunConfig) -> EmbeddingModel | None:
             f"{config.start} has sentence-transformers modules that reknit can measure but not train: "
             "start from a model of Transformer, Pooling and Normalize, or from its plain encoder"
         )
+    # Read it whole now: the folder may belong to the run that this one replaces.
+    _ = model.tokenizer.hf
     model.encoder.to(best_device())
     return model
 

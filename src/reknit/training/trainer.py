@@ -25,6 +25,7 @@ from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog
+from reknit.training.memory import MemoryKeeper
 from reknit.training.optimiser import build_optimiser, learning_rate
 from reknit.training.precision import PrecisionName, autocast
 from reknit.training.progress import Progress
@@ -125,6 +126,7 @@ class Trainer:
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.state = PhaseState(best_value=initial_value, best_step=None if initial_value is None else 0)
         self.resumed_at = 0
+        self.keep_memory = MemoryKeeper()
 
     def run(self, finished_phases: tuple[str, ...] = ()) -> PhaseResult:
         """Train, from the newest checkpoint if there is one, and leave the encoder with the weights to keep.
@@ -170,6 +172,7 @@ class Trainer:
         if self.state.flops_per_token is None:
             self.state.flops_per_token = self._measure_flops(batch)
         loss = self._step(batch)
+        self.keep_memory()
         ledger = self.state.ledger
         ledger.tokens += batch.num_tokens
         ledger.flops += self.state.flops_per_token * batch.num_tokens
