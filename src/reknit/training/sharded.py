@@ -28,6 +28,7 @@ class Sharded(Trained):
 
     def __init__(self, encoder: Encoder, objective: Objective, team: Team) -> None:
         device = next(encoder.parameters()).device
+        self._leads = team.leads
         self._whole = Pair(encoder, objective).cpu()
         self._pair = copy.deepcopy(self._whole)
         super().__init__(self._pair.encoder, self._pair.objective)
@@ -44,11 +45,16 @@ class Sharded(Trained):
         """One that gives and takes whole moments, so that any number of processes can go on from its state."""
         optimiser = super().optimiser(spec)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        optimiser.register_state_dict_post_hook(lambda _, state: _mapped(state, lambda value, _: whole(value)))
+        optimiser.register_state_dict_post_hook(lambda _, state: _mapped(state, lambda value, _: self._kept(value)))
         optimiser.register_load_state_dict_pre_hook(
             lambda _, state: _mapped(state, lambda value, index: _slice_of(value, parameters[index]))
         )
         return optimiser
+
+    def _kept(self, value: Any) -> Any:
+        """A slot's value put together by all, and kept by the leader alone, off the device, where it may not fit."""
+        value = whole(value)
+        return value.cpu() if self._leads else value.new_empty(0)
 
     @torch.no_grad()
     def collect(self) -> None:

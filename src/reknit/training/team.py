@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ ParallelChoice = Literal["ddp", "fsdp"]
 # The others wait while the leader reads a corpus or probes. That somebody has died is torchrun's to notice, not theirs.
 _PATIENCE = timedelta(days=2)
 _FAILURES = "reknit/failures"
+# gloo's threads (torch 2.13) let go of the last messages a moment after these have arrived, and need the interpreter to
+# do so: if it is already ending, the process crashes.
+_SETTLING = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,13 @@ class Team:
         """For each flag, whether it is set on any process."""
         if self.size == 1:
             return list(flags)
-        votes = torch.tensor(flags, dtype=torch.int64)
-        dist.all_reduce(votes, dist.ReduceOp.MAX)
-        return [bool(vote) for vote in votes]
+        return [vote > 0 for vote in _all_reduced([float(flag) for flag in flags], dist.ReduceOp.MAX)]
 
     def sum(self, value: float) -> float:
         """The sum over all processes."""
         if self.size == 1:
             return value
-        total = torch.tensor(value, dtype=torch.float64)
-        dist.all_reduce(total)
-        return float(total)
+        return _all_reduced([value], dist.ReduceOp.SUM)[0]
 
     def wait(self) -> None:
         """Go on when all processes have come here."""
@@ -86,6 +86,12 @@ class Team:
     def own_seed(self, seed: int) -> int:
         """A seed for chance that is to differ from process to process (dropout); the leader's is `seed` itself."""
         return seed if self.leads else zlib.crc32(f"{seed}/{self.rank}".encode())
+
+
+def _all_reduced(values: list[float], how: dist.ReduceOp.RedOpType) -> list[float]:
+    message = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(message, how)
+    return message.tolist()
 
 
 @contextmanager
@@ -110,6 +116,8 @@ def joined() -> Iterator[Team]:
         if _first(store):
             raise
         raise EndedElsewhere("another process of this run ended first and says why") from error
+    finally:
+        time.sleep(_SETTLING)
 
 
 def _took_accelerator() -> bool:
