@@ -25,9 +25,10 @@ from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overr
 from reknit.training.corpus import Corpus, check_corpus_path, prepare_corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.interrupt import Interrupted, listen_for_stop
-from reknit.training.phases import train_phases
+from reknit.training.phases import check_batches, train_phases
 from reknit.training.run_folder import RunFolder
 from reknit.training.start import build_start, load_start
+from reknit.training.team import Team, joined
 
 logger = logging.getLogger("reknit")
 
@@ -116,8 +117,18 @@ def run(
 ) -> dict[str, Any]:
     """Do the whole job of `config`, changed by `settings`, in the run folder `out`.
 
-    On resume the stored configuration holds, changed by `settings` only.
+    On resume the stored configuration holds, changed by `settings` only. Under `torchrun` all processes train and the
+    first does everything else; the others return an empty dictionary.
     """
+    with joined() as team:
+        if not team.leads:
+            return _help_to_train(team, RunFolder(out))
+        return _run(team, config, out, settings, resume=resume, overwrite=overwrite)
+
+
+def _run(
+    team: Team, config: RunConfig, out: str | Path, settings: Sequence[str], *, resume: bool, overwrite: bool
+) -> dict[str, Any]:
     folder, asked = RunFolder(out), config
     # What can be wrong without the corpus being read is found first, before anything is written.
     folder.check(resume=resume, overwrite=overwrite)
@@ -127,6 +138,7 @@ def run(
         folder.check_changes(stored, config)
     if config.budget == BudgetSpec():
         raise ReknitError("a run without a budget would never end: give one with --budget, such as 10m or 5Mtok")
+    check_batches(config, team)
     if not resume:
         check_corpus_path(config.corpus, folder.path)
     collections = _named_apart([load_beir(path) for path in config.eval])
@@ -137,14 +149,35 @@ def run(
             with folder.preparing(resume=resume):
                 corpus = prepare_corpus(config, folder, _query_texts(collections))
                 start = given or build_start(config, folder, corpus)
-            return _train_and_deliver(config, folder, corpus, start, collections)
+            return _train_and_deliver(team, config, folder, corpus, start, collections)
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None
 
 
+def _help_to_train(team: Team, folder: RunFolder) -> dict[str, Any]:
+    """The whole part of a process that does not lead: wait until corpus and start are on disk, and train."""
+    config = team.from_leader(_not_here)
+    corpus = prepare_corpus(config, folder, ())
+    model = load_start(config) or build_start(config, folder, corpus)
+    with listen_for_stop() as stop:
+        train_phases(config, folder, corpus, model, _not_here, stop, team)
+    team.leave()
+    return {}
+
+
+def _not_here() -> Any:
+    raise AssertionError("the first process does this")
+
+
 def _train_and_deliver(
-    config: RunConfig, folder: RunFolder, corpus: Corpus, start: EmbeddingModel, collections: list[RetrievalSet]
+    team: Team,
+    config: RunConfig,
+    folder: RunFolder,
+    corpus: Corpus,
+    start: EmbeddingModel,
+    collections: list[RetrievalSet],
 ) -> dict[str, Any]:
+    team.from_leader(lambda: config)
     logger.info("start: %s, %d layers of width %d", config.start, start.encoder.depth, start.encoder.dim)
 
     adapted = copy.deepcopy(start)
@@ -152,7 +185,8 @@ def _train_and_deliver(
     dev = smaller(corpus.held_out.dev, config.probe.training_documents)
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
-        training = train_phases(config, folder, corpus, adapted, retrieval_probe(dev, encode_adapted), stop)
+        training = train_phases(config, folder, corpus, adapted, retrieval_probe(dev, encode_adapted), stop, team)
+    team.leave()
     if stop.asked:
         raise Interrupted("stopped after training")
 

@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from reknit.errors import ReknitError
-from reknit.training.interrupt import Interrupted
+from reknit.training.interrupt import EndedElsewhere, Interrupted
 
 app = typer.Typer(
     help="Unlabelled text in; a measured, exported, searchable encoder out.",
@@ -33,6 +34,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out
 MaxBad = Annotated[int | None, typer.Option(help="Unreadable records to skip before giving up.")]
 Ray = Annotated[bool, typer.Option("--ray", help="As a Ray Data job, here or on the cluster of RAY_ADDRESS.")]
 Budget = Annotated[str | None, typer.Option(help="Time (10m, 90s), tokens (5Mtok) or FLOPs (3Pflop) for training.")]
+
+
+_HEAD_START = 5.0
+"""Seconds that a process, which another one's error has ended, leaves that one to end first."""
 
 
 @app.command()
@@ -261,6 +266,8 @@ def _settings(assignments: list[str] | None, max_bad: int | None) -> list[str]:
 
 
 def _show(result: dict[str, Any], out: Path) -> None:
+    if not result:
+        return  # one of several processes that train together, and not the one that tells
     from rich.console import Console
 
     from reknit.report.table import results_table
@@ -279,6 +286,9 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if "WORLD_SIZE" in os.environ:
+        # Under torchrun, every process would say that DDP looked for unused weights and found none.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     logger = logging.getLogger("reknit")
     logger.setLevel(logging.INFO)
     logger.addHandler(logging.StreamHandler(sys.stderr))
@@ -300,6 +310,12 @@ def _run() -> int:
     except Interrupted as stop:
         asked = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
         return _end(f"{stop}; everything is saved. Go on with: {shlex.join(['reknit', *asked, '--resume'])}", 130)
+    except EndedElsewhere as end:
+        if isinstance(end.__cause__, Interrupted):
+            return 130
+        # torchrun reports the first process that it sees ending: let that be the one that knows the reason.
+        time.sleep(_HEAD_START)
+        return 2
     except KeyboardInterrupt:
         return _end("stopped", 130)
     # Typer catches Ctrl-C itself and returns 130; a command returns None.

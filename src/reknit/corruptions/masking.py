@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from reknit.data.batch import Batch, View, Vocabulary, segments_of
+from reknit.data.share import for_whole_batch
 from reknit.errors import ReknitError
 
 
+@for_whole_batch
 def mask_tokens(
     batch: Batch,
     rng: torch.Generator,

@@ -8,7 +8,7 @@ apart. Rules combine with `Both`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -66,3 +66,23 @@ class Both:
 
     def __call__(self, context: AttentionContext) -> Tensor:
         return self.first(context) & self.second(context)
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """A rule that knows the tokens by their flat positions in a longer batch, of which these begin at `first`."""
+
+    rule: AttentionRule
+    first: int
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        query, key = context.query_index + self.first, context.key_index + self.first
+        return self.rule(replace(context, query_index=query, key_index=key))
+
+
+def shifted(rule: AttentionRule, first: int) -> AttentionRule:
+    """`rule`, made for a longer batch, for the sequences of it that begin at flat position `first`."""
+    if isinstance(rule, Both):
+        return Both(shifted(rule.first, first), shifted(rule.second, first))
+    looks_at_places_only = rule is bidirectional or rule is causal or isinstance(rule, Window)
+    return rule if first == 0 or looks_at_places_only else Shifted(rule, first)

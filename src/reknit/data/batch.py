@@ -40,6 +40,7 @@ class Batch:
     vocabulary: of the tokenizer that made the tokens.
     sequences_per_example: 1 for text; 2 for pairs, where example i is the sequences 2i (query) and 2i + 1 (passage).
     groups: [N / sequences_per_example] int64 or None; examples of the same group are not each other's negatives.
+    share: where these sequences lie in the step's batch when several processes divide it (`data/share.py`), else None.
     """
 
     tokens: Tensor
@@ -49,6 +50,17 @@ class Batch:
     vocabulary: Vocabulary
     sequences_per_example: int = 1
     groups: Tensor | None = None
+    share: Share | None = None
+
+    @property
+    def whole(self) -> Batch:
+        """The step's batch of all processes; in one process this very batch."""
+        return self if self.share is None else self.share.whole
+
+    @property
+    def first_token(self) -> int:
+        """Flat position in `whole` of this batch's first token."""
+        return 0 if self.share is None else self.share.first_token
 
     @property
     def num_sequences(self) -> int:
@@ -60,7 +72,11 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
-        return _map_tensors(self, lambda tensor: tensor.to(device))
+        moved = _map_tensors(self, lambda tensor: tensor.to(device))
+        if moved.share is None:
+            return moved
+        share = dataclasses.replace(moved.share, whole=moved.share.whole.to(device))
+        return dataclasses.replace(moved, share=share)
 
     @staticmethod
     def pack(
@@ -81,6 +97,16 @@ class Batch:
             sequences_per_example=sequences_per_example,
             groups=groups,
         )
+
+
+@dataclass(frozen=True)
+class Share:
+    """The sequences `first` up to `last` of the batch `whole`, whose tokens begin at flat position `first_token`."""
+
+    whole: Batch
+    first: int
+    last: int
+    first_token: int
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reknit.data.attention_rules import AttentionContext
+from reknit.data.attention_rules import AttentionContext, AttentionRule
 from reknit.data.batch import positions_of, segments_of
 from reknit.encoders.attention import AttentionLayout, packed_attention
 from reknit.encoders.dropout import Dropout
@@ -87,7 +87,7 @@ class EnhancedDecoder(nn.Module):
         tokens: Tensor,
         cu_seqlens: Tensor,
         table: Tensor,
-        context: RandomContext,
+        context: AttentionRule,
         rows: Tensor | None = None,
     ) -> Tensor:
         """[N, dim] sentence vectors and [T] clean tokens -> [R, dim] states to predict each row's token from.

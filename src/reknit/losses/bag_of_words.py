@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reknit.losses.cross_entropy import chunk_rows, compute_dtype
+from reknit.world import whole_mean
 
 
 def bag_of_words(states: Tensor, table: Tensor, bias: Tensor | None, cu_seqlens: Tensor, words: Tensor) -> Tensor:
@@ -20,10 +21,12 @@ def bag_of_words(states: Tensor, table: Tensor, bias: Tensor | None, cu_seqlens:
 
     states: [T, D] after the head's transform, packed; cu_seqlens: [N + 1]; words: [T] int64 clean ids of the same
     tokens; table: [V, D]; bias: [V] or None. Returns a float32 scalar. Sequences without tokens add nothing and are
-    not counted; without any sequence the loss is 0. Logits are made in chunks of whole sequences, and the gradient,
-    which reaches one token per word and sequence only, is computed there too. No second derivatives.
+    not counted; without any sequence the loss is 0. In a shared step the mean is over all processes. Logits are made
+    in chunks of whole sequences, and the gradient, which reaches one token per word and sequence only, is computed
+    there too. No second derivatives.
     """
-    return cast(Tensor, _BagOfWords.apply(states, table, bias, cu_seqlens, words))
+    loss = cast(Tensor, _BagOfWords.apply(states, table, bias, cu_seqlens, words))
+    return whole_mean(loss, (cu_seqlens.diff() > 0).sum())
 
 
 class _BagOfWords(torch.autograd.Function):

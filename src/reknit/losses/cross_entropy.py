@@ -7,6 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from reknit.world import whole_mean
+
 # Elements of one chunk of logits. On the CPU a chunk should stay in the cache (measured: 2**23 is best, 2**25 a tenth
 # slower); elsewhere it should be large enough to fill the device, and 2**26 is 256 MiB of float32.
 CPU_CHUNK_ELEMENTS = 2**23
@@ -14,7 +16,7 @@ CHUNK_ELEMENTS = 2**26
 
 
 def cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of softmax(states @ table.T + bias) against `targets`.
+    """Mean cross-entropy of softmax(states @ table.T + bias) against `targets` (of all processes in a shared step).
 
     The gradient is computed chunk by chunk in the forward pass, while a chunk's logits are at hand: three matrix
     products instead of the four of recomputing, and never more than one chunk of logits in memory. Matrix products
@@ -25,7 +27,7 @@ def cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targets: T
     No second derivatives.
     """
     loss, hits = cast("tuple[Tensor, Tensor]", _ChunkedCrossEntropy.apply(states, table, bias, targets))
-    return loss, hits
+    return whole_mean(loss, targets.numel()), hits
 
 
 def compute_dtype(tensor: Tensor) -> torch.dtype:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
+from reknit.world import gathered_rows
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,12 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance."""
+        """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance.
+
+        Where several processes divide a step, `batch` is this one's share and `rng` the same on all of them: a draw is
+        made for `batch.whole`, as every corruption does (`data/share.py`), and each loss is the mean over all of them
+        (`reknit.world`), as the functions in `losses` are.
+        """
 
     def after_step(self, encoder: Encoder, progress: float) -> None:
         """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""
@@ -44,10 +50,17 @@ class EmbeddingObjective(Objective):
 
     @abstractmethod
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
-        """Losses from the vectors alone; no encoder runs here."""
+        """Losses from the vectors alone; no encoder runs here. In a shared step both are those of all processes."""
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        return self.score(self.embed(encoder, batch, rng), batch)
+        return self.score(self.gathered(self.embed(encoder, batch, rng), batch), batch.whole)
+
+    @staticmethod
+    def gathered(embeddings: Tensor, batch: Batch) -> Tensor:
+        """[N, ...] rows of this share's sequences -> rows of the whole batch's; in one process the very same."""
+        if batch.share is None:
+            return embeddings
+        return gathered_rows(embeddings, batch.share.first, batch.whole.num_sequences)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives.base import Objective
+from reknit.world import whole_share
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Predictions:
     def loss(self, table: Tensor, bias: Tensor | None) -> tuple[Tensor, float]:
         """Mean cross-entropy against `table` [V, dim] and the share of targets that had the largest logit."""
         loss, hits = cross_entropy(self.states, table, bias, self.targets)
-        return loss, float(hits) / max(self.targets.numel(), 1)
+        return loss, whole_share(hits, self.targets.numel())
 
 
 class ReconstructionObjective(Objective):

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from reknit.corruptions.masking import mask_tokens, ordinary_tokens, word_units
+from reknit.data.attention_rules import shifted
 from reknit.data.batch import Batch, Vocabulary
+from reknit.data.share import for_whole_batch
 from reknit.decoders.bag_of_words import ordinary_content
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads, hashed_uniform
 from reknit.decoders.language_model_head import LanguageModelHead
@@ -98,24 +100,29 @@ class RetroMAE(ReconstructionObjective):
         asked = view.predict.nonzero().squeeze(1)
         masked = Predictions(self.head(encoded.last[asked]), asked, view.targets[asked], view.hidden[asked])
 
-        rows = self._decoded_rows(batch, seed)
-        words = word_units(batch) if spec.whole_words else torch.arange(batch.num_tokens, device=batch.tokens.device)
+        rows = self._decoded(batch, seed, spec.decoded_share).nonzero().squeeze(1)
+        # The rows' contexts are hashes of flat positions, so they are made of those of the step's whole batch.
+        whole = batch.whole
+        words = word_units(whole) if spec.whole_words else torch.arange(whole.num_tokens, device=whole.tokens.device)
+        context = RandomContext(seed, words, whole.special, spec.decoder_ratio)
         states = self.decoder(
             self.sentence_vectors(encoded),
             batch.tokens,
             batch.cu_seqlens,
             encoder.table,
-            RandomContext(seed, words, batch.special, spec.decoder_ratio),
+            shifted(context, batch.first_token),
             rows,
         )
         decoded = Predictions(self.head(states), rows, batch.tokens[rows], view.hidden[rows])
         return {"masked": masked, "decoder": decoded}, encoded
 
-    def _decoded_rows(self, batch: Batch, seed: int) -> Tensor:
-        """[R] flat positions of the ordinary tokens that the decoder restores in this step."""
+    @staticmethod
+    @for_whole_batch
+    def _decoded(batch: Batch, seed: int, decoded_share: float) -> Tensor:
+        """[T] bool, the ordinary tokens that the decoder restores in this step."""
         wanted = ordinary_tokens(batch)
-        if self.spec.decoded_share < 1.0:
+        if decoded_share < 1.0:
             places = torch.arange(batch.num_tokens, device=wanted.device)
             # -1 is the number of no word, so these draws are independent of the rows' contexts.
-            wanted &= hashed_uniform(seed, places, torch.full_like(places, -1)) < self.spec.decoded_share
-        return wanted.nonzero().squeeze(1)
+            wanted &= hashed_uniform(seed, places, torch.full_like(places, -1)) < decoded_share
+        return wanted

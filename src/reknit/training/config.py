@@ -13,6 +13,7 @@ from reknit import catalogue
 from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec, Recipe
 from reknit.training.precision import PrecisionChoice
+from reknit.training.team import ParallelChoice
 
 SCRATCH = "scratch"
 DEFAULT_START = "sentence-transformers/all-MiniLM-L6-v2"
@@ -60,6 +61,8 @@ class RunConfig:
     pretrain_share: share of the budget for the first phase when there are two. keep: "best" keeps the best weights by
     the probe and may end with the start model; "last" keeps what the budget's end gives. passage_words: longer
     documents are cut into passages of at most so many words. checkpoint_minutes: between two checkpoints.
+    parallel: several processes train on a copy of the model each ("ddp") or hold a slice each ("fsdp"), for models that
+    do not fit.
     """
 
     corpus: str
@@ -77,6 +80,7 @@ class RunConfig:
     max_length: int = 256
     probe: ProbeSpec = field(default_factory=ProbeSpec)
     checkpoint_minutes: float = 2.0
+    parallel: ParallelChoice = "ddp"
 
     @property
     def from_scratch(self) -> bool:
@@ -117,7 +121,9 @@ def from_json(value: dict[str, Any]) -> RunConfig:
 def _fill(template: Any, value: dict[str, Any]) -> Any:
     changes = {}
     for item in dataclasses.fields(template):
-        current, stored = getattr(template, item.name), value.get(item.name)
+        if item.name not in value:
+            continue  # a field that is younger than what was stored
+        current, stored = getattr(template, item.name), value[item.name]
         if dataclasses.is_dataclass(current) and isinstance(stored, dict):
             stored = _fill(current, stored)
         changes[item.name] = tuple(stored) if isinstance(stored, list) else stored

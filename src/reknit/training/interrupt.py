@@ -12,6 +12,10 @@ class Interrupted(Exception):
     """The user asked to stop; everything up to the last finished step is saved."""
 
 
+class EndedElsewhere(Exception):
+    """Another process of the same run ended first, and has said why."""
+
+
 class StopRequest:
     """Set when the user asked to stop."""
 

@@ -11,6 +11,7 @@ import torch
 
 from reknit.data.pairs import PairMiner
 from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec, Recipe
 from reknit.training.budget import Ledger, scale_budget
 from reknit.training.checkpoint import CheckpointFolder
@@ -21,27 +22,50 @@ from reknit.training.interrupt import StopRequest
 from reknit.training.log import MetricsLog
 from reknit.training.precision import resolve_precision
 from reknit.training.run_folder import RunFolder
-from reknit.training.sources import PairBatches, PassageBatches, open_token_store
+from reknit.training.sources import PairBatches, PassageBatches, SharedBatches, open_token_store
+from reknit.training.team import Team
 from reknit.training.trainer import Batches, PhaseResult, PhaseSettings, Probe, Trainer, step_seed
 
 logger = logging.getLogger("reknit")
 
 
+def check_batches(config: RunConfig, team: Team) -> None:
+    """Raise ReknitError when a batch has no room for one example (of passages: one of full length) a process."""
+    for name, recipe in _phases(config):
+        data = recipe.data
+        room = data.pairs_per_batch if data.source == "pairs" else data.tokens_per_batch // data.max_length
+        if room < team.size > 1:
+            size = f"pairs_per_batch={team.size}"
+            if data.source != "pairs":
+                size = f"tokens_per_batch={team.size * data.max_length}"
+            raise ReknitError(
+                f"a batch of {name} has room for {room} example(s), but there are {team.size} processes to share it: "
+                f"start fewer processes, or use --set {name}.data.{size} or more"
+            )
+
+
 def train_phases(
-    config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel, probe: Probe, stop: StopRequest
+    config: RunConfig,
+    folder: RunFolder,
+    corpus: Corpus,
+    model: EmbeddingModel,
+    probe: Probe,
+    stop: StopRequest,
+    team: Team,
 ) -> dict[str, Any]:
     """Train `model` in place through the configured phases; returns the "training" part of result.json.
 
     A finished phase is not repeated on resume: its final weights are loaded. A phase that stops early leaves the rest
-    of its budget to the next one.
+    of its budget to the next one. All processes of `team` call this with the same arguments.
     """
-    phases = [(name, recipe) for name, recipe in (("pretrain", config.pretrain), ("tune", config.tune)) if recipe]
+    phases = _phases(config)
     device = next(model.encoder.parameters()).device
-    logger.info("training on %s in %s", device, resolve_precision(config.precision, device))
+    together = f" by {team.size} processes ({config.parallel})" if team.size > 1 else ""
+    logger.info("training on %s in %s%s", device, resolve_precision(config.precision, device), together)
     results: list[PhaseResult] = []
     for place, (name, recipe) in enumerate(phases):
         checkpoints = folder.phase(name)
-        done = checkpoints.finished()
+        done = team.from_leader(checkpoints.finished)
         if done is not None:
             checkpoints.load_encoder("final", model.encoder)
             results.append(PhaseResult(**done))
@@ -49,10 +73,14 @@ def train_phases(
         spent = Ledger(*(sum(getattr(r, unit) for r in results) for unit in ("tokens", "flops", "seconds")))
         last = place == len(phases) - 1
         budget = spent.left(config.budget) if last else scale_budget(config.budget, config.pretrain_share)
-        trainer = _trainer(config, folder, corpus, model, probe, stop, name, recipe, budget)
+        trainer = _trainer(config, folder, corpus, model, probe, stop, team, name, recipe, budget)
         results.append(trainer.run(finished_phases=tuple(result.name for result in results)))
         logger.info("%s: %s", name, _summary(results[-1]))
-    return _facts(results, dict(phases))
+    return _facts(results, dict(phases)) | {"processes": team.size}
+
+
+def _phases(config: RunConfig) -> list[tuple[str, Recipe]]:
+    return [(name, recipe) for name, recipe in (("pretrain", config.pretrain), ("tune", config.tune)) if recipe]
 
 
 def _trainer(
@@ -62,13 +90,14 @@ def _trainer(
     model: EmbeddingModel,
     probe: Probe,
     stop: StopRequest,
+    team: Team,
     name: str,
     recipe: Recipe,
     budget: BudgetSpec,
 ) -> Trainer:
     checkpoints, log = folder.phase(name), MetricsLog(folder.metrics)
     device = next(model.encoder.parameters()).device
-    plan = _plan(config, checkpoints, probe, budget)
+    plan = team.from_leader(lambda: _plan(config, checkpoints, probe, budget))
     # From scratch the first phase is there for what follows, not for what the probe says of it.
     keep_best = config.keep == "best" and not (config.from_scratch and name == "pretrain")
     settings = PhaseSettings(
@@ -81,20 +110,23 @@ def _trainer(
         probes=plan["probes"],
         patience=config.probe.patience if keep_best else None,
         keep="best" if keep_best else "last",
+        parallel=config.parallel,
     )
     torch.manual_seed(step_seed(config.seed, name, "heads"))
     objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling).to(device)
     logger.info("%s: recipe %s, probe before it %.4f", name, recipe.card.name, plan["initial"])
+    batches = team.leader_first(lambda: _batches(config, folder, corpus, model, recipe))
     return Trainer(
         settings,
         model.encoder,
         objective,
-        _batches(config, folder, corpus, model, recipe),
+        SharedBatches(batches, team) if team.size > 1 else batches,
         checkpoints,
         log,
         probe=probe,
         initial_value=plan["initial"] if keep_best else None,
         stop=stop,
+        team=team,
     )
 
 

@@ -19,7 +19,16 @@ from reknit.training.config import RunConfig, from_json, to_json
 from reknit.training.files import DiskFull, disk_full_explained, read_json, write_json
 
 # What may change on resume: it says how the rest of the training goes, not what was made before.
-_FREE = (".budget.", ".optimiser.", ".precision.", ".checkpoint_minutes.", ".per_phase.", ".time_share.", ".patience.")
+_FREE = (
+    ".budget.",
+    ".optimiser.",
+    ".precision.",
+    ".parallel.",
+    ".checkpoint_minutes.",
+    ".per_phase.",
+    ".time_share.",
+    ".patience.",
+)
 _OWN = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from reknit.data.batch import Batch
 from reknit.data.order import PackedOrder
 from reknit.data.pairs import PairMiner, TextPair
+from reknit.data.share import share_of
 from reknit.data.token_store import TokenStore
 from reknit.recipe import DataSpec
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.training.corpus import Corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.run_folder import RunFolder
+from reknit.training.team import Team
 
 
 def open_token_store(folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, max_length: int) -> TokenStore:
@@ -22,6 +26,16 @@ def open_token_store(folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, ma
         with disk_full_explained(str(path)):
             TokenStore.build(corpus.training_texts(), tokenizer, path, max_length=max_length)
     return TokenStore.open(path)
+
+
+class SharedBatches:
+    """This process's share of the batches of all."""
+
+    def __init__(self, batches: Callable[[int], Batch], team: Team) -> None:
+        self.batches, self.team = batches, team
+
+    def __call__(self, step: int) -> Batch:
+        return share_of(self.batches(step), self.team.rank, self.team.size)
 
 
 class PassageBatches:

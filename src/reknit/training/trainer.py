@@ -23,12 +23,14 @@ from reknit.objectives.base import Objective
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
+from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by, whole
 from reknit.training.interrupt import Interrupted, StopRequest
-from reknit.training.log import MetricsLog
+from reknit.training.log import MetricsLog, SilentLog
 from reknit.training.memory import MemoryKeeper
-from reknit.training.optimiser import build_optimiser, learning_rate
+from reknit.training.optimiser import learning_rate
 from reknit.training.precision import PrecisionName, autocast
 from reknit.training.progress import Progress
+from reknit.training.team import ParallelChoice, Team
 
 Batches = Callable[[int], Batch]
 Probe = Callable[[], dict[str, float]]
@@ -43,7 +45,7 @@ class PhaseSettings:
 
     probes: how many times the probe runs, evenly over the budget. patience: stop after this many probes in a row
     without a new best; None never stops early. keep: the weights the phase ends with. metric: the probe's value that
-    is maximised.
+    is maximised. parallel: how several processes divide the weights; one process does not ask.
     """
 
     name: str
@@ -56,6 +58,7 @@ class PhaseSettings:
     patience: int | None = None
     keep: Literal["best", "last"] = "last"
     metric: str = "nDCG@10"
+    parallel: ParallelChoice = "ddp"
 
 
 @dataclass
@@ -97,7 +100,8 @@ class PhaseResult:
 class Trainer:
     """Trains an encoder by an objective until a budget is spent.
 
-    initial_value: the probe's value of the start weights, when those are to stay unless a probe is better.
+    initial_value: the probe's value of the start weights, when those are to stay unless a probe is better. team: the
+    processes that train together, each with a Trainer of the same arguments but `batches`, which give its share.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Trainer:
         probe: Probe | None = None,
         initial_value: float | None = None,
         stop: StopRequest | None = None,
+        team: Team | None = None,
     ) -> None:
         self.settings = settings
         self.encoder = encoder
@@ -122,7 +127,13 @@ class Trainer:
         self.probe = probe
         self.stop = stop or StopRequest()
         self.device = next(encoder.parameters()).device
-        self.optimiser = build_optimiser([encoder, objective], settings.optimiser)
+        self.team = team or Team()
+        self.trained = trained_by(self.team, settings.parallel, encoder, objective)
+        if self.team.size > 1:
+            self.checkpoints = SharedCheckpoints(checkpoints, self.team, self.trained)
+            self.probe = probe and shared_probe(probe, self.team, self.trained, encoder)
+            self.log = log if self.team.leads else SilentLog(log.path)
+        self.optimiser = self.trained.optimiser(settings.optimiser)
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.state = PhaseState(best_value=initial_value, best_step=None if initial_value is None else 0)
         self.resumed_at = 0
@@ -138,7 +149,7 @@ class Trainer:
             self.checkpoints.save_best(0, self.encoder)
         budget = self.settings.budget
         reason = "budget spent"
-        with ThreadPoolExecutor(1) as loader, Progress() as progress:
+        with ThreadPoolExecutor(1) as loader, Progress(quiet=not self.team.leads) as progress:
             progress.start(self.settings.name, budget.tokens, "tokens", done=self.state.ledger.tokens)
             ahead = loader.submit(self.batches, self.state.step)
             last_saved = time.monotonic()
@@ -150,11 +161,12 @@ class Trainer:
                 tokens = self.state.ledger.tokens
                 progress.update(tokens, tokens / self.state.ledger.progress(budget), loss=loss)
                 due = time.monotonic() - last_saved >= 60 * self.settings.checkpoint_minutes
+                asked, due = self.team.any(self.stop.asked, due)
                 # Weights that give no finite loss are not worth pushing out an older checkpoint for.
-                if self.stop.asked or (due and not self.state.skipped_in_a_row):
+                if asked or (due and not self.state.skipped_in_a_row):
                     self._save()
                     last_saved = time.monotonic()
-                if self.stop.asked:
+                if asked:
                     raise Interrupted(f"stopped at step {self.state.step} of {self.settings.name}")
         return self._finish(reason)
 
@@ -174,14 +186,18 @@ class Trainer:
         loss = self._step(batch)
         self.keep_memory()
         ledger = self.state.ledger
-        ledger.tokens += batch.num_tokens
-        ledger.flops += self.state.flops_per_token * batch.num_tokens
-        ledger.seconds += time.perf_counter() - started
+        ledger.tokens += batch.whole.num_tokens
+        ledger.flops += self.state.flops_per_token * batch.whole.num_tokens
+        ledger.seconds += self._seconds_since(started)
         if self._probe_due():
             started = time.perf_counter()
             self._run_probe()
-            ledger.seconds += time.perf_counter() - started
+            ledger.seconds += self._seconds_since(started)
         return ahead, loss
+
+    def _seconds_since(self, started: float) -> float:
+        """By the leader's clock, so that all processes reach the end of a budget of seconds in the same step."""
+        return self.team.sum(time.perf_counter() - started if self.team.leads else 0.0)
 
     def _step(self, batch: Batch) -> float:
         """One optimiser step; returns the loss. A loss or gradient that is not finite changes no weight."""
@@ -191,18 +207,18 @@ class Trainer:
             group["lr"] = rate
         output = self._forward_backward(batch)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.optimiser.max_grad_norm)
-        loss, norm_value = float(output.total.detach()), float(norm)
+        loss, norm_value = float(output.total.detach()), float(whole(norm))
         good = math.isfinite(loss) and math.isfinite(norm_value)
         if good:
             self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         state.step += 1
         if good:
-            self.objective.after_step(self.encoder, state.ledger.progress(settings.budget))
+            self.trained.objective.after_step(self.trained.encoder, state.ledger.progress(settings.budget))
         self.log.write(
             phase=settings.name,
             step=state.step,
-            tokens=state.ledger.tokens + batch.num_tokens,
+            tokens=state.ledger.tokens + batch.whole.num_tokens,
             seconds=round(state.ledger.seconds, 3),
             loss=loss,
             losses={name: float(value.detach()) for name, value in output.losses.items()},
@@ -215,13 +231,13 @@ class Trainer:
         return loss
 
     def _forward_backward(self, batch: Batch):
-        self.encoder.train()
-        self.objective.train()
+        self.trained.encoder.train()
+        self.trained.objective.train()
         # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.
         seed = step_seed(self.settings.seed, self.settings.name, self.state.step)
-        torch.manual_seed(seed)
+        torch.manual_seed(self.team.own_seed(seed))
         with autocast(self.settings.precision, self.device):
-            output = self.objective(self.encoder, batch, torch.Generator().manual_seed(seed))
+            output = self.trained.step(batch, torch.Generator().manual_seed(seed))
         output.total.backward()
         return output
 
@@ -250,7 +266,7 @@ class Trainer:
         with count_flops() as counter:
             self._forward_backward(batch)
         self.optimiser.zero_grad(set_to_none=True)
-        return counter.get_total_flops() / batch.num_tokens
+        return self.team.sum(counter.get_total_flops()) / batch.whole.num_tokens
 
     def _probe_due(self) -> bool:
         if self.probe is None or self.settings.probes == 0:
@@ -292,6 +308,7 @@ class Trainer:
             self.checkpoints.load_best(state.best_step, self.encoder)
         self.encoder.eval()
         self.checkpoints.save_encoder("final", self.encoder)
+        self.encoder.to(self.device)
         result = PhaseResult(
             name=self.settings.name,
             steps=state.step,

@@ -1,0 +1,90 @@
+"""A step's batch divided among processes, and chance that does not depend on how many they are."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Concatenate, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from reknit.data.attention_rules import shifted
+from reknit.data.batch import Batch, Share, View
+
+Result = TypeVar("Result", View, Tensor)
+More = ParamSpec("More")
+
+
+def share_of(batch: Batch, rank: int, size: int) -> Batch:
+    """Process `rank`'s share (from 0) of a batch that `size` processes divide.
+
+    Shares are runs of whole examples with about the same number of tokens each; a pair is never parted. A batch of
+    fewer examples than processes is not divided: each gets all of it, and as their losses are then equal, so is the
+    average of their gradients (see `reknit.world`).
+    """
+    bounds = _bounds(batch, size)
+    if bounds is None:
+        return batch
+    width = batch.sequences_per_example
+    first, last = bounds[rank] * width, bounds[rank + 1] * width
+    begin, end = int(batch.cu_seqlens[first]), int(batch.cu_seqlens[last])
+    return replace(
+        batch,
+        tokens=batch.tokens[begin:end],
+        cu_seqlens=batch.cu_seqlens[first : last + 1] - begin,
+        special=batch.special[begin:end],
+        word_starts=batch.word_starts[begin:end],
+        groups=None if batch.groups is None else batch.groups[bounds[rank] : bounds[rank + 1]],
+        share=Share(batch, first, last, begin),
+    )
+
+
+def for_whole_batch(function: Callable[Concatenate[Batch, More], Result]) -> Callable[Concatenate[Batch, More], Result]:
+    """Let a function of a batch that draws chance see the step's whole batch, and cut its result to the share given.
+
+    So every process makes the same draws, and a token's luck is the same however many there are. This costs each of
+    them the corruption of the whole batch, which is little beside a training step. The function may answer a View
+    (its sequences are those of the batch, in the same order) or one value per token, [T].
+    """
+
+    @functools.wraps(function)
+    def on_share(batch: Batch, /, *args: More.args, **kwargs: More.kwargs) -> Result:
+        result = function(batch.whole, *args, **kwargs)
+        return result if batch.share is None else _cut(result, batch.share)
+
+    return on_share
+
+
+def _bounds(batch: Batch, size: int) -> list[int] | None:
+    """[size + 1] numbers of the first examples of the shares, at least one example each; None when they are too few."""
+    examples = batch.num_sequences // batch.sequences_per_example
+    if size == 1 or examples < size:
+        return None
+    ends = batch.cu_seqlens[:: batch.sequences_per_example]
+    wanted = torch.arange(1, size) * batch.num_tokens / size
+    nearest = (ends[:, None] - wanted[None, :]).abs().argmin(dim=0).tolist()
+    bounds = [0]
+    for number, bound in enumerate(nearest, 1):
+        bounds.append(min(max(bound, bounds[-1] + 1), examples - (size - number)))
+    return [*bounds, examples]
+
+
+def _cut(result: Result, share: Share) -> Result:
+    offsets = result.cu_seqlens if isinstance(result, View) else share.whole.cu_seqlens
+    begin, end = int(offsets[share.first]), int(offsets[share.last])
+    if isinstance(result, Tensor):
+        return result[begin:end]  # type: ignore[return-value]
+    kept = result.kept
+    if kept is not None:
+        kept = kept[(kept >= begin) & (kept < end)] - begin
+    return View(
+        tokens=result.tokens[begin:end],
+        cu_seqlens=offsets[share.first : share.last + 1] - begin,
+        targets=result.targets[begin:end],
+        predict=result.predict[begin:end],
+        hidden=result.hidden[begin:end],
+        attention=shifted(result.attention, begin),
+        kept=kept,
+    )

@@ -1,0 +1,140 @@
+"""How a phase's encoder and objective are trained: by one process, by copies (DDP), or in slices (sharded.py).
+
+The trainer keeps one loop. It steps what is made here, and reads and writes checkpoints through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from reknit.data.batch import Batch
+from reknit.encoders.base import Encoder
+from reknit.objectives.base import Objective, StepOutput
+from reknit.recipe import OptimiserSpec
+from reknit.training.checkpoint import CheckpointFolder
+from reknit.training.optimiser import build_optimiser
+from reknit.training.team import ParallelChoice, Team
+from reknit.world import shared_step
+
+
+class Trained:
+    """Encoder and objective as one process trains them: as they are.
+
+    encoder, objective: what the optimiser moves and a step runs; under FSDP slices of the modules that were given.
+    """
+
+    def __init__(self, encoder: Encoder, objective: Objective) -> None:
+        self.encoder, self.objective = encoder, objective
+
+    def step(self, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return self.objective(self.encoder, batch, rng)
+
+    def optimiser(self, spec: OptimiserSpec) -> torch.optim.Optimizer:
+        return build_optimiser([self.encoder, self.objective], spec)
+
+    def collect(self) -> None:
+        """Bring the trained weights into the modules that were given. Called by all processes at once."""
+
+    def spread(self) -> None:
+        """Train on from the weights of the modules that were given."""
+
+
+class Pair(nn.Module):
+    """The one module that DDP and FSDP wrap. It answers plain containers, in which they find the tensors."""
+
+    def __init__(self, encoder: Encoder, objective: Objective) -> None:
+        super().__init__()
+        self.encoder, self.objective = encoder, objective
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> tuple[dict[str, Tensor], dict[str, float]]:
+        with shared_step():
+            output = self.objective(self.encoder, batch, rng)
+        return output.losses, output.metrics
+
+
+class Replicated(Trained):
+    """A copy on every process; DDP averages their gradients while the backward pass still runs."""
+
+    def __init__(self, encoder: Encoder, objective: Objective) -> None:
+        super().__init__(encoder, objective)
+        # An objective may leave weights out (a pooler, upper layers), and may do so in some steps only.
+        self._pair = DistributedDataParallel(Pair(encoder, objective), find_unused_parameters=True)
+
+    def step(self, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return StepOutput(*self._pair(batch, rng))
+
+
+def trained_by(team: Team, how: ParallelChoice, encoder: Encoder, objective: Objective) -> Trained:
+    """What trains the two modules: themselves in one process, or one of the ways above in several."""
+    if team.size == 1:
+        return Trained(encoder, objective)
+    if how == "ddp":
+        return Replicated(encoder, objective)
+    from reknit.training.sharded import Sharded  # half a second to import, and for this alone
+
+    return Sharded(encoder, objective, team)
+
+
+class SharedCheckpoints(CheckpointFolder):
+    """A checkpoint folder that the leader writes for all. Every call is made by all processes at once, and returns when
+    the files are in place."""
+
+    def __init__(self, folder: CheckpointFolder, team: Team, trained: Trained) -> None:
+        super().__init__(folder.folder)
+        self.team, self.trained = team, trained
+
+    def save(self, step, encoder, objective, optimiser, state) -> None:
+        self.trained.collect()
+        if not self.team.leads:
+            optimiser.state_dict()  # gathering its slices takes everybody
+        self._by_leader(super().save, step, encoder, objective, optimiser, state)
+
+    def load_newest(self, encoder, objective, optimiser) -> dict[str, Any] | None:
+        state = super().load_newest(encoder, objective, optimiser)
+        self.trained.spread()
+        return state
+
+    def save_encoder(self, name: str, encoder: nn.Module) -> None:
+        self.trained.collect()
+        self._by_leader(super().save_encoder, name, encoder)
+
+    def load_encoder(self, name: str, encoder: nn.Module) -> None:
+        super().load_encoder(name, encoder)
+        self.trained.spread()
+
+    def drop(self, first: int) -> None:
+        self._by_leader(super().drop, first)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        self._by_leader(super().finish, result)
+
+    def _by_leader(self, write: Callable, *arguments: Any) -> None:
+        if self.team.leads:
+            write(*arguments)
+        self.team.wait()
+
+
+def shared_probe(probe: Callable[[], dict[str, float]], team: Team, trained: Trained, encoder: Encoder):
+    """`probe`, run by the leader on the weights as they are now, its values given to all."""
+
+    def run() -> dict[str, float]:
+        trained.collect()
+        device, waits = next(trained.encoder.parameters()).device, encoder.table.device
+        if not team.leads:
+            return team.from_leader(dict)
+        encoder.to(device)
+        values = team.from_leader(probe)
+        encoder.to(waits)
+        return values
+
+    return run
+
+
+def whole(value: Any) -> Any:
+    """A sliced tensor (a gradient norm, a weight) put together, which takes all processes; anything else as it is."""
+    return value.full_tensor() if hasattr(value, "full_tensor") else value

@@ -1,0 +1,139 @@
+"""The processes that train one model together, as `torchrun` starts them; one process is a team of one.
+
+All files of a run are in one folder that every process sees. The first process, the leader, reads the corpus, writes
+everything, probes, and takes every decision that a clock or a file has a part in; the others hear of it here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from reknit.errors import ReknitError
+from reknit.training.interrupt import EndedElsewhere
+
+Value = TypeVar("Value")
+ParallelChoice = Literal["ddp", "fsdp"]
+
+# The others wait while the leader reads a corpus or probes. That somebody has died is torchrun's to notice, not theirs.
+_PATIENCE = timedelta(days=2)
+_FAILURES = "reknit/failures"
+# gloo's threads (torch 2.13) let go of the last messages a moment after these have arrived, and need the interpreter to
+# do so: if it is already ending, the process crashes.
+_SETTLING = 0.5
+
+
+@dataclass(frozen=True)
+class Team:
+    """`size` processes, of which this is number `rank`. Every method but `own_seed` is called by all at once."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def from_leader(self, make: Callable[[], Value]) -> Value:
+        """What `make` gives on the leader, on every process; the others do not call it."""
+        if self.size == 1:
+            return make()
+        box: list[Any] = [make() if self.leads else None]
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        return box[0]
+
+    def leader_first(self, make: Callable[[], Value]) -> Value:
+        """What `make` gives here; the leader has finished with it, and left its files, before the others begin."""
+        if not self.leads:
+            self.wait()
+        made = make()
+        if self.leads:
+            self.wait()
+        return made
+
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether it is set on any process."""
+        if self.size == 1:
+            return list(flags)
+        return [vote > 0 for vote in _all_reduced([float(flag) for flag in flags], dist.ReduceOp.MAX)]
+
+    def sum(self, value: float) -> float:
+        """The sum over all processes."""
+        if self.size == 1:
+            return value
+        return _all_reduced([value], dist.ReduceOp.SUM)[0]
+
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
+        self.any(False)
+
+    def leave(self) -> None:
+        """End the team's work in common; each process goes on, or ends, by itself."""
+        if self.size > 1:
+            self.wait()
+            dist.destroy_process_group()
+
+    def own_seed(self, seed: int) -> int:
+        """A seed for chance that is to differ from process to process (dropout); the leader's is `seed` itself."""
+        return seed if self.leads else zlib.crc32(f"{seed}/{self.rank}".encode())
+
+
+def _all_reduced(values: list[float], how: dist.ReduceOp.RedOpType) -> list[float]:
+    message = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(message, how)
+    return message.tolist()
+
+
+@contextmanager
+def joined() -> Iterator[Team]:
+    """The team that `torchrun` has started, for the length of the block, and this process's device chosen.
+
+    The first process to leave with an error leaves with that error; the others, which it takes along, with
+    EndedElsewhere. Raises ReknitError when there are more processes on this machine than accelerators.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Team()
+        return
+    store, rank, size = next(dist.rendezvous("env://"))
+    if rank != 0:
+        logging.getLogger("reknit").setLevel(logging.WARNING)
+    try:
+        # gloo carries the team's own small messages, also where NCCL carries gradients.
+        backend = "cpu:gloo,cuda:nccl" if _took_accelerator() else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+        yield Team(rank, size)
+    except BaseException as error:
+        if _first(store):
+            raise
+        raise EndedElsewhere("another process of this run ended first and says why") from error
+    finally:
+        time.sleep(_SETTLING)
+
+
+def _took_accelerator() -> bool:
+    """Whether there is one for this process, which is then its default."""
+    if not torch.cuda.is_available():
+        return False
+    place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if place >= there:
+        raise ReknitError(f"this machine has {there} accelerator(s): start at most as many processes on it")
+    torch.cuda.set_device(place)
+    return True
+
+
+def _first(store: dist.Store) -> bool:
+    """Whether this process is the first of the run to end with an error."""
+    try:
+        return store.add(_FAILURES, 1) == 1
+    except RuntimeError:  # the launcher is gone, and whoever ended it knows why
+        return True

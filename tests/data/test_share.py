@@ -1,0 +1,93 @@
+"""A batch divided among processes: nothing is lost or parted, and chance does not see the division."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "recipes"))
+from toy_models import toy_batch, toy_pairs
+
+from reknit.corruptions.masking import mask_tokens
+from reknit.data.attention_rules import AttentionContext, Both, Window, bidirectional, causal, shifted
+from reknit.data.batch import View
+from reknit.data.share import for_whole_batch, share_of
+
+LENGTHS = (5, 17, 9, 12, 24, 3, 14, 20)
+
+
+@pytest.mark.parametrize("size", [2, 3, 8])
+def test_shares_are_the_whole_in_order_and_about_equal(size: int) -> None:
+    batch = toy_batch(0, LENGTHS)
+    shares = [share_of(batch, rank, size) for rank in range(size)]
+    assert torch.equal(torch.cat([share.tokens for share in shares]), batch.tokens)
+    assert torch.equal(torch.cat([share.cu_seqlens.diff() for share in shares]), batch.cu_seqlens.diff())
+    for share in shares:
+        assert share.num_sequences >= 1
+        assert share.whole is batch
+        assert torch.equal(batch.tokens[share.first_token :][: share.num_tokens], share.tokens)
+        if size < 8:
+            assert abs(share.num_tokens - batch.num_tokens / size) <= max(LENGTHS)
+
+
+def test_a_long_sequence_leaves_no_process_without_one() -> None:
+    batch = toy_batch(0, (3, 40, 4))
+    assert [share_of(batch, rank, 3).num_tokens for rank in range(3)] == [3, 40, 4]
+
+
+def test_pairs_and_their_groups_stay_together() -> None:
+    batch = replace(toy_pairs(0, pairs=5), groups=torch.tensor([7, 7, 8, 9, 9]))
+    shares = [share_of(batch, rank, 2) for rank in range(2)]
+    assert all(share.num_sequences == 2 * share.groups.numel() for share in shares)
+    assert torch.equal(torch.cat([share.groups for share in shares]), batch.groups)
+
+
+def test_too_small_a_batch_is_not_divided() -> None:
+    batch = toy_pairs(0, pairs=2)
+    assert share_of(batch, 1, 3) is batch
+    assert batch.whole is batch
+
+
+@pytest.mark.parametrize("whole_words", [False, True])
+def test_a_token_has_the_same_luck_in_a_share(whole_words: bool) -> None:
+    batch = toy_batch(0, LENGTHS)
+    views = [
+        mask_tokens(one, torch.Generator().manual_seed(3), whole_words=whole_words)
+        for one in (batch, *(share_of(batch, rank, 3) for rank in range(3)))
+    ]
+    for name in ("tokens", "targets", "predict", "hidden"):
+        assert torch.equal(torch.cat([getattr(view, name) for view in views[1:]]), getattr(views[0], name))
+
+
+def test_a_view_that_drops_tokens_is_cut_where_its_sequences_end() -> None:
+    batch = toy_batch(0, (6, 4, 8, 2))
+
+    @for_whole_batch
+    def every_other(whole) -> View:
+        return replace(View.clean(whole), kept=torch.arange(0, whole.num_tokens, 2))
+
+    kept = [every_other(share_of(batch, rank, 2)).kept.tolist() for rank in range(2)]
+    assert kept == [[0, 2, 4, 6, 8], [0, 2, 4, 6, 8]]
+
+
+def test_a_rule_that_knows_tokens_by_number_is_shifted() -> None:
+    def odd_keys(context: AttentionContext) -> torch.Tensor:
+        return context.key_index % 2 == 1
+
+    nothing = torch.zeros(1, 3, 1, dtype=torch.bool)
+    place = torch.arange(3)
+    context = AttentionContext(
+        place.view(1, 3, 1), place.view(1, 1, 3), place.view(1, 3, 1), place.view(1, 1, 3), nothing, nothing, 0
+    )
+    assert shifted(odd_keys, 5)(context).flatten().tolist() == [True, False, True]
+    assert shifted(Both(causal, odd_keys), 5)(context)[0].tolist() == [
+        [True, False, False],
+        [True, False, False],
+        [True, False, True],
+    ]
+    window = Window(2)
+    assert (shifted(bidirectional, 5), shifted(window, 5)) == (bidirectional, window)

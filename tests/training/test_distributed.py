@@ -1,0 +1,81 @@
+"""Two processes under torchrun give the losses, gradients and checkpoints of one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from team_at_work import STEPS, WAYS, stopped, trainer
+
+from reknit.catalogue import recipes
+from reknit.training.log import MetricsLog
+from reknit.training.team import Team
+
+AT_WORK = Path(__file__).with_name("team_at_work.py")
+
+
+def torchrun(*words: object, processes: int = 2) -> subprocess.CompletedProcess:
+    """Run words with torchrun, one thread in each process."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launch, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
+def log_of(folder: Path) -> list[dict]:
+    return MetricsLog(folder / "metrics.jsonl").read()
+
+
+def same_steps(mine: list[dict], theirs: list[dict]) -> None:
+    """Equal losses to 1e-5 in every step, of every name, and the same gradient, of which AdamW hides the size."""
+    assert [line["step"] for line in mine] == [line["step"] for line in theirs] == list(range(1, STEPS + 1))
+    for one, other in zip(mine, theirs, strict=True):
+        assert one["tokens"] == other["tokens"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=0, abs=1e-5)
+        assert one["losses"] == pytest.approx(other["losses"], rel=0, abs=1e-5)
+        assert one["metrics"] == pytest.approx(other["metrics"], rel=0, abs=1e-6)
+        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-4, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the tasks below have left, two processes doing them all in one start."""
+    folder = tmp_path_factory.mktemp("team")
+    for how in WAYS:
+        stopped(folder / f"by-one-{how}", Team(), how)
+    tasks = ("train_every_recipe", "compare_gradients", "stop_and_go_on", "probe_by_one", "end_together")
+    done = torchrun(AT_WORK, folder, *tasks, "skip_together", "find_planted_bugs")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_losses_equal_those_of_one_process(folder: Path, tmp_path: Path, name: str) -> None:
+    trainer(tmp_path, name, Team()).run()
+    for how in WAYS:
+        same_steps(log_of(folder / f"{name}-{how}"), log_of(tmp_path))
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_resume_with_another_number_of_processes(folder: Path, tmp_path: Path, how: str) -> None:
+    trainer(tmp_path, "dupmae", Team()).run()
+    begun_by_many = trainer(folder / f"by-many-{how}", "dupmae", Team())
+    begun_by_many.run()
+    assert begun_by_many.resumed_at == 4
+    same_steps(log_of(folder / f"by-many-{how}"), log_of(tmp_path))
+    same_steps(log_of(folder / f"by-one-{how}"), log_of(tmp_path))
+
+
+def test_a_loss_that_is_broken_in_one_process_is_skipped_by_all(folder: Path) -> None:
+    lines = log_of(folder / "skipped")
+    assert [line["step"] for line in lines if line.get("skipped")] == [3, 4]
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+
+
+def test_an_error_in_one_process_ends_all(tmp_path: Path) -> None:
+    done = torchrun(AT_WORK, tmp_path, "fail_alone")
+    assert done.returncode != 0
+    assert done.stderr.count("]: ValueError: planted in one process") == 1
