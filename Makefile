@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 
-.PHONY: install quickstart test test-slow lint bench clean
+.PHONY: install quickstart test test-slow lint bench bench-adaptation clean
 
 install: $(VENV)/.installed
 
@@ -12,7 +12,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,onnx,ray]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,onnx,ray,bench]'
 	touch $@
 
 quickstart: install
@@ -30,8 +30,21 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Speed side by side with other libraries: about half an hour on a quiet machine; writes records/bench and
+# docs/performance.md. The peers live in an environment of their own (see benchmarks/peers.txt).
+bench: install .venv-peers/.installed
+	REKNIT_PEER_PYTHON=.venv-peers/bin/python $(BIN)/reknit bench all --json records/bench/$(shell date +%F).json
+	$(BIN)/python benchmarks/performance_page.py
+
+.venv-peers/.installed: benchmarks/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet torch==2.13.0
+	.venv-peers/bin/pip install --quiet -r benchmarks/peers.txt torch==2.13.0
+	.venv-peers/bin/pip install --quiet --no-deps FlagEmbedding==1.2.11
+	touch $@
+
 # The main job on real collections, where ../shared/data has them: about an hour; writes records/adapt and docs/measured.md.
-bench: install
+bench-adaptation: install
 	$(BIN)/python benchmarks/measure_adaptation.py cranfield xquad_en npl text
 
 clean:

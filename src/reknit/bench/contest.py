@@ -38,12 +38,14 @@ class Contestant:
     script: str
     settings: dict[str, Any]
     precision: str = "float32"
+    older: bool = False
 
     def command(self) -> list[str]:
         """The interpreter and the script; the settings' file follows."""
         if self.script.startswith("reknit."):
             return [sys.executable, "-m", self.script]
-        return [os.environ.get(PEER_PYTHON, sys.executable), str(PEERS / self.script)]
+        python = os.environ.get(PEER_PYTHON, sys.executable) if self.older else sys.executable
+        return [python, str(PEERS / self.script)]
 
 
 @dataclass

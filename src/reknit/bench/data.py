@@ -33,7 +33,7 @@ def bench_data(against: tuple[str, ...], turns: int) -> list[Row]:
                     "steps": STEPS,
                 }
                 ours = Contestant("reknit", "reknit.bench.sides.data", settings)
-                theirs = Contestant(name, "retromae_collator.py", settings)
+                theirs = Contestant(name, "retromae_collator.py", settings, older=True)
                 first, second = hold([ours, theirs], turns, Path(folder))
             work = f"RetroMAE's batches ready, lengths up to {max_length}"
             rows.append(compared("data", work, first, second, unit="tokens", target=TARGETS[name]))

@@ -84,8 +84,10 @@ def contestants(against: tuple[str, ...], work: str, folder: Path) -> list[Conte
         Contestant(f"reknit-{name}", "reknit.bench.sides.encode", {**settings, "precision": name}, name)
         for name in OWN_PRECISIONS
     ]
+    script = "sentence_transformers_encode.py"
     peers = [
-        Contestant(name, "sentence_transformers_encode.py", {**settings, "backend": backend, "precision": kind}, kind)
+        # The ONNX and OpenVINO backends come with optimum, which still needs transformers 4.
+        Contestant(name, script, {**settings, "backend": backend, "precision": kind}, kind, older=backend != "torch")
         for name, (backend, kind, _) in PEERS.items()
         if name in against
     ]

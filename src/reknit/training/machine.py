@@ -10,7 +10,17 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("reknit", "torch", "transformers", "tokenizers", "sentence-transformers", "numpy", "lancedb", "bm25s")
+_PACKAGES = (
+    "reknit",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "sentence-transformers",
+    "numpy",
+    "lancedb",
+    "bm25s",
+    "accelerate",
+)
 
 
 def machine() -> dict[str, Any]:

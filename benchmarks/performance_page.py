@@ -1,0 +1,76 @@
+"""Make docs/performance.md from the newest record of each job in records/bench/ (written by `reknit bench --json`).
+
+python benchmarks/performance_page.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RECORDS = ROOT / "records" / "bench"
+PAGE = ROOT / "docs" / "performance.md"
+HEAD = """# Performance
+
+Made from `records/bench/` by `benchmarks/performance_page.py`; `make bench` measures anew and rewrites it. Both sides of a
+row did the same work on the same machine in one run, in turns; a ratio is the median over pairs of turns, with the least
+and the most. Tokens are real ones, padding never counts. What was tried on the way, failures too: `benchmarks/LOG.md`.
+"""
+
+
+def newest() -> list[dict[str, Any]]:
+    """The newest record that holds rows of each job."""
+    by_job: dict[str, dict[str, Any]] = {}
+    records = [json.loads(path.read_text()) for path in RECORDS.glob("*.json")]
+    for record in sorted(records, key=lambda one: one["date"]):
+        for job in {row["job"] for row in record["rows"]}:
+            by_job[job] = {**record, "rows": [row for row in record["rows"] if row["job"] == job]}
+    return list(by_job.values())
+
+
+def figure(side: dict[str, Any] | None, unit: str) -> str:
+    """One side's figures."""
+    if side is None:
+        return ""
+    digits = 2 if side["median"] < 10 else 0
+    parts = [f"{side['name']}: {side['median']:,.{digits}f} {unit}"]
+    if side["share"] is not None:
+        parts.append(f"{side['share']:.0%} of the matrix rate")
+    if side["peak_rss_mb"] is not None:
+        parts.append(f"{side['peak_rss_mb'] / 1024:.1f} GB")
+    return ", ".join(parts)
+
+
+def section(record: dict[str, Any]) -> list[str]:
+    """One job's table."""
+    machine, rates = record["machine"], record["matrix_rate"]
+    lines = [
+        f"## {record['rows'][0]['job']}",
+        "",
+        f"{record['date'][:10]}; {machine['processor']}, {machine['cores']} cores, "
+        f"{rates['float32'] / 1e9:.0f} GFLOP/s in float32 and {rates['bfloat16'] / 1e9:.0f} in bfloat16 (measured), "
+        f"{record['turns']} turns a side; torch {record['versions']['torch']}; peers: "
+        + ", ".join(f"{name} {version}" for name, version in record["peer_versions"].items()),
+        "",
+        "| work | reknit | peer | ratio | target | met | notes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        ratio = "{median:.2f} ({least:.2f} to {most:.2f})".format(**row["ratio"]) if row["ratio"] else ""
+        target = "" if row["target"] is None else f"{'at most' if row['lower'] else 'at least'} {row['target']:g}"
+        met = {None: "", True: "yes", False: "**no**"}[row["met"]]
+        notes = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in row["notes"].items())
+        cells = (row["work"], figure(row["ours"], row["unit"]), figure(row["theirs"], row["unit"]), ratio, target, met)
+        lines.append(f"| {' | '.join(cells)} | {notes} |")
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text("\n".join([HEAD, *(line for record in newest() for line in section(record))]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
