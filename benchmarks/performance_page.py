@@ -14,9 +14,10 @@ RECORDS = ROOT / "records" / "bench"
 PAGE = ROOT / "docs" / "performance.md"
 HEAD = """# Performance
 
-Made from `records/bench/` by `benchmarks/performance_page.py`; `make bench` measures anew and rewrites it. Both sides of a
-row did the same work on the same machine in one run, in turns; a ratio is the median over pairs of turns, with the least
-and the most. Tokens are real ones, padding never counts. What was tried on the way, failures too: `benchmarks/LOG.md`.
+Made from `records/bench/` by `benchmarks/performance_page.py`; `make bench` measures anew and rewrites it. Both sides
+of a row did the same work on the same machine in one run, in turns; a ratio is the median over pairs of turns, with
+the least and the most. Tokens are real ones, padding never counts. Batches are those that transformers' own samplers
+give, the same for both sides. What was tried on the way, failures too: `benchmarks/LOG.md`.
 """
 
 

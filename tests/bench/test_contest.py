@@ -58,7 +58,7 @@ def test_a_contestant_that_fails_is_named_with_its_last_line(tmp_path, script):
 
 
 def test_a_missing_package_says_where_the_peers_packages_are_listed(tmp_path):
-    with pytest.raises(ReknitError, match="nothing_of_this_name.*benchmarks/peers.txt"):
+    with pytest.raises(ReknitError, match=r"nothing_of_this_name.*benchmarks/peers\.txt"):
         hold([scripted("a", 1.0, tmp_path / "log", "import nothing_of_this_name")], 1, tmp_path)
 
 
