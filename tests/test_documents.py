@@ -56,8 +56,8 @@ def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, 
     from reknit import cli
 
     commands = reknit_commands("README.md")
-    shown = {"adapt", "search", "evaluate", "export", "recipes", "pretrain", "encode", "curate"}
-    assert {command[1] for command in commands} == shown
+    verbs = {"adapt", "search", "evaluate", "export", "encode", "curate", "recipes", "pretrain"}
+    assert {command[1] for command in commands} == verbs
     adapted = next(shortened(command, readers_folder) for command in commands if "--start" in command)
     for command in commands:
         # "the same command with --resume" is written short in the README.

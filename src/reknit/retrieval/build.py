@@ -13,9 +13,11 @@ import numpy as np
 
 from reknit.errors import ReknitError
 from reknit.retrieval.description import DESCRIPTION, Description, partial_folder
+from reknit.training.memory import frugal_allocation
 
 TABLE = "passages"
 EXACT_ROWS = 50_000  # exact search over this many vectors takes about 10 ms on one core
+WORDS_PARTITION_MB = 32  # the full-text index is built in parts of this size; results do not depend on it
 ROWS_PER_WRITE = 8192  # each write is a file of its own; fewer, larger files open faster
 
 IndexedPassage = tuple[str, str, str]
@@ -84,6 +86,8 @@ def _write(
     exact_rows: int,
 ) -> tuple[int, int]:
     """Number of passages and of partitions of the vector index (0: none)."""
+    # Read when the first index is made. Of LanceDB's 256 MB, two or three times as much is in memory.
+    os.environ.setdefault("LANCE_FTS_PARTITION_SIZE", str(WORDS_PARTITION_MB))
     import lancedb
     import pyarrow as pa
     from bm25s.stopwords import STOPWORDS_EN
@@ -119,10 +123,11 @@ def _write(
     # ICU finds words in every script, also in those that are written without spaces. The stop words are BM25's own:
     # LanceDB's are of many languages at once, and take the "C" of "C++" away.
     words = FTS(base_tokenizer="icu/split", language="English", custom_stop_words=list(STOPWORDS_EN))
-    table.create_index("content", config=words)
     partitions = round(rows**0.5) if rows > exact_rows else 0
-    if partitions:
-        table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=partitions))
+    with frugal_allocation():
+        table.create_index("content", config=words)
+        if partitions:
+            table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=partitions))
     return rows, partitions
 
 

@@ -1,32 +1,42 @@
 """Keep the process from growing while batches of ever new shapes come and go.
 
 Measured (docs/architecture.md): glibc's malloc keeps what is freed between blocks still in use, and with every new
-shape of a batch the holes fit less well. A run that needs 0.6 GB between two steps held 4 GB after 28 of them; none of
-it was in use, and all of it went back to the system when asked for. Giving large blocks back at once
-(MALLOC_MMAP_THRESHOLD_) holds the memory flat too, but costs a fifth of the speed.
+shape of a batch the holes fit less well. A loop that needs 1.1 GB between two steps held 4.0 GB after 28 of them; the
+rest was in use by nobody, and all of it went back to the system when asked for. Giving large blocks back at once
+(MALLOC_MMAP_THRESHOLD_) holds the memory flat, but took about a fifth of the speed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-GROWTH = 512 * 2**20
+GROWTH_SHARE = 0.15
+LEAST_GROWTH = 64 * 2**20
+LARGE_BLOCK = 2**20
 _STATM = Path("/proc/self/statm")
+# From malloc.h, and glibc's own settings, which it reaches by itself in a process that uses large blocks.
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+_LARGEST_THRESHOLD, _ARENAS_PER_CORE = 32 * 2**20, 8
 
 
 class MemoryKeeper:
     """Call it between steps: it gives the heap's holes back to the system once they are worth it.
 
-    growth: bytes that the process may grow by before that, counted from its size one step after the last time (right
-    after it, the process is small without what a step needs). Does nothing where there is no glibc.
+    share, least: the process may grow by this share of its size, and by so many bytes in any case, before that. Its
+    size is taken one step after the last time: right after it, the process is small without what a step needs. Does
+    nothing where there is no glibc.
     """
 
-    def __init__(self, growth: int = GROWTH) -> None:
-        self.growth = growth
+    def __init__(self, share: float = GROWTH_SHARE, least: int = LEAST_GROWTH) -> None:
+        self.share = share
+        self.least = least
         self._working: int | None = None
-        self._trim = _malloc_trim() if _STATM.exists() else None
+        self._trim = getattr(_c_library(), "malloc_trim", None) if _STATM.exists() else None
 
     def __call__(self) -> None:
         """Costs some microseconds when there is nothing to do."""
@@ -35,7 +45,7 @@ class MemoryKeeper:
         resident = resident_bytes()
         if self._working is None:
             self._working = resident
-        elif resident > self._working + self.growth:
+        elif resident > self._working + max(self.least, self.share * self._working):
             self._trim(0)
             self._working = None
 
@@ -45,8 +55,27 @@ def resident_bytes() -> int:
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _malloc_trim():
+@contextmanager
+def frugal_allocation() -> Iterator[None]:
+    """Within the block, large blocks go back to the system as soon as they are free, and threads share two heaps.
+
+    For code of other libraries that cannot be told to use less. Does nothing where there is no glibc.
+    """
+    set_option = getattr(_c_library(), "mallopt", None)
+    if set_option is None:
+        yield
+        return
+    set_option(_MMAP_THRESHOLD, LARGE_BLOCK)
+    set_option(_ARENA_MAX, 2)
     try:
-        return ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError, TypeError):  # another C library
+        yield
+    finally:
+        set_option(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+        set_option(_ARENA_MAX, _ARENAS_PER_CORE * (os.cpu_count() or 1))
+
+
+def _c_library() -> Any:
+    try:
+        return ctypes.CDLL(None)
+    except (OSError, TypeError):  # a system without dlopen
         return None
