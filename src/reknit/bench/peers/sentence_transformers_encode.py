@@ -69,7 +69,7 @@ def main() -> None:
     texts, queries = worker.texts(given["texts"]), worker.texts(given["queries"])
     model = load(given)
     model.max_seq_length = given["max_length"]
-    batch_size = best_batch_size(model, texts)
+    batch_size = best_batch_size(model, texts) if given["work"] == "passages" else 1
 
     def passages() -> dict:
         started = time.perf_counter()
