@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from reknit.data.attention_rules import Window, causal
-from reknit.encoders.attention import CACHED_SCORES, AttentionLayout, packed_attention
+from reknit.data.attention_rules import Window, bidirectional, causal
+from reknit.encoders.attention import AttentionLayout, packed_attention
 from reknit.encoders.embedding_model import _plain_view
 from reknit.encoders.inference import can_be_packed, packed_for_inference, weights_version
 from reknit.encoders.native import NativeConfig, NativeEncoder
@@ -75,12 +75,18 @@ def test_the_version_of_the_weights_follows_every_kind_of_change():
     assert len(seen) == 4
 
 
-@pytest.mark.parametrize("rule", [causal, Window(3)])
-def test_attention_in_pieces_equals_attention_at_once(rule, monkeypatch):
+@pytest.mark.parametrize("rule", [bidirectional, causal, Window(3)])
+def test_attention_in_pieces_equals_the_fused_kernel(rule, monkeypatch):
     lengths = torch.tensor([0, 9, 18, 25, 40])
-    query, key, value = (torch.randn(40, 4, 8, dtype=torch.bfloat16) for _ in range(3))
-    layout = AttentionLayout.of(lengths)
-    whole = packed_attention(query, key, value, layout, rule)
-    assert CACHED_SCORES > 4 * 40 * 40
+    query, key, value = (torch.randn(40, 4, 8) for _ in range(3))
+    exact = packed_attention(query, key, value, AttentionLayout.of(lengths), rule)
+    lean = [tensor.bfloat16() for tensor in (query, key, value)]
+    fused = packed_attention(*lean, AttentionLayout.of(lengths), rule)
+    monkeypatch.setattr("reknit.encoders.attention.FEW_SCORES", 0)
+    at_once = packed_attention(*lean, AttentionLayout.of(lengths), rule)
     monkeypatch.setattr("reknit.encoders.attention.CACHED_SCORES", 4 * 16 * 16)
-    assert torch.equal(packed_attention(query, key, value, AttentionLayout.of(lengths), rule), whole)
+    in_pieces = packed_attention(*lean, AttentionLayout.of(lengths), rule)
+    assert torch.equal(in_pieces, at_once)
+    assert not torch.equal(at_once, fused)  # so both ways were taken
+    for found in (fused, at_once):
+        torch.testing.assert_close(found.float(), exact, atol=0.03, rtol=0.03)

@@ -176,8 +176,9 @@ class EmbeddingModel:
         prompt = self.prompt_text(prompt_name)
         vectors = np.empty((len(texts), dims or self.encoder.dim), dtype=np.float32)
         encoder, autocast = self._in_precision(precision)
-        was_training = self.encoder.training
-        self.encoder.eval()
+        was_training = encoder.training
+        if was_training:
+            encoder.eval()
         try:
             with torch.inference_mode(), autocast:
                 done = 0
@@ -187,7 +188,8 @@ class EmbeddingModel:
                     if on_progress is not None:
                         on_progress(done, len(texts))
         finally:
-            self.encoder.train(was_training)
+            if was_training:
+                encoder.train()
         return vectors
 
     def comparable(self, vectors: np.ndarray) -> np.ndarray:

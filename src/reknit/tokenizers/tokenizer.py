@@ -158,6 +158,8 @@ class Tokenizer:
             if not isinstance(text, str):
                 raise ReknitError(f"text number {number} is of type {type(text).__name__}, not str")
         try:
+            if len(texts) == 1:  # without waking the tokenizer's threads, which a single query would wait for
+                return [self._rust.encode(texts[0])]
             return self._rust.encode_batch(list(texts))
         except (UnicodeEncodeError, TypeError):
             # Half of a surrogate pair, as broken JSON escapes leave it, is not Unicode text.
