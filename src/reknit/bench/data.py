@@ -1,4 +1,4 @@
-"""How fast batches are made ready, against RetroMAE's own collator: one process, the same texts."""
+"""How fast batches are made ready, against RetroMAE's own collator: one process, one thread, the same texts."""
 
 from __future__ import annotations
 
