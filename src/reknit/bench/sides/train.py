@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from reknit.bench.peers import worker
+from reknit.bench.sides.given_masks import GivenMasks
 from reknit.catalogue import find
 from reknit.data.batch import Batch
 from reknit.data.token_store import TokenStore
 from reknit.encoders.huggingface import load_encoder
-from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
+from reknit.objectives.base import Objective
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.training.checkpoint import CheckpointFolder
@@ -56,12 +57,12 @@ def main() -> None:
     folder = Path(given["folder"])
     tokenizer = Tokenizer.load(given["model"])
     encoder = load_encoder(given["model"]).to(best_device())
-    spec = (
-        MaskedLanguageModelSpec(ratio=given["ratio"])
-        if given["objective"] == "bert-mlm"
-        else find(given["objective"]).objective
-    )
-    objective = spec.build(encoder, tokenizer.vocabulary, "cls").to(best_device())
+    objective: Objective
+    if given["objective"] == "bert-mlm":
+        objective = GivenMasks(encoder, Path(given["model"]), worker.texts(given["masks"]))
+    else:
+        objective = find(given["objective"]).objective.build(encoder, tokenizer.vocabulary, "cls")
+    objective.to(best_device())
     store = TokenStore.build(worker.texts(given["texts"]), tokenizer, folder / "tokens", max_length=given["max_length"])
     order = given["order"]
 
