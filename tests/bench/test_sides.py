@@ -103,11 +103,13 @@ def test_both_sides_of_the_training_benchmark_have_the_same_losses(tmp_path: Pat
     assert len(ours.closing["losses"]) == 4
 
 
-def test_a_recipe_of_pairs_says_how_long_it_waits(tmp_path: Path):
+def test_a_recipe_of_pairs_says_how_long_it_waits(tmp_path: Path, passages: list[str]):
+    documents = [{"id": str(number), "title": "", "text": text} for number, text in enumerate(passages)]
     settings = {
         "seed": 0,
         "recipe": "simcse",
         "model": str(start_model()),
+        "documents": str(write_texts(documents, tmp_path / "documents.jsonl")),
         "max_length": 32,
         "passage_words": 20,
         "tokens_per_batch": 256,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from reknit.bench.contest import Contestant, Turns, hold
-from reknit.bench.material import WORDS_PER_TOKEN, start_model
+from reknit.bench.material import WORDS_PER_TOKEN, documents, start_model, write_texts
 from reknit.bench.result import Row, Side
 from reknit.training.precision import best_device, resolve_precision
 
@@ -19,15 +20,18 @@ TARGET = 0.03
 
 def waiting_rows(max_lengths: tuple[int, ...], turns: int) -> list[Row]:
     """The share of a step's time that passes before its batch is on the device, all-MiniLM trained by each recipe."""
-    return [_measure(recipe, max_length, turns) for max_length in max_lengths for recipe in RECIPES]
+    with tempfile.TemporaryDirectory() as made:
+        texts = write_texts([asdict(document) for document in documents()], Path(made) / "documents.jsonl")
+        return [_measure(recipe, max_length, turns, texts) for max_length in max_lengths for recipe in RECIPES]
 
 
-def _measure(recipe: str, max_length: int, turns: int) -> Row:
+def _measure(recipe: str, max_length: int, turns: int, texts: Path) -> Row:
     precision = resolve_precision("auto", best_device())
     settings = {
         "seed": 0,
         "recipe": recipe,
         "model": str(start_model()),
+        "documents": str(texts),
         "max_length": max_length,
         "passage_words": int(max_length * WORDS_PER_TOKEN),
         "tokens_per_batch": TOKENS_PER_BATCH,

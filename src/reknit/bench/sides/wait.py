@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from reknit.bench.material import documents
 from reknit.bench.peers import worker
 from reknit.bench.sides.train import Pauses
 from reknit.catalogue import find
+from reknit.data.documents import Document
 from reknit.data.pairs import PairMiner
 from reknit.data.store import PassageStore
 from reknit.data.token_store import TokenStore
@@ -48,7 +48,9 @@ def main() -> None:
         checkpoint_minutes=float("inf"),
         probes=0,
     )
-    batches = _batches(folder, tokenizer, spec, given["passage_words"], given["seed"])
+    documents = [Document(**fields) for fields in worker.texts(given["documents"])]
+    passages = PassageStore.build(documents, folder / "passages.arrow", max_words=given["passage_words"])
+    batches = _batches(folder, tokenizer, spec, passages, given["seed"])
     stop = StopRequest()
     log = Pauses(folder / "metrics.jsonl", given["steps"], stop)
     trainer = Trainer(settings, encoder, objective, batches, CheckpointFolder(folder), log, stop=stop)
@@ -56,8 +58,7 @@ def main() -> None:
         trainer.run()
 
 
-def _batches(folder: Path, tokenizer: Tokenizer, spec: DataSpec, passage_words: int, seed: int) -> Batches:
-    passages = PassageStore.build(documents(), folder / "passages.arrow", max_words=passage_words)
+def _batches(folder: Path, tokenizer: Tokenizer, spec: DataSpec, passages: PassageStore, seed: int) -> Batches:
     if spec.source == "pairs":
         return PairBatches(PairMiner(passages, spec.pair_kinds, None, seed, tokenizer.mask_token), tokenizer, spec)
     texts = (passage.full_text for passage in passages)
