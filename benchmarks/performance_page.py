@@ -35,7 +35,7 @@ def figure(side: dict[str, Any] | None, unit: str) -> str:
     """One side's figures."""
     if side is None:
         return ""
-    digits = 2 if side["median"] < 10 else 0
+    digits = 0 if side["median"] >= 10 else 2 if side["median"] >= 0.1 else 4
     parts = [f"{side['name']}: {side['median']:,.{digits}f} {unit}"]
     if side["share"] is not None:
         parts.append(f"{side['share']:.0%} of the matrix rate")

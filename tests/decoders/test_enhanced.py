@@ -13,7 +13,7 @@ from toy_models import toy_batch
 from reknit.corruptions.masking import word_units
 from reknit.data.attention_rules import AttentionContext
 from reknit.data.batch import Batch
-from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads, hashed_uniform
+from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads, hashed_choice, hashed_uniform
 from reknit.encoders.attention import AttentionLayout
 from reknit.errors import ReknitError
 
@@ -51,6 +51,89 @@ def test_hash_is_uniform_and_independent() -> None:
         assert abs(float(correlation)) < 0.01, f"draws {shift} apart along {dim} are correlated"
     other = hashed_uniform(12346, torch.arange(400)[:, None], torch.arange(500)[None, :]) - 0.5
     assert abs(float((centred * other).mean() * 12)) < 0.01
+
+
+def naive_choice(seed: int, row: int, column: int, probability: float) -> bool:
+    """One cell of `hashed_choice` in Python's unbounded integers."""
+
+    def mix(value: int) -> int:
+        value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        value = (value ^ value >> 27) * 0x94D049BB133111EB % 2**64
+        return value ^ value >> 31
+
+    def odd_key(first: int, second: int) -> int:
+        inner = mix((first * 0x9E3779B97F4A7C15 + seed) % 2**64)
+        return mix((inner + second * 0xBF58476D1CE4E5B9) % 2**64) >> 32 | 1
+
+    product = odd_key(row, -2) * odd_key(-2, column) % 2**32
+    signed = product - 2**32 if product >= 2**31 else product
+    return signed + 2**31 <= probability * 2**32
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("seed", [0, 2**62 - 1])
+def test_choice_equals_the_arithmetic_of_unbounded_integers(seed: int, probability: float) -> None:
+    rows, columns = torch.tensor([0, 1, 5, 8191, 2**40]), torch.arange(0, 3000, 17)
+    ours = hashed_choice(seed, rows[:, None], columns[None, :], probability)
+    theirs = [[naive_choice(seed, row, column, probability) for column in columns.tolist()] for row in rows.tolist()]
+    assert torch.equal(ours, torch.tensor(theirs))
+    if torch.cuda.is_available():
+        assert torch.equal(hashed_choice(seed, rows[:, None].cuda(), columns[None, :].cuda(), probability).cpu(), ours)
+
+
+def choices(seed: int, probability: float = 0.5, rows: int = 1000, columns: int = 1200) -> Tensor:
+    """[rows, columns] draws, scaled to mean 0 and variance 1."""
+    chosen = hashed_choice(seed, torch.arange(rows)[:, None], torch.arange(columns)[None, :], probability)
+    return (chosen.double() - probability) / math.sqrt(probability * (1 - probability))
+
+
+def rectangle_correlation(draws: Tensor) -> float:
+    """Standard scores of the mean product over the corners of random rectangles."""
+    generator = torch.Generator().manual_seed(0)
+    first_row, row = torch.randint(len(draws), (2, 1_000_000), generator=generator)
+    first_column, column = torch.randint(draws.shape[1], (2, 1_000_000), generator=generator)
+    proper = (first_row != row) & (first_column != column)
+    corners = draws[first_row, first_column] * draws[first_row, column] * draws[row, first_column] * draws[row, column]
+    return abs(float(corners[proper].mean())) * math.sqrt(float(proper.sum()))
+
+
+@pytest.mark.parametrize("probability", [0.15, 0.5, 0.85])
+@pytest.mark.parametrize("seed", [1, 2**61 + 12345])
+def test_choices_are_independent_with_the_probability_asked_for(seed: int, probability: float) -> None:
+    """Every bound is five standard deviations or more of what independent draws give."""
+    draws = choices(seed, probability)
+    rows, columns = draws.shape
+    assert abs(float(draws.mean())) * math.sqrt(draws.numel()) < 5
+    for sums, count in ((draws.sum(dim=1), columns), (draws.sum(dim=0), rows)):
+        scores = sums / math.sqrt(count)
+        assert scores.abs().max() < 5.5
+        assert abs(float(scores.var()) - 1) < 5 * math.sqrt(2 / len(scores)), "rows or columns share their luck"
+    for shift, dim in ((1, 0), (1, 1), (2, 0), (2, 1), (64, 0), (64, 1), (128, 1)):
+        correlation = float((draws * draws.roll(shift, dims=dim)).mean())
+        assert abs(correlation) * math.sqrt(draws.numel()) < 5, f"draws {shift} apart along {dim} are correlated"
+    for other in (seed + 1, seed + 2**32, seed ^ 2**61):
+        correlation = float((draws * choices(other, probability)).mean())
+        assert abs(correlation) * math.sqrt(draws.numel()) < 5, f"seed {other} draws what {seed} draws"
+    # Any two rows, and any two columns, not only neighbours.
+    for table in (draws, draws.T):
+        pairs = (table @ table.T / math.sqrt(table.shape[1])).fill_diagonal_(0.0)
+        assert pairs.abs().max() < 6.5
+        assert abs(float((pairs**2).mean()) - 1) < 0.02
+    assert rectangle_correlation(draws) < 5
+
+
+def test_the_rectangles_would_show_a_weaker_hash() -> None:
+    """Sums of a row's and a column's key, where the products stand, look as good in every test but this one."""
+    row_keys = torch.randint(2**32, (1000, 1), generator=torch.Generator().manual_seed(1))
+    column_keys = torch.randint(2**32, (1, 1200), generator=torch.Generator().manual_seed(2))
+    assert rectangle_correlation(((row_keys + column_keys) % 2**32 < 2**31).double() * 2 - 1) > 50
+
+
+def test_a_choice_depends_on_its_own_numbers_alone() -> None:
+    rows, columns = torch.arange(300), torch.arange(400)
+    everything = hashed_choice(9, rows[:, None], columns[None, :], 0.4)
+    some = hashed_choice(9, rows[100:103].flip(0)[:, None], columns[7::50][None, :], 0.4)
+    assert torch.equal(some, everything[100:103].flip(0)[:, 7::50])
 
 
 def test_mask_statistics() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from unittest import mock
 
 import torch
 from naive_losses import naive_bag_of_words, naive_cross_entropy, naive_info_nce
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from toy_models import amplify, generator
 
 from reknit.data.batch import Batch
+from reknit.encoders import attention_layout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.objectives.base import EmbeddingObjective, Objective
 from reknit.objectives.contrastive import Contrastive
@@ -66,6 +68,19 @@ def check_packing_invariance(objective: Objective, encoder: Encoder, batch: Batc
         assert here.shape == there.shape, f"{name!r}: {here.shape} here, {there.shape} beside other neighbours"
         difference = float((here - there).abs().max())
         assert difference < 1e-5, f"{name!r} of a sequence moves by {difference:.2g} with its neighbours"
+
+
+def check_padding_invariance(objective: Objective, encoder: nn.Module, batch: Batch) -> None:
+    """Every token's state, every loss and every gradient are the same without padding and with all of it.
+
+    Without: each sequence is attended to alone. With: all are padded to the longest, as plain batches are.
+    """
+    objective.eval(), encoder.eval()
+    alone = _all_results(objective, encoder, batch, lambda lengths: [(n, n + 1) for n in range(len(lengths))])
+    padded = _all_results(objective, encoder, batch, lambda lengths: [(0, len(lengths))])
+    for name, expected in alone.items():
+        difference = float((padded[name] - expected).abs().max())
+        assert difference < 1e-5, f"{name} moves by {difference:.2g} with padding"
 
 
 def check_entropy_floor(
@@ -183,8 +198,10 @@ def first_losses(objective: Objective, encoder: Encoder, batch: Batch) -> dict[s
         return {name: float(loss) for name, loss in objective(encoder, batch, generator(5)).losses.items()}
 
 
-def _gradients_by_loss(objective: Objective, encoder: nn.Module, batch: Batch) -> dict[str, dict[int, Tensor]]:
-    objective.train(), encoder.train()
+def _gradients_by_loss(
+    objective: Objective, encoder: nn.Module, batch: Batch, training: bool = True
+) -> dict[str, dict[int, Tensor]]:
+    objective.train(training), encoder.train(training)
     found = {}
     for name in objective(encoder, batch, generator(0)).losses:
         encoder.zero_grad(), objective.zero_grad()
@@ -203,6 +220,25 @@ def _first_sequence(objective: Objective, encoder: Encoder, batch: Batch, length
         name: predictions.states[predictions.positions < length]
         for name, predictions in objective.predictions(encoder, batch, generator(0)).items()
     }
+
+
+def _all_results(
+    objective: Objective, encoder: nn.Module, batch: Batch, buckets: Callable[[list[int]], list[tuple[int, int]]]
+) -> dict[str, Tensor]:
+    """What an objective computes on the way and in the end, with sequences padded together as `buckets` says."""
+    with mock.patch.object(attention_layout, "_bucket_bounds", buckets):
+        if isinstance(objective, EmbeddingObjective):
+            results = {"the embedding": objective.embed(encoder, batch, generator(0))}
+        else:
+            predicted = objective.predictions(encoder, batch, generator(0))
+            results = {f"a state of {name!r}": predictions.states for name, predictions in predicted.items()}
+        losses = objective(encoder, batch, generator(0)).losses
+        results |= {f"loss {name!r}": loss for name, loss in losses.items()}
+        gradients = _gradients_by_loss(objective, encoder, batch, training=False)
+    found = {key: value.detach() for key, value in results.items()}
+    for name, by_parameter in gradients.items():
+        found[f"the gradient of {name!r}"] = torch.cat([gradient.flatten() for gradient in by_parameter.values()])
+    return found
 
 
 def _naive_contrastive(objective: Contrastive, vectors: Tensor, batch: Batch) -> dict[str, Tensor]:

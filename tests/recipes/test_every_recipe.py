@@ -65,6 +65,14 @@ def test_packing_invariance(recipe: Recipe, pooling: str) -> None:
     checks.check_packing_invariance(objective, encoder, *neighbours(recipe))
 
 
+@every_recipe
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_padding_invariance(recipe: Recipe, pooling: str) -> None:
+    encoder, objective = toy_pair(recipe, pooling=pooling)
+    checks.amplify(objective, encoder)
+    checks.check_padding_invariance(objective, encoder, neighbours(recipe)[1])
+
+
 def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     """Chance by the name of the loss; BERT's kept tokens are shown, so they may be known."""
     if recipe.data.source == "pairs":

@@ -37,6 +37,7 @@ REASONS: dict[Callable[..., None], str] = {
     checks.check_gradients_reach_encoder: "does not reach",
     checks.check_bottleneck: "does not reach the sentence vector|goes around",
     checks.check_packing_invariance: "with its neighbours",
+    checks.check_padding_invariance: "with padding",
     checks.check_entropy_floor: "on noise; chance is",
     checks.check_no_peek: "prediction of a hidden token moves",
     checks.check_teacher_moves: "teacher does not move",
@@ -94,8 +95,10 @@ def test_padding_is_attended(name: str, monkeypatch: Patch) -> None:
     encoder, objective = toy_pair(RECIPES[name], pooling="mean")
     if name == "clm":  # causal attention shuts padding out by itself, so nothing may move
         checks.check_packing_invariance(objective, encoder, *neighbours(RECIPES[name]))
+        checks.check_padding_invariance(objective, encoder, neighbours(RECIPES[name])[1])
     else:
         fails(checks.check_packing_invariance, objective, encoder, *neighbours(RECIPES[name]))
+        fails(checks.check_padding_invariance, objective, encoder, neighbours(RECIPES[name])[1])
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "clm"])

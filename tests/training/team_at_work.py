@@ -82,9 +82,9 @@ def stopped(folder: Path, team: Team, how: ParallelChoice) -> None:
     run = trainer(folder, "dupmae", team, how, stop=stop)
     before = run._step
 
-    def ask(batch: Batch) -> float:
+    def ask(batch: Batch, waited: float) -> float:
         stop.asked = run.state.step == 3 and team.rank == team.size - 1
-        return before(batch)
+        return before(batch, waited)
 
     run._step = ask  # type: ignore[method-assign]
     try:

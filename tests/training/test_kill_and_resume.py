@@ -36,9 +36,9 @@ def command(corpus: Path, out: Path, *more: str) -> list[str]:
 
 
 def training_log(run: Path) -> list[dict]:
-    """The lines of metrics.jsonl without the seconds, which no two runs share."""
+    """The lines of metrics.jsonl without the times, which no two runs share."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{key: value for key, value in line.items() if key not in ("seconds", "waited")} for line in lines]
 
 
 def kill_after(process: subprocess.Popen, metrics: Path, lines: int, pause: float) -> bool:

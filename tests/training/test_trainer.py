@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "recipes"))
-from toy_models import TOY_VOCABULARY, toy_batch, toy_encoder
+from toy_models import TOY_VOCABULARY, batch_for, toy_batch, toy_encoder, toy_pair
 
-from reknit.catalogue import find
+from reknit.catalogue import find, recipes
 from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.training.ahead import ReadAhead
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog
@@ -136,9 +139,9 @@ def test_a_stop_request_saves_and_the_resume_is_exact(tmp_path: Path) -> None:
     first = toy_trainer(tmp_path / "halves", settings(10), stop=stop)
     before = first._step
 
-    def ask_at_four(batch: Batch) -> float:
+    def ask_at_four(batch: Batch, waited: float) -> float:
         stop.asked = first.state.step == 3
-        return before(batch)
+        return before(batch, waited)
 
     first._step = ask_at_four  # type: ignore[method-assign]
     with pytest.raises(Interrupted, match="step 4"):
@@ -149,3 +152,91 @@ def test_a_stop_request_saves_and_the_resume_is_exact(tmp_path: Path) -> None:
         assert torch.equal(mine, theirs)
     logs = [MetricsLog(tmp_path / name / "metrics.jsonl").read() for name in ("whole", "halves")]
     assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
+
+
+class Slow(Objective):
+    """A language model each of whose steps takes 0.1 s and more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = find("mlm").objective.build(toy_encoder(), TOY_VOCABULARY, "cls")
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        time.sleep(0.1)
+        return self.inner(encoder, batch, rng)
+
+
+def waiting(folder: Path, objective: Objective | None, seconds_of_a_batch: float) -> tuple[float, list[float]]:
+    """The share of the result, and the seconds of the log, of six steps with batches that take so long to make."""
+    trainer = toy_trainer(folder, settings(6), objective)
+
+    def slow_batch(step: int) -> Batch:
+        time.sleep(seconds_of_a_batch)
+        return toy_batch(step)
+
+    trainer.batches = slow_batch
+    share = trainer.run().waiting_share
+    assert share is not None
+    return share, [line["waited"] for line in MetricsLog(folder / "metrics.jsonl").read()]
+
+
+def test_waiting_for_slow_data_is_counted(tmp_path: Path) -> None:
+    share, waited = waiting(tmp_path, None, 0.3)
+    assert share > 0.5
+    assert 6 * 0.3 * 0.5 < sum(waited) < 60
+    assert median(waited) > 0.15
+
+
+def test_data_slower_than_a_step_by_half_is_half_hidden(tmp_path: Path) -> None:
+    _, waited = waiting(tmp_path, Slow(), 0.3)
+    assert 0.05 < median(waited) < 0.25
+
+
+def test_data_faster_than_a_step_is_never_waited_for(tmp_path: Path) -> None:
+    """Made when it is asked for, each batch would take 0.05 s."""
+    share, waited = waiting(tmp_path, Slow(), 0.05)
+    assert median(waited[1:]) < 0.01
+    assert share < 0.15
+
+
+def losses_one_batch_after_the_other(trainer: Trainer, steps: int) -> list[dict[str, float]]:
+    """The training loop without a thread."""
+    for step in range(steps):
+        batch = trainer.batches(step)
+        trainer._step(batch)
+        trainer.state.ledger.tokens += batch.num_tokens
+    return [line["losses"] for line in trainer.log.read()]
+
+
+@pytest.mark.parametrize("name", list(recipes()))
+def test_reading_ahead_changes_no_loss(name: str, tmp_path: Path) -> None:
+    logs = {}
+    for way in ("ahead", "one after the other"):
+        folder = tmp_path / way
+        folder.mkdir()
+        trainer = Trainer(
+            settings(8),
+            *toy_pair(recipes()[name]),
+            lambda step: batch_for(recipes()[name], step),
+            CheckpointFolder(folder / "toy"),
+            MetricsLog(folder / "metrics.jsonl"),
+        )
+        if way == "ahead":
+            steps = trainer.run().steps
+            logs[way] = [line["losses"] for line in trainer.log.read()]
+        else:
+            logs[way] = losses_one_batch_after_the_other(trainer, steps)
+    assert len(logs["ahead"]) == steps > 3
+    assert logs["ahead"] == logs["one after the other"]
+
+
+def test_reading_ahead_passes_errors_on() -> None:
+    def broken(step: int) -> Batch:
+        if step == 2:
+            raise ReknitError("the disk is gone")
+        return toy_batch(step)
+
+    with ReadAhead(broken, 1, torch.device("cpu")) as ahead:
+        assert torch.equal(ahead.take(1).tokens, toy_batch(1).tokens)
+        with pytest.raises(ReknitError, match="the disk is gone"):
+            ahead.take(2)

@@ -1,4 +1,4 @@
-"""How fast batches are made ready, against RetroMAE's own collator: one process, the same texts."""
+"""Batches made ready: how fast, against RetroMAE's own collator, and how long training waits for them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from reknit.bench.contest import Contestant, hold
 from reknit.bench.material import batch_order, check_names, natural_texts, start_model, token_lengths, write_texts
 from reknit.bench.result import Row, compared
+from reknit.bench.wait import waiting_rows
 
 NAMES = ("retromae-collator",)
 TARGETS = {"retromae-collator": 20.0}
@@ -16,7 +17,10 @@ STEPS = 2
 
 
 def bench_data(against: tuple[str, ...], turns: int) -> list[Row]:
-    """Tokenise, pack and corrupt for RetroMAE, decoder masks included. Raises ReknitError for an unknown name."""
+    """Tokenise, pack and corrupt for RetroMAE, decoder masks included, in one process and one thread; then the waits.
+
+    Raises ReknitError for an unknown name.
+    """
     check_names("data", against, NAMES)
     rows = []
     for max_length in MAX_LENGTHS:
@@ -37,4 +41,4 @@ def bench_data(against: tuple[str, ...], turns: int) -> list[Row]:
                 first, second = hold([ours, theirs], turns, Path(folder))
             work = f"RetroMAE's batches ready, lengths up to {max_length}"
             rows.append(compared("data", work, first, second, unit="tokens", target=TARGETS[name]))
-    return rows
+    return rows + waiting_rows(MAX_LENGTHS, turns)

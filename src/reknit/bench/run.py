@@ -109,7 +109,7 @@ def cells(row: Row) -> tuple[str, str, str, str, str, str]:
 def _figure(side: Side | None, unit: str) -> str:
     if side is None:
         return ""
-    digits = 2 if side.median < 10 else 0
+    digits = 0 if side.median >= 10 else 2 if side.median >= 0.1 else 4
     share = "" if side.share is None else f", {side.share:.0%} of the matrix rate"
     memory = "" if side.peak_rss_mb is None else f", {side.peak_rss_mb / 1024:.1f} GB"
     return f"{side.name}: {side.median:,.{digits}f} {unit}{share}{memory}"

@@ -22,8 +22,8 @@ class RandomContext:
     seed: draws the choice. words: [T] int64, number of the word of each token. always: [T] bool, tokens that are never
     left out (the special tokens). hidden_ratio: probability that a row does not see a given word.
 
-    The choice for (row, word) is a hash of the seed and the two numbers, so that nothing of size [T, L] is drawn or
-    kept, a bucket's mask is made where and when it is used, and it is the same on every device.
+    The choice for (row, word) is a function of the seed and the two numbers (`hashed_choice`), so that nothing of size
+    [T, L] is drawn or kept, a bucket's mask is made where and when it is used, and it is the same on every device.
     """
 
     seed: int
@@ -32,25 +32,53 @@ class RandomContext:
     hidden_ratio: float
 
     def __call__(self, context: AttentionContext) -> Tensor:
-        draws = hashed_uniform(self.seed, context.query_index, self.words[context.key_index])
-        visible = (draws >= self.hidden_ratio) | self.always[context.key_index]
-        return (context.key == 0) | (visible & (context.key != context.query))
+        # In place from here on: a mask of [b, Lq, Lk] is large, and fresh memory costs more than filling it.
+        visible = hashed_choice(self.seed, context.query_index, self.words[context.key_index], 1.0 - self.hidden_ratio)
+        visible |= self.always[context.key_index]
+        visible &= context.key != context.query
+        visible |= context.key == 0
+        return visible
+
+
+def hashed_choice(seed: int, rows: Tensor, columns: Tensor, probability: float) -> Tensor:
+    """A bool for each pair of a row's and a column's number, True with `probability` (to 2^-31); shapes broadcast.
+
+    rows, columns: int64 numbers from 0. The draw of a cell is the product, modulo 2^32, of an odd 32-bit hash of
+    (seed, row) and one of (seed, column). Odd numbers form a group under it, so a product with a uniform odd number is
+    uniform and the cells of a row, or of a column, are independent. The four cells at the corners of a rectangle are
+    tied by one equation, which leaves no trace in the upper bits (tested). It is one int32 product a cell: int32
+    products wrap around on every device, and the products, being odd, never meet -2^31, so 0 and 1 are exact.
+    """
+    # No row and no column has a negative number, so these hashes have nothing in common, nor with any (row, column).
+    row_keys = _odd_int32(_hash(seed, rows, torch.full_like(rows, -2)))
+    column_keys = _odd_int32(_hash(seed, torch.full_like(columns, -2), columns))
+    highest = min(round(probability * 2**32) - 2**31, 2**31 - 1)
+    return row_keys * column_keys <= highest
 
 
 def hashed_uniform(seed: int, first: Tensor, second: Tensor) -> Tensor:
-    """Uniform float32 numbers in [0, 1), one per pair of int64 numbers; shapes broadcast.
+    """Uniform float32 numbers in [0, 1), one per pair of int64 numbers; shapes broadcast."""
+    return ((_hash(seed, first, second) >> 40) & 0xFFFFFF).float() * 2.0**-24
+
+
+def _hash(seed: int, first: Tensor, second: Tensor) -> Tensor:
+    """Uniform int64 numbers, one per pair; shapes broadcast.
 
     The mixing steps are those of Stafford's 64-bit variant of MurmurHash3's finaliser ("Mix13", used by SplitMix64);
     int64 products wrap around, and the shifts mask out the copies of the sign bit.
     """
-    mixed = _mix(first * -7046029254386353131 + seed) + second * -4658895280553007687
-    return ((_mix(mixed) >> 40) & 0xFFFFFF).float() * 2.0**-24
+    return _mix(_mix(first * -7046029254386353131 + seed) + second * -4658895280553007687)
 
 
 def _mix(values: Tensor) -> Tensor:
     values = (values ^ ((values >> 30) & (2**34 - 1))) * -4658895280553007687
     values = (values ^ ((values >> 27) & (2**37 - 1))) * -7723592293110705685
     return values ^ ((values >> 31) & (2**33 - 1))
+
+
+def _odd_int32(values: Tensor) -> Tensor:
+    """The upper half of int64 numbers, made odd. The shift keeps the sign, so nothing overflows on the way."""
+    return (values >> 32).to(torch.int32) | 1
 
 
 class EnhancedDecoder(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from reknit.corruptions.masking import mask_tokens
-from reknit.data.batch import Batch, Vocabulary
+from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
@@ -36,9 +36,10 @@ class MaskedLanguageModel(ReconstructionObjective):
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
+        """What the encoder sees, and which tokens are asked for."""
         spec = self.spec
-        view = mask_tokens(
+        return mask_tokens(
             batch,
             rng,
             ratio=spec.ratio,
@@ -46,6 +47,9 @@ class MaskedLanguageModel(ReconstructionObjective):
             random_share=spec.random_share,
             keep_share=spec.keep_share,
         )
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        view = self.corrupt(batch, rng)
         positions = view.predict.nonzero().squeeze(1)
         states = self.head(encoder(view).last[positions])
         return {"masked": Predictions(states, positions, view.targets[positions], view.hidden[positions])}

@@ -160,8 +160,9 @@ def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: Embedd
 def _summary(result: PhaseResult) -> str:
     rate = result.tokens / max(result.seconds, 1e-9)
     best = "no probe" if result.best_value is None else f"best probe {result.best_value:.4f} at step {result.best_step}"
+    waiting = "" if result.waiting_share is None else f"{result.waiting_share:.1%} of the steps waiting for batches, "
     return (
-        f"{result.steps} steps, {result.tokens:,} tokens in {result.seconds:.0f} s ({rate:,.0f} tokens/s), "
+        f"{result.steps} steps, {result.tokens:,} tokens in {result.seconds:.0f} s ({rate:,.0f} tokens/s), {waiting}"
         f"{best}; ended: {result.stopped_because}"
     )
 

@@ -10,7 +10,6 @@ import math
 import time
 import zlib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import Objective
 from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.training.ahead import ReadAhead
 from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by, whole
@@ -63,7 +63,10 @@ class PhaseSettings:
 
 @dataclass
 class PhaseState:
-    """All that a resume needs besides weights and optimiser moments."""
+    """All that a resume needs besides weights and optimiser moments.
+
+    step_seconds: wall time of the steps, probes left out. waited_seconds: the part of it spent waiting for batches.
+    """
 
     step: int = 0
     ledger: Ledger = field(default_factory=Ledger)
@@ -74,6 +77,8 @@ class PhaseState:
     probes_since_best: int = 0
     skipped: int = 0
     skipped_in_a_row: int = 0
+    step_seconds: float = 0.0
+    waited_seconds: float = 0.0
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PhaseState:
@@ -83,7 +88,9 @@ class PhaseState:
 @dataclass(frozen=True)
 class PhaseResult:
     """What a phase did. `steps` counts the skipped ones too; `seconds` holds the probes as well; `best_value` is None
-    when no probe ran; `kept_best` says whether the phase ended with the weights of `best_step` or the last ones."""
+    when no probe ran; `kept_best` says whether the phase ended with the weights of `best_step` or the last ones;
+    `waiting_share` is the share of the steps' time in which training stood still for the next batch (of the leader,
+    where several processes train; None in results from before it was measured)."""
 
     name: str
     steps: int
@@ -95,6 +102,7 @@ class PhaseResult:
     best_step: int | None
     best_value: float | None
     kept_best: bool
+    waiting_share: float | None = None
 
 
 class Trainer:
@@ -149,15 +157,17 @@ class Trainer:
             self.checkpoints.save_best(0, self.encoder)
         budget = self.settings.budget
         reason = "budget spent"
-        with ThreadPoolExecutor(1) as loader, Progress(quiet=not self.team.leads) as progress:
+        with (
+            ReadAhead(self.batches, self.state.step, self.device) as ahead,
+            Progress(quiet=not self.team.leads) as progress,
+        ):
             progress.start(self.settings.name, budget.tokens, "tokens", done=self.state.ledger.tokens)
-            ahead = loader.submit(self.batches, self.state.step)
             last_saved = time.monotonic()
             while self.state.ledger.progress(budget) < 1.0:
                 if self._out_of_patience():
                     reason = f"the probe did not improve {self.settings.patience} times in a row"
                     break
-                ahead, loss = self._timed_step(ahead, loader)
+                loss = self._timed_step(ahead)
                 tokens = self.state.ledger.tokens
                 progress.update(tokens, tokens / self.state.ledger.progress(budget), loss=loss)
                 due = time.monotonic() - last_saved >= 60 * self.settings.checkpoint_minutes
@@ -177,14 +187,15 @@ class Trainer:
             self.resumed_at = self.state.step
         self.log.rewind(self.settings.name, self.state.step, finished_phases)
 
-    def _timed_step(self, ahead: Future, loader: ThreadPoolExecutor) -> tuple[Future, float]:
+    def _timed_step(self, ahead: ReadAhead) -> float:
         started = time.perf_counter()
-        batch = ahead.result().to(self.device)
-        ahead = loader.submit(self.batches, self.state.step + 1)
+        batch = ahead.take(self.state.step)
         if self.state.flops_per_token is None:
             self.state.flops_per_token = self._measure_flops(batch)
-        loss = self._step(batch)
+        loss = self._step(batch, ahead.waited)
         self.keep_memory()
+        self.state.step_seconds += time.perf_counter() - started
+        self.state.waited_seconds += ahead.waited
         ledger = self.state.ledger
         ledger.tokens += batch.whole.num_tokens
         ledger.flops += self.state.flops_per_token * batch.whole.num_tokens
@@ -193,14 +204,17 @@ class Trainer:
             started = time.perf_counter()
             self._run_probe()
             ledger.seconds += self._seconds_since(started)
-        return ahead, loss
+        return loss
 
     def _seconds_since(self, started: float) -> float:
         """By the leader's clock, so that all processes reach the end of a budget of seconds in the same step."""
         return self.team.sum(time.perf_counter() - started if self.team.leads else 0.0)
 
-    def _step(self, batch: Batch) -> float:
-        """One optimiser step; returns the loss. A loss or gradient that is not finite changes no weight."""
+    def _step(self, batch: Batch, waited: float = 0.0) -> float:
+        """One optimiser step; returns the loss. A loss or gradient that is not finite changes no weight.
+
+        waited: seconds for the log.
+        """
         state, settings = self.state, self.settings
         rate = learning_rate(settings.optimiser, state.ledger.progress(settings.budget))
         for group in self.optimiser.param_groups:
@@ -220,6 +234,7 @@ class Trainer:
             step=state.step,
             tokens=state.ledger.tokens + batch.whole.num_tokens,
             seconds=round(state.ledger.seconds, 3),
+            waited=round(waited, 6),
             loss=loss,
             losses={name: float(value.detach()) for name, value in output.losses.items()},
             metrics={name: float(value) for name, value in output.metrics.items()},
@@ -320,6 +335,7 @@ class Trainer:
             best_step=state.best_step,
             best_value=state.best_value,
             kept_best=self.settings.keep == "best",
+            waiting_share=state.waited_seconds / max(state.step_seconds, 1e-9),
         )
         self.checkpoints.finish(asdict(result))
         return result

@@ -1,4 +1,7 @@
-"""Masked language modelling by transformers' own Trainer, paused every few steps for the other side's turn."""
+"""Masked language modelling by transformers' own Trainer, paused every few steps for the other side's turn.
+
+The masks are given, the same to both sides, so its collator only pads.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from torch.utils.data import Dataset
 from transformers import (
     AutoModelForMaskedLM,
     AutoTokenizer,
-    DataCollatorForLanguageModeling,
+    DataCollatorForTokenClassification,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -18,22 +21,22 @@ from transformers import (
 
 
 class Sequences(Dataset):
-    """Token ids, tokenised beforehand on both sides, with the special tokens marked for the collator."""
+    """Masked token ids and what is asked for, made beforehand."""
 
-    def __init__(self, texts: list[str], tokenizer, max_length: int) -> None:
-        self.rows = tokenizer(texts, truncation=True, max_length=max_length, return_special_tokens_mask=True)
+    def __init__(self, masked: list[dict]) -> None:
+        self.rows = {one["row"]: {"input_ids": one["seen"], "labels": one["labels"]} for one in masked}
 
     def __len__(self) -> int:
-        return len(self.rows["input_ids"])
+        return len(self.rows)
 
     def __getitem__(self, row: int) -> dict[str, list[int]]:
-        return {name: values[row] for name, values in self.rows.items()}
+        return {**self.rows[row], "attention_mask": [1] * len(self.rows[row]["input_ids"])}
 
 
 class Turns(TrainerCallback):
     """Hands over after every `steps` steps. The first turn is the warm-up."""
 
-    def __init__(self, order: list[list[int]], lengths: list[int], steps: int) -> None:
+    def __init__(self, order: list[list[int]], lengths: dict[int, int], steps: int) -> None:
         self.order, self.lengths, self.steps = order, lengths, steps
         self.started = 0.0
 
@@ -87,8 +90,8 @@ def main() -> None:
     torch.manual_seed(given["seed"])
     tokenizer = AutoTokenizer.from_pretrained(given["model"])
     model = AutoModelForMaskedLM.from_pretrained(given["model"], dtype=torch.float32)
-    data = Sequences(worker.texts(given["texts"]), tokenizer, given["max_length"])
-    lengths = [len(row) for row in data.rows["input_ids"]]
+    data = Sequences(worker.texts(given["masks"]))
+    lengths = {row: len(one["input_ids"]) for row, one in data.rows.items()}
     order = given["order"]
     arguments = TrainingArguments(
         output_dir=given["folder"],
@@ -108,7 +111,7 @@ def main() -> None:
         disable_tqdm=True,
         seed=given["seed"],
     )
-    collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=given["ratio"])
+    collator = DataCollatorForTokenClassification(tokenizer)
     losses = Losses()
     trainer = OrderedTrainer(model=model, args=arguments, train_dataset=data, data_collator=collator)
     trainer.order = order

@@ -22,8 +22,8 @@ def settings() -> dict[str, Any]:
     return json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 
 
-def texts(path: str) -> list[str]:
-    """The strings of a JSONL file."""
+def texts(path: str) -> list[Any]:
+    """The texts, or other values, of a JSONL file."""
     with open(path, encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 

@@ -1,7 +1,14 @@
-"""reknit's side of the data benchmark: tokenise, pack, corrupt, and make the masks of RetroMAE's decoder."""
+"""reknit's side of the data benchmark: tokenise, pack, corrupt, and make the masks of RetroMAE's decoder.
+
+It keeps to one thread: the collator is Python, which has no use for more, and a worker of a data loader has one. It
+does more than the collator for texts above 128 tokens, whose rows share 128 masks there and have their own here, and
+less where nothing is padded; both leave the same things to the model: what the encoder sees, what is asked for, and who
+sees whom in the decoder.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -20,6 +27,8 @@ ROUNDS = 8
 
 def main() -> None:
     given = worker.settings()
+    torch.set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     rng = torch.Generator().manual_seed(given["seed"])
     texts = worker.texts(given["texts"])
     tokenizer = Tokenizer.load(given["model"])

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from reknit.bench.peers import worker
+from reknit.bench.sides.given_masks import GivenMasks
 from reknit.catalogue import find
 from reknit.data.batch import Batch
 from reknit.data.token_store import TokenStore
 from reknit.encoders.huggingface import load_encoder
-from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
+from reknit.objectives.base import Objective
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.training.checkpoint import CheckpointFolder
@@ -24,23 +25,27 @@ from reknit.training.trainer import PhaseSettings, Trainer
 
 
 class Pauses(MetricsLog):
-    """Hands over after every `steps` steps, which end with a line in the log. The first turn is the warm-up."""
+    """Hands over after every `steps` steps, which end with a line in the log. The first turn is the warm-up.
 
-    def __init__(self, path: Path, store: TokenStore, order: list[list[int]], steps: int, stop: StopRequest) -> None:
+    A turn's answer: wall seconds, tokens, and the seconds of it that training waited for its batches.
+    """
+
+    def __init__(self, path: Path, steps: int, stop: StopRequest) -> None:
         super().__init__(path)
-        self.store, self.order, self.steps, self.stop = store, order, steps, stop
+        self.steps, self.stop = steps, stop
         self.losses: list[float] = []
+        self.tokens, self.waited = 0, 0.0
         self.started = time.perf_counter()
 
     def write(self, **line: Any) -> None:
         super().write(**line)
         self.losses.append(line["loss"])
+        self.waited += line["waited"]
         if len(self.losses) % self.steps:
             return
         seconds = time.perf_counter() - self.started
-        done = self.order[len(self.losses) - self.steps : len(self.losses)]
-        tokens = sum(int(self.store.lengths[row]) for batch in done for row in batch)
-        worker.answer(seconds=seconds, tokens=tokens)
+        worker.answer(seconds=seconds, tokens=line["tokens"] - self.tokens, waited=self.waited)
+        self.tokens, self.waited = line["tokens"], 0.0
         if not worker.wait():
             self.stop.asked = True
         self.started = time.perf_counter()
@@ -52,12 +57,12 @@ def main() -> None:
     folder = Path(given["folder"])
     tokenizer = Tokenizer.load(given["model"])
     encoder = load_encoder(given["model"]).to(best_device())
-    spec = (
-        MaskedLanguageModelSpec(ratio=given["ratio"])
-        if given["objective"] == "bert-mlm"
-        else find(given["objective"]).objective
-    )
-    objective = spec.build(encoder, tokenizer.vocabulary, "cls").to(best_device())
+    objective: Objective
+    if given["objective"] == "bert-mlm":
+        objective = GivenMasks(encoder, Path(given["model"]), worker.texts(given["masks"]))
+    else:
+        objective = find(given["objective"]).objective.build(encoder, tokenizer.vocabulary, "cls")
+    objective.to(best_device())
     store = TokenStore.build(worker.texts(given["texts"]), tokenizer, folder / "tokens", max_length=given["max_length"])
     order = given["order"]
 
@@ -82,7 +87,7 @@ def main() -> None:
         probes=0,
     )
     stop = StopRequest()
-    log = Pauses(folder / "metrics.jsonl", store, order, given["steps"], stop)
+    log = Pauses(folder / "metrics.jsonl", given["steps"], stop)
     trainer = Trainer(settings, encoder, objective, batch, CheckpointFolder(folder), log, stop=stop)
     try:
         trainer.run()
