@@ -87,8 +87,10 @@ def test_detached_pooling_of_pairs(monkeypatch: Patch) -> None:
 def test_padding_is_attended(name: str, monkeypatch: Patch) -> None:
     right = AttentionLayout._make_mask
 
-    def careless(self: AttentionLayout, bucket: object, rule: object, layer: int) -> Tensor | None:
-        return None if rule is bidirectional else right(self, bucket, rule, layer)
+    def careless(
+        self: AttentionLayout, bucket: object, rule: object, layer: int, *rows: Tensor
+    ) -> Tensor | None:
+        return None if rule is bidirectional else right(self, bucket, rule, layer, *rows)
 
     monkeypatch.setattr(AttentionLayout, "_make_mask", careless)
     encoder, objective = toy_pair(RECIPES[name], pooling="mean")
@@ -275,7 +277,7 @@ def test_group_mask_missing_in_one_direction(monkeypatch: Patch) -> None:
 
 
 def test_bag_of_words_with_special_tokens(monkeypatch: Patch) -> None:
-    def everything(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def everything(batch: Batch, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.arange(batch.num_tokens), batch.cu_seqlens, batch.tokens
 
     monkeypatch.setattr(retromae, "ordinary_content", everything)

@@ -67,13 +67,13 @@ def packed_self_attention(
     for bucket, part in zip(layout.buckets, slots.split([bucket.slots for bucket in layout.buckets]), strict=True):
         by_head = part.view(bucket.sequences, bucket.length, 3, heads, head_dim).permute(2, 0, 3, 1, 4)
         query, key, value = by_head.unbind(0)
-        attended = _attend(query, key, value, layout.mask(bucket, rule, layer), dropout)
+        attended = attend(query, key, value, layout.mask(bucket, rule, layer), dropout)
         outputs.append(attended.transpose(1, 2).reshape(bucket.slots, heads, head_dim))
     return layout.from_slots(outputs[0] if len(outputs) == 1 else torch.cat(outputs))
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """[b, heads, L, head_dim] three times -> [b, heads, L, head_dim]."""
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """[b, heads, Lq, head_dim], twice [b, heads, L, head_dim] -> [b, heads, Lq, head_dim]; mask as in a layout."""
     if not _explicit_is_faster(query, dropout):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     if query.requires_grad:
