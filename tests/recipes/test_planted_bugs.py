@@ -87,9 +87,7 @@ def test_detached_pooling_of_pairs(monkeypatch: Patch) -> None:
 def test_padding_is_attended(name: str, monkeypatch: Patch) -> None:
     right = AttentionLayout._make_mask
 
-    def careless(
-        self: AttentionLayout, bucket: object, rule: object, layer: int, *rows: Tensor
-    ) -> Tensor | None:
+    def careless(self: AttentionLayout, bucket: object, rule: object, layer: int, *rows: Tensor) -> Tensor | None:
         return None if rule is bidirectional else right(self, bucket, rule, layer, *rows)
 
     monkeypatch.setattr(AttentionLayout, "_make_mask", careless)

@@ -43,10 +43,11 @@ def packed_row_attention(
     for one, part in zip(asked, queries, strict=True):
         bucket, width = one.bucket, one.places.shape[1]
         slots = key_value[bucket.start : bucket.start + bucket.slots]
-        by_head = slots.view(bucket.sequences, bucket.length, 2, heads, head_dim).permute(2, 0, 3, 1, 4)
+        keys, values = slots.view(bucket.sequences, bucket.length, 2, heads, head_dim).permute(2, 0, 3, 1, 4).unbind(0)
         attended = attend(
             part.view(bucket.sequences, width, heads, head_dim).transpose(1, 2),
-            *by_head.unbind(0),
+            keys,
+            values,
             layout.mask_of_rows(bucket, rule, layer, one.places),
             dropout,
         )

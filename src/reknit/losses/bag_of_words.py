@@ -91,9 +91,7 @@ class _BagOfWords(torch.autograd.Function):
         )
 
 
-def _pool_logits(
-    states: Tensor, table: Tensor, group: list[tuple[int, int]], buffer: Tensor
-) -> tuple[Tensor, Tensor]:
+def _pool_logits(states: Tensor, table: Tensor, group: list[tuple[int, int]], buffer: Tensor) -> tuple[Tensor, Tensor]:
     """[n, V] float32 maximum of each sequence's logits, and the [n, V] packed position that has it.
 
     buffer: [tokens of the group or more, V], overwritten with the logits.

@@ -29,7 +29,8 @@ class RetroMAESpec(ObjectiveSpec):
     encoder_ratio: share of tokens hidden from the encoder. decoder_ratio: share of words hidden from each decoder row.
     whole_words: hide whole words (both sides). bag_of_words_weight: weight of DupMAE's second task, 0 leaves it out.
     decoded_share: share of a batch's ordinary tokens that the decoder restores in a step, drawn afresh each step; the
-        papers decode all (1.0), a smaller share estimates the same loss with less vocabulary work.
+        papers decode all (1.0), a smaller share estimates the same loss, unbiased, with less vocabulary work.
+    bag_of_words_share: share of a batch's texts that the second task is computed on, likewise (papers: 1.0).
     decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
         that the decoder can place. dropout: of the decoder.
     """
