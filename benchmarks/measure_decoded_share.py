@@ -108,25 +108,37 @@ def _objective(choice: str) -> Any:
 
 
 def plan(speed: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """The runs by name, the choices that decide first. At equal tokens, "published" is the run of equal time."""
+    """The runs by name. At equal tokens, and for an equal job, "published" is the run of equal time."""
     runs: dict[str, dict[str, Any]] = {}
-    order = (("published", "time"), ("small", "time"), ("small", "tokens"), ("middle", "time"), ("middle", "tokens"))
-    for choices in (order[:3], order[3:]):
-        for shape in SHAPES:
-            for seed in SEEDS:
-                for choice, equal in choices:
-                    rate = speed[shape][choice if equal == "time" else "published"]
-                    tokens = round(rate * SECONDS[shape])
-                    facts = {"shape": shape, "equal": equal, "seed": seed, "choice": choice}
-                    runs[f"{shape}, equal {equal}, seed {seed}, {choice}"] = facts | {"pretraining_tokens": tokens}
+    for equal, shape, seed, choice in (
+        *(("time", shape, seed, choice) for shape in SHAPES for seed in SEEDS for choice in ("published", "small")),
+        *(("tokens", shape, seed, "small") for shape in SHAPES for seed in SEEDS),
+        *(("job", "scratch", seed, "small") for seed in SEEDS),
+    ):
+        published, rate = speed[shape]["published"], speed[shape][choice]
+        tokens = round((rate if equal == "time" else published) * SECONDS[shape])
+        tuning = TUNING_TOKENS if shape == "scratch" else 0
+        if equal == "job":
+            tuning += round(tuning_speed() * SECONDS[shape] * (1 - published / rate))
+        facts = {"shape": shape, "equal": equal, "seed": seed, "choice": choice}
+        facts |= {"pretraining_tokens": tokens, "tuning_tokens": tuning}
+        runs[f"{shape}, equal {equal}, seed {seed}, {choice}"] = facts
     return runs
 
 
-def quality(shape: str, choice: str, seed: int, pretraining_tokens: int, **rest: Any) -> dict[str, Any]:
+def tuning_speed() -> float:
+    """Tokens per second of the quickstart's second phase, as recorded."""
+    phase = json.loads((ROOT / "records" / "quickstart.json").read_text(encoding="utf-8"))["training"]["phases"][1]
+    return phase["tokens"] / phase["seconds"]
+
+
+def quality(
+    shape: str, choice: str, seed: int, pretraining_tokens: int, tuning_tokens: int, **rest: Any
+) -> dict[str, Any]:
     """nDCG@10 of one run."""
     pretrain = replace(find("dupmae"), objective=_objective(choice))
     scratch = shape == "scratch"
-    tokens = pretraining_tokens + TUNING_TOKENS * scratch
+    tokens = pretraining_tokens + tuning_tokens
     config = RunConfig(
         corpus="python-docs" if scratch else str(CRANFIELD),
         start="scratch" if scratch else str(_minilm()),
