@@ -4,9 +4,10 @@
     python benchmarks/measure_decoded_share.py 4        # quality, for about 4 minutes; again goes on where it ended
 
 Every run trains for a number of tokens, so that nothing else on the machine can decide between choices: "equal time" is
-the tokens that a choice trains in SECONDS at the speed measured before, "equal tokens" those of the papers' shares.
-Runs with one thread each go two at a time. The measure is nDCG@10 on both halves of the probe (nothing is chosen by
-either here) and, for Cranfield, on its own queries. Collections are read from ../shared/data or $REKNIT_DATA.
+the tokens that a choice trains in SECONDS at the speed measured before, "equal tokens" those of the papers' shares,
+and "equal job" these too, with the seconds so saved spent on tuning. Runs with one thread each go two at a time. The
+measure is nDCG@10 on both halves of the probe (nothing is chosen by either here) and, for Cranfield, on its own queries.
+Collections are read from ../shared/data or $REKNIT_DATA.
 """
 
 from __future__ import annotations
