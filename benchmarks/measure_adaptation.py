@@ -114,9 +114,9 @@ def samples(record: dict[str, Any]) -> str:
         "",
         "## DupMAE's losses on samples of tokens and texts",
         "",
-        "`decoded_share` and `bag_of_words_share`: speed of training steps (32 texts of 128 tokens, choices in turns)",
-        "and nDCG@10 after it, by `benchmarks/measure_decoded_share.py`. Equal time and equal tokens are of pre-training;",
-        "an equal job spends the time saved at equal tokens on tuning.",
+        "`decoded_share` and `bag_of_words_share`: speed of training steps (32 texts of 128 tokens, choices in turns),",
+        "and nDCG@10 in the end, from scratch after tuning; by `benchmarks/measure_decoded_share.py`. Equal time and",
+        "equal tokens are of pre-training; an equal job spends the time saved at equal tokens on tuning.",
         "",
         "| shares | " + " | ".join(f"{shape}: tokens/s (share of mlm's)" for shape in speeds) + " |",
         "|---|" + "---|" * len(speeds),
@@ -125,12 +125,12 @@ def samples(record: dict[str, Any]) -> str:
         rates = [(shape[name], shape[name] / shape["mlm"]) for shape in speeds.values()]
         cells = " | ".join(f"{rate:,.0f} ({ratio:.2f})" for rate, ratio in rates)
         lines.append(f"| {decoded:g}, {texts:g} ({name}) | {cells} |")
-    lines += ["", "| pre-training | shares | seed | tokens | nDCG@10 before | after |", "|---|---|---|---|---|---|"]
+    lines += ["", "| pre-training | shares | seed | its tokens | nDCG@10 |", "|---|---|---|---|---|"]
     for run in record["runs"].values():
-        before, after = (", ".join(f"{n} {v:.3f}" for n, v in run[when].items()) for when in ("before", "after"))
+        after = ", ".join(f"{name} {value:.3f}" for name, value in run["after"].items())
         lines.append(
             f"| {run['shape']}, equal {run['equal']} | {run['choice']} | {run['seed']} | "
-            f"{run['pretraining_tokens']:,} | {before} | {after} |"
+            f"{run['pretraining_tokens']:,} | {after} |"
         )
     return "\n".join([*lines, ""])
 
