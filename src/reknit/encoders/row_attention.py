@@ -30,7 +30,8 @@ def packed_row_attention(
     Returns [R, heads, head_dim]. Within a bucket, sequences are padded to the largest number of rows that one has.
     """
     if query.shape[0] == 0:
-        return query
+        # Tied to keys and values all the same: of several processes, one without rows must send the same gradients.
+        return query + key[rows] + value[rows]
     _, heads, head_dim = query.shape
     key_value = layout.to_slots(torch.stack((key, value), dim=1))
     asked = _asked_rows(rows, layout)
