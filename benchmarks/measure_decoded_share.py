@@ -57,7 +57,7 @@ SHAPES = {
 # Of pre-training, on two cores; from scratch this and the tuning are half of the quickstart's.
 SECONDS = {"scratch": 27, "minilm": 45}
 TUNING_TOKENS = 1_000_000
-# As `reknit adapt` sets them (adaptation.py) but for the share of each phase, with a probe at the end of each phase only.
+# As `reknit adapt` sets them (adaptation.py), but for each phase's share, with a probe at the end of each only.
 SETTINGS = {
     "scratch": (
         *("pretrain.optimiser.learning_rate=1e-3", "pretrain.encoder.depth=2", "pretrain.encoder.pooling=mean"),
