@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 RECORDS = ROOT / "records" / "adapt"
+SAMPLES = ROOT / "records" / "decoded_share.json"
 SYSTEMS = ("random", "bm25", "start", "adapted", "hybrid")
 
 
@@ -106,6 +107,34 @@ def page(records: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def samples(record: dict[str, Any]) -> str:
+    """The section on losses computed on samples, from what measure_decoded_share.py recorded."""
+    speeds = record["tokens_per_second"]
+    lines = [
+        "",
+        "## DupMAE's losses on samples of tokens and texts",
+        "",
+        "`decoded_share` and `bag_of_words_share`: speed of training steps (32 texts of 128 tokens, choices in turns),",
+        "and nDCG@10 in the end, from scratch after tuning; by `benchmarks/measure_decoded_share.py`. Equal time and",
+        "equal tokens are of pre-training; an equal job spends the time saved at equal tokens on tuning.",
+        "",
+        "| shares | " + " | ".join(f"{shape}: tokens/s (share of mlm's)" for shape in speeds) + " |",
+        "|---|" + "---|" * len(speeds),
+    ]
+    for name, (decoded, texts) in record["shares"].items():
+        rates = [(shape[name], shape[name] / shape["mlm"]) for shape in speeds.values()]
+        cells = " | ".join(f"{rate:,.0f} ({ratio:.2f})" for rate, ratio in rates)
+        lines.append(f"| {decoded:g}, {texts:g} ({name}) | {cells} |")
+    lines += ["", "| pre-training | shares | seed | its tokens | nDCG@10 |", "|---|---|---|---|---|"]
+    for run in record["runs"].values():
+        after = ", ".join(f"{name} {value:.3f}" for name, value in run["after"].items())
+        lines.append(
+            f"| {run['shape']}, equal {run['equal']} | {run['choice']} | {run['seed']} | "
+            f"{run['pretraining_tokens']:,} | {after} |"
+        )
+    return "\n".join([*lines, ""])
+
+
 def table(rows: dict[str, Any]) -> list[str]:
     lines = ["| | nDCG@10 | R@100 | RR@10 |", "|---|---|---|---|"]
     for system in SYSTEMS:
@@ -123,7 +152,8 @@ def main() -> None:
     for name in sys.argv[1:]:
         print(measure(name)["verdict"]["sentence"], flush=True)
     found = [json.loads(path.read_text()) | {"name": path.stem} for path in sorted(RECORDS.glob("*.json"))]
-    (ROOT / "docs" / "measured.md").write_text(page(found))
+    more = samples(json.loads(SAMPLES.read_text())) if SAMPLES.exists() else ""
+    (ROOT / "docs" / "measured.md").write_text(page(found) + more)
 
 
 if __name__ == "__main__":

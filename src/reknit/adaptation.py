@@ -34,7 +34,9 @@ logger = logging.getLogger("reknit")
 
 # Published rates are for large batches and days of training. A run of minutes has a small model to fit from nothing,
 # where many short steps of a shallow encoder that pools by the mean go furthest, or a trained model to move gently.
+# From nothing, longer pre-training lowers what the tuning reaches, and time for tuning raises it (docs/measured.md).
 _SCRATCH = (
+    "pretrain_share=0.13",
     "pretrain.optimiser.learning_rate=1e-3",
     "pretrain.encoder.depth=2",
     "pretrain.encoder.pooling=mean",

@@ -90,7 +90,10 @@ def test_frozen_table_and_no_gradient() -> None:
     assert torch.autograd.grad(loss, states)[0].abs().sum() > 0
 
 
-def test_autocast_runs_in_bfloat16_and_stays_close() -> None:
+@pytest.mark.parametrize("rows", [7, 50, 1000])
+def test_autocast_runs_in_bfloat16_and_stays_close(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the table's gradient is a sum of several products of several chunks each, the last one short."""
+    monkeypatch.setattr(module, "CPU_CHUNK_ELEMENTS", rows * 300)
     states, table, bias, targets = inputs(200, vocabulary=300, dim=32, seed=2)
     exact, _ = cross_entropy(states, table, bias, targets)
     with torch.autocast("cpu", dtype=torch.bfloat16):

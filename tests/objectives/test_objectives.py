@@ -155,7 +155,15 @@ def test_retromae_of_a_long_sequence_names_the_setting() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"decoder_ratio": 1.2}, {"decoded_share": 0.0}, {"bag_of_words_weight": -0.1}],
+    [
+        {"decoder_ratio": 1.2},
+        {"decoded_share": 0.0},
+        {"decoded_share": 1.1},
+        {"decoded_share": float("nan")},
+        {"bag_of_words_share": 0.0},
+        {"bag_of_words_share": 1.5},
+        {"bag_of_words_weight": -0.1},
+    ],
 )
 def test_bad_retromae_settings(settings: dict[str, float]) -> None:
     with pytest.raises(ReknitError, match=next(iter(settings))):

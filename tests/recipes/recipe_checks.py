@@ -20,8 +20,9 @@ from reknit.encoders import attention_layout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.objectives.base import EmbeddingObjective, Objective
 from reknit.objectives.contrastive import Contrastive
+from reknit.objectives.draws import drawn_texts
 from reknit.objectives.predictions import ReconstructionObjective
-from reknit.objectives.retromae import RetroMAE
+from reknit.objectives.retromae import RetroMAE, draw_seed
 
 
 def check_gradients_reach_encoder(objective: Objective, encoder: nn.Module, batch: Batch) -> None:
@@ -35,7 +36,10 @@ def check_gradients_reach_encoder(objective: Objective, encoder: nn.Module, batc
 
 
 def check_bottleneck(objective: Objective, encoder: nn.Module, batch: Batch, name: str) -> None:
-    """With "cls" pooling, loss `name` reaches the encoder through the first row of every sequence, and only there."""
+    """With "cls" pooling, loss `name` reaches the encoder through the first row of every sequence, and only there.
+
+    Where it predicts tokens, every sequence is every one that has a token asked for.
+    """
     captured: list[Tensor] = []
 
     def keep(module: nn.Module, arguments: object, encoded: Encoded) -> None:
@@ -49,7 +53,13 @@ def check_bottleneck(objective: Objective, encoder: nn.Module, batch: Batch, nam
     rows = captured[0].grad.abs().sum(dim=1) if captured[0].grad is not None else torch.zeros(batch.num_tokens)
     first = torch.zeros(batch.num_tokens, dtype=torch.bool)
     first[batch.cu_seqlens[:-1]] = True
-    assert (rows[first] > 0).all(), f"loss {name!r} does not reach the sentence vector of every sequence"
+    asked = torch.arange(batch.num_sequences)
+    if isinstance(objective, ReconstructionObjective):
+        places = objective.predictions(encoder, batch, generator(0))[name].positions
+        asked = torch.searchsorted(batch.cu_seqlens, places, right=True).unique() - 1
+        assert asked.numel() > batch.num_sequences // 3, f"loss {name!r} asks for tokens of too few sequences"
+    reached = rows[batch.cu_seqlens[asked]]
+    assert (reached > 0).all(), f"loss {name!r} does not reach the sentence vector of every sequence"
     assert (rows[~first] == 0).all(), f"loss {name!r} goes around the sentence vector"
 
 
@@ -258,7 +268,9 @@ def _naive_reconstruction(objective: ReconstructionObjective, encoder: Encoder, 
         for name, p in predicted.items()
     }
     if isinstance(objective, RetroMAE) and objective.spec.bag_of_words_weight:
-        ordinary = [t for t in range(batch.num_tokens) if int(batch.tokens[t]) not in batch.vocabulary.special]
+        asked = drawn_texts(batch, draw_seed(generator(3)), objective.spec.bag_of_words_share).tolist()
+        special = batch.vocabulary.special
+        ordinary = [t for t in range(batch.num_tokens) if int(batch.tokens[t]) not in special and asked[t]]
         offsets = [sum(t < int(end) for t in ordinary) for end in batch.cu_seqlens]
         states = objective.head(outputs[0].last[ordinary])
         words = batch.tokens[ordinary].tolist()

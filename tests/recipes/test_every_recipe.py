@@ -13,6 +13,7 @@ import torch
 from naive_losses import chance
 from toy_models import (
     ORDINARY_IDS,
+    SEVERAL,
     TOY_VOCABULARY,
     batch_for,
     toy_batch,
@@ -103,7 +104,7 @@ def test_entropy_floor(recipe: Recipe) -> None:
 def test_no_peek(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
     if isinstance(objective, ReconstructionObjective):
-        checks.check_no_peek(objective, encoder, toy_batch(3))
+        checks.check_no_peek(objective, encoder, toy_batch(3, SEVERAL))
     else:
         assert isinstance(objective, EmbeddingObjective), "an objective must show its predictions or its vectors"
 
@@ -122,7 +123,7 @@ def test_against_naive(recipe: Recipe) -> None:
         batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
         checks.check_positives(objective, toy_pairs(4, pairs=6))
     else:
-        batch = toy_batch(4, (5, 9, 7))
+        batch = toy_batch(4, SEVERAL)
     checks.check_against_naive(objective, encoder, batch)
 
 

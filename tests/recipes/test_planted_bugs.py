@@ -13,7 +13,7 @@ import torch
 from naive_losses import chance
 from test_every_recipe import GOLDEN, RECIPES, current_first_losses, entropy_floors, neighbours
 from torch import Tensor, nn
-from toy_models import ORDINARY_IDS, toy_batch, toy_pair, toy_pairs
+from toy_models import ORDINARY_IDS, SEVERAL, toy_batch, toy_pair, toy_pairs
 
 from reknit.corruptions.masking import mask_tokens
 from reknit.corruptions.next_token import predict_next
@@ -88,8 +88,8 @@ def test_detached_pooling_of_pairs(monkeypatch: Patch) -> None:
 def test_padding_is_attended(name: str, monkeypatch: Patch) -> None:
     right = AttentionLayout._make_mask
 
-    def careless(self: AttentionLayout, bucket: object, rule: object, layer: int) -> Tensor | None:
-        return None if rule is bidirectional else right(self, bucket, rule, layer)
+    def careless(self: AttentionLayout, bucket: object, rule: object, layer: int, *rows: Tensor) -> Tensor | None:
+        return None if rule is bidirectional else right(self, bucket, rule, layer, *rows)
 
     monkeypatch.setattr(AttentionLayout, "_make_mask", careless)
     encoder, objective = toy_pair(RECIPES[name], pooling="mean")
@@ -128,7 +128,7 @@ def test_labels_on_visible_tokens(name: str, monkeypatch: Patch) -> None:
     module = masked_language_model if name == "mlm" else retromae
     monkeypatch.setattr(module, "mask_tokens", visible)
     encoder, objective = toy_pair(RECIPES[name])
-    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
     encoder, objective = toy_pair(RECIPES[name])
     floors = entropy_floors(RECIPES[name], 0)
     fails(checks.check_entropy_floor, objective, encoder, noise, floors, learning_rate=1e-2)
@@ -143,7 +143,7 @@ def test_unshifted_causal_targets(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(causal_language_model, "CausalLanguageModel", Unshifted)
     encoder, objective = toy_pair(RECIPES["clm"])
-    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
     encoder, objective = toy_pair(RECIPES["clm"])
     fails(checks.check_entropy_floor, objective, encoder, noise, {"causal": chance(ORDINARY_IDS)})
 
@@ -153,7 +153,7 @@ def test_forgotten_causal_mask(monkeypatch: Patch) -> None:
         causal_language_model, "predict_next", lambda batch: replace(predict_next(batch), attention=bidirectional)
     )
     encoder, objective = toy_pair(RECIPES["clm"])
-    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 
 def test_wrong_direction_of_the_causal_mask(monkeypatch: Patch) -> None:
@@ -163,7 +163,7 @@ def test_wrong_direction_of_the_causal_mask(monkeypatch: Patch) -> None:
         lambda batch: replace(predict_next(batch), attention=lambda context: context.key >= context.query),
     )
     encoder, objective = toy_pair(RECIPES["clm"])
-    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 
 def test_decoder_row_sees_itself(monkeypatch: Patch) -> None:
@@ -173,7 +173,7 @@ def test_decoder_row_sees_itself(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(RandomContext, "__call__", careless)
     encoder, objective = toy_pair(RECIPES["retromae"])
-    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 
 def test_decoder_residual_carries_the_token(monkeypatch: Patch) -> None:
@@ -185,7 +185,7 @@ def test_decoder_residual_carries_the_token(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(EnhancedDecoder, "forward", leaky)
     encoder, objective = toy_pair(RECIPES["retromae"])
-    fails(checks.check_no_peek, objective, encoder, toy_batch(3))
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 
 @pytest.mark.parametrize("name", ["simcse", "mirror-bert", "infonce-pairs"])
@@ -278,12 +278,12 @@ def test_group_mask_missing_in_one_direction(monkeypatch: Patch) -> None:
 
 
 def test_bag_of_words_with_special_tokens(monkeypatch: Patch) -> None:
-    def everything(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def everything(batch: Batch, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.arange(batch.num_tokens), batch.cu_seqlens, batch.tokens
 
     monkeypatch.setattr(retromae, "ordinary_content", everything)
     encoder, objective = toy_pair(RECIPES["dupmae"])
-    fails(checks.check_against_naive, objective, encoder, toy_batch(4, (5, 9, 7)))
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, SEVERAL))
 
 
 def test_bag_of_words_across_sequences(monkeypatch: Patch) -> None:
@@ -292,13 +292,13 @@ def test_bag_of_words_across_sequences(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(retromae, "bag_of_words", one_long_text)
     encoder, objective = toy_pair(RECIPES["dupmae"])
-    fails(checks.check_against_naive, objective, encoder, toy_batch(4, (5, 9, 7)))
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, SEVERAL))
 
 
 def test_bag_of_words_without_weight(monkeypatch: Patch) -> None:
     monkeypatch.setattr(retromae, "bag_of_words", lambda *arguments: 10.0 * bag_of_words(*arguments))
     encoder, objective = toy_pair(RECIPES["dupmae"])
-    fails(checks.check_against_naive, objective, encoder, toy_batch(4, (5, 9, 7)))
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, SEVERAL))
 
 
 # --- training and goldens ------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from reknit.data.attention_rules import AttentionContext, AttentionRule
 from reknit.data.batch import positions_of, segments_of
-from reknit.encoders.attention import AttentionLayout, packed_attention
+from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.dropout import Dropout
+from reknit.encoders.row_attention import packed_row_attention
 from reknit.errors import ReknitError
 
 
@@ -120,7 +121,8 @@ class EnhancedDecoder(nn.Module):
     ) -> Tensor:
         """[N, dim] sentence vectors and [T] clean tokens -> [R, dim] states to predict each row's token from.
 
-        cu_seqlens: [N + 1]. table: [V, dim] token embeddings. rows: [R] int64 flat positions wanted, all T by default.
+        cu_seqlens: [N + 1]. table: [V, dim] token embeddings. rows: [R] int64 ascending flat positions wanted, all T by
+        default.
         Raises ReknitError when a sequence is longer than the position table.
         """
         longest = int(cu_seqlens.diff().max()) if cu_seqlens.numel() > 1 else 0
@@ -129,24 +131,23 @@ class EnhancedDecoder(nn.Module):
                 f"a sequence of {longest} tokens is longer than the decoder's {self.positions.num_embeddings} "
                 "positions; raise objective.max_positions or lower data.max_length"
             )
-        places = self.positions(positions_of(cu_seqlens))
-        segments = segments_of(cu_seqlens)
-        queries = self._embed(sentences.to(places.dtype)[segments] + places)
-        contents = self._embed(functional.embedding(tokens, table) + places)
-        opening = torch.zeros_like(tokens, dtype=torch.bool)
-        opening[cu_seqlens[:-1]] = True
-        contents = torch.where(opening[:, None], sentences.to(contents.dtype)[segments], contents)
-
-        attended = packed_attention(
+        if rows is None:
+            rows = torch.arange(tokens.numel(), device=tokens.device)
+        places, segments = positions_of(cu_seqlens), segments_of(cu_seqlens)
+        contents = self._embed(functional.embedding(tokens, table) + self.positions(places))
+        contents = torch.where((places == 0)[:, None], sentences.to(contents.dtype)[segments], contents)
+        # What is a matter of the queries alone is computed for the rows asked for only.
+        positions = self.positions(places[rows])
+        queries = self._embed(sentences.to(positions.dtype)[segments[rows]] + positions)
+        attended = packed_row_attention(
             self._split(self.query(queries)),
             self._split(self.key(contents)),
             self._split(self.value(contents)),
+            rows,
             AttentionLayout.of(cu_seqlens),
             context,
             dropout=self.dropout_probability if self.training else 0.0,
         ).flatten(1)
-        if rows is not None:
-            attended, queries = attended[rows], queries[rows]
         states = self.attention_norm(queries + self.dropout(self.output(attended)))
         update = self.contract(functional.gelu(self.expand(states)))
         return self.output_norm(states + self.dropout(update))

@@ -69,39 +69,42 @@ def packed_self_attention(
     for bucket, part in zip(layout.buckets, slots.split([bucket.slots for bucket in layout.buckets]), strict=True):
         by_head = part.view(bucket.sequences, bucket.length, 3, heads, head_dim).permute(2, 0, 3, 1, 4)
         query, key, value = by_head.unbind(0)
-        attended = _attend(query, key, value, layout.mask(bucket, rule, layer), dropout)
+        attended = attend(query, key, value, layout.mask(bucket, rule, layer), dropout)
         outputs.append(attended.transpose(1, 2).reshape(bucket.slots, heads, head_dim))
     return layout.from_slots(outputs[0] if len(outputs) == 1 else torch.cat(outputs))
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """[b, heads, L, head_dim] three times -> [b, heads, L, head_dim]."""
-    if not _explicit_is_faster(query, dropout):
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """[b, heads, Lq, head_dim], twice [b, heads, L, head_dim] -> [b, heads, Lq, head_dim]; mask as in a layout."""
+    with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
+    if not _explicit_is_faster(query, key, dropout, with_gradient):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    if query.requires_grad or dropout > 0.0:
+    if with_gradient or dropout > 0.0:
         return _explicit(query, key, value, mask, dropout)
     return _attend_in_cache(query, key, value, mask)
 
 
 def _attend_in_cache(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """`_explicit` for inference: a few sequences at a time, so that their scores stay in the cache."""
-    sequences, heads, length, head_dim = query.shape
-    query, key, value = (tensor.reshape(sequences * heads, length, head_dim) for tensor in (query, key, value))
+    sequences, heads, queries, head_dim = query.shape
+    keys = key.shape[2]
+    query = query.reshape(sequences * heads, queries, head_dim)
+    key, value = (tensor.reshape(sequences * heads, keys, head_dim) for tensor in (key, value))
     attended = torch.empty_like(query)
-    at_once = max(1, CACHED_SCORES // (heads * length * length))
+    at_once = max(1, CACHED_SCORES // (heads * queries * keys))
     for first in range(0, sequences, at_once):
         part = slice(first * heads, min(first + at_once, sequences) * heads)
-        start = query.new_empty(()).expand(part.stop - part.start, length, length)
+        start = query.new_empty(()).expand(part.stop - part.start, queries, keys)
         scores = torch.baddbmm(start, query[part], key[part].transpose(1, 2), beta=0, alpha=head_dim**-0.5)
         if mask is not None:
             # A mask that is the same for all sequences has a first axis of 1.
             visible = mask if len(mask) == 1 else mask[first : first + at_once]
-            by_head = scores.view(-1, heads, length, length)
+            by_head = scores.view(-1, heads, queries, keys)
             by_head.masked_fill_(~visible, torch.finfo(scores.dtype).min)
         # torch's bfloat16 softmax takes twice as long as float32's where the length is no multiple of 32 (measured).
         weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
         torch.bmm(weights, value[part], out=attended[part])
-    return attended.view(sequences, heads, length, head_dim)
+    return attended.view(sequences, heads, queries, head_dim)
 
 
 def _explicit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
@@ -113,10 +116,10 @@ def _explicit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dr
         return apply_dropout(scores.softmax(dim=-1), dropout) @ value
 
 
-def _explicit_is_faster(query: Tensor, dropout: float) -> bool:
+def _explicit_is_faster(query: Tensor, key: Tensor, dropout: float, with_gradient: bool) -> bool:
     """torch's fused CPU kernel knows no dropout, and in bfloat16 it is slow on short sequences."""
     if query.device.type != "cpu":
         return False
-    sequences, heads, length, _ = query.shape
-    few = not query.requires_grad and sequences * heads * length**2 <= FEW_SCORES
-    return dropout > 0.0 or (query.dtype == torch.bfloat16 and length <= EXPLICIT_BFLOAT16_LENGTH and not few)
+    sequences, heads, queries, _ = query.shape
+    few = not with_gradient and sequences * heads * queries * key.shape[2] <= FEW_SCORES
+    return dropout > 0.0 or (query.dtype == torch.bfloat16 and key.shape[2] <= EXPLICIT_BFLOAT16_LENGTH and not few)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -103,13 +103,13 @@ class AttentionLayout:
         """[T, ...] in packed order -> [S, ...] in bucket order; padding slots repeat position 0."""
         if self.source is None or self.slot is None:
             return packed
-        return _ToSlots.apply(packed, self.source, self.slot)
+        return ToSlots.apply(packed, self.source, self.slot)
 
     def from_slots(self, slots: Tensor) -> Tensor:
         """[S, ...] in bucket order -> [T, ...] in packed order; padding is dropped."""
         if self.source is None or self.slot is None:
             return slots
-        return _FromSlots.apply(slots, self.source, self.slot, self.padding)
+        return FromSlots.apply(slots, self.source, self.slot, self.padding)
 
     def mask(self, bucket: Bucket, rule: AttentionRule, layer: int) -> Tensor | None:
         """Who sees whom in a bucket: bool, broadcasts to [sequences, 1, queries, keys]; None means that all do.
@@ -121,8 +121,12 @@ class AttentionLayout:
         key = (bucket.start, id(rule), None if _same_in_every_layer(rule) else layer)
         if key not in self._masks:
             # The rule is kept beside its mask: while it is alive no other rule can get its id.
-            self._masks[key] = (rule, self._make_mask(bucket, rule, layer))
+            self._masks[key] = (rule, self._make_mask(bucket, rule, layer, None))
         return self._masks[key][1]
+
+    def mask_of_rows(self, bucket: Bucket, rule: AttentionRule, layer: int, rows: Tensor) -> Tensor | None:
+        """`mask` for some queries of each sequence: rows is [sequences, queries] int64, their places in the bucket."""
+        return self._make_mask(bucket, _simplify(rule, self._longest_reach), layer, rows)
 
     def context(self, bucket: Bucket, layer: int) -> AttentionContext:
         """What a rule may look at for one bucket; every tensor is [b, L, 1] (queries) or [b, 1, L] (keys)."""
@@ -140,15 +144,18 @@ class AttentionLayout:
             layer=layer,
         )
 
-    def _make_mask(self, bucket: Bucket, rule: AttentionRule, layer: int) -> Tensor | None:
+    def _make_mask(self, bucket: Bucket, rule: AttentionRule, layer: int, rows: Tensor | None) -> Tensor | None:
         real_keys = None
         if self.padding is not None:
             padding = self.padding[bucket.start : bucket.start + bucket.slots].view(bucket.sequences, bucket.length)
             real_keys = ~padding.view(bucket.sequences, 1, 1, bucket.length) if padding.any() else None
         if rule is bidirectional:
             return real_keys
-        allowed = rule(self.context(bucket, layer))
-        visible = allowed.expand(bucket.sequences, bucket.length, bucket.length).unsqueeze(1)
+        context = self.context(bucket, layer)
+        if rows is not None:
+            asked = {name: getattr(context, name) for name in ("query", "query_index", "query_hidden")}
+            context = replace(context, **{name: values.gather(1, rows[..., None]) for name, values in asked.items()})
+        visible = rule(context).expand(bucket.sequences, context.query.shape[1], bucket.length).unsqueeze(1)
         if real_keys is not None:
             visible = visible & real_keys
         blind = ~visible.any(dim=-1, keepdim=True)
@@ -156,7 +163,7 @@ class AttentionLayout:
         return visible | (blind & first_key)
 
 
-class _ToSlots(torch.autograd.Function):
+class ToSlots(torch.autograd.Function):
     """Gather whose backward pass is a gather too: fast, and the same bits on every run (no scatter-add)."""
 
     @staticmethod
@@ -171,8 +178,8 @@ class _ToSlots(torch.autograd.Function):
         return gradient.contiguous().index_select(0, slot), None, None
 
 
-class _FromSlots(torch.autograd.Function):
-    """The inverse of `_ToSlots`."""
+class FromSlots(torch.autograd.Function):
+    """The inverse of `ToSlots`."""
 
     @staticmethod
     def forward(ctx, slots: Tensor, source: Tensor, slot: Tensor, padding: Tensor | None) -> Tensor:

@@ -23,7 +23,7 @@ def bag_of_words(states: Tensor, table: Tensor, bias: Tensor | None, cu_seqlens:
     tokens; table: [V, D]; bias: [V] or None. Returns a float32 scalar. Sequences without tokens add nothing and are
     not counted; without any sequence the loss is 0. In a shared step the mean is over all processes. Logits are made
     in chunks of whole sequences, and the gradient, which reaches one token per word and sequence only, is computed
-    there too. No second derivatives.
+    there too; it keeps two numbers per sequence and row of the table. No second derivatives.
     """
     loss = cast(Tensor, _BagOfWords.apply(states, table, bias, cu_seqlens, words))
     return whole_mean(loss, (cu_seqlens.diff() > 0).sum())
@@ -38,30 +38,42 @@ class _BagOfWords(torch.autograd.Function):
         needs_gradient = any(ctx.needs_input_grad[:3])
         lean_table, lean_states, full_states = table.to(dtype), states.to(dtype), states.float()
         bounds = [(start, stop) for start, stop in pairwise(cu_seqlens.tolist()) if stop > start]
+        groups = _group(bounds, chunk_rows(states.device, table.shape[0]))
         count = max(len(bounds), 1)
         loss = states.new_zeros((), dtype=torch.float32)
         states_grad = torch.zeros_like(full_states) if needs_gradient else None
-        table_grad = torch.zeros_like(table, dtype=torch.float32) if needs_gradient else None
+        table_grad = torch.zeros_like(table, dtype=torch.float32) if needs_gradient and not bounds else None
         bias_grad = torch.zeros_like(bias, dtype=torch.float32) if needs_gradient and bias is not None else None
+        slopes, all_winners = [], []
 
-        for group in _group(bounds, chunk_rows(states.device, table.shape[0])):
-            pooled, winners = _pool_logits(lean_states, lean_table, group)
+        # One buffer for all groups: fresh memory of this size costs the CPU more than filling it.
+        longest = max((group[-1][1] - group[0][0] for group in groups), default=0)
+        buffer = lean_states.new_empty(longest, table.shape[0])
+        for group in groups:
+            pooled, winners = _pool_logits(lean_states, lean_table, group, buffer)
             if bias is not None:  # the same for every token, so it moves no maximum
                 pooled += bias
             log_shares = pooled.log_softmax(dim=1)
             wanted = _targets(group, words, table.shape[0])
             loss -= (wanted * log_shares).sum() / count
-            if states_grad is None or table_grad is None:
+            if states_grad is None:
                 continue
             slope = (log_shares.exp_() * wanted.sum(dim=1, keepdim=True) - wanted) / count
             if bias_grad is not None:
                 bias_grad += slope.sum(dim=0)
-            # Row v of the table's gradient is a weighted sum of the states that won word v, one per sequence.
-            table_grad += functional.embedding_bag(
-                winners.t(), full_states, per_sample_weights=slope.t().contiguous(), mode="sum"
-            )
             _add_states_gradient(states_grad, slope, winners, table, group)
+            slopes.append(slope)
+            all_winners.append(winners)
 
+        if slopes:
+            # Row v of the table's gradient is a weighted sum of the states that won word v, one per sequence: made for
+            # all sequences at once, the table is written once.
+            table_grad = functional.embedding_bag(
+                torch.cat(all_winners).t().contiguous(),
+                full_states,
+                per_sample_weights=torch.cat(slopes).t().contiguous(),
+                mode="sum",
+            )
         ctx.save_for_backward(states_grad, table_grad, bias_grad)
         ctx.dtypes = (states.dtype, table.dtype)
         return loss
@@ -79,10 +91,13 @@ class _BagOfWords(torch.autograd.Function):
         )
 
 
-def _pool_logits(states: Tensor, table: Tensor, group: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-    """[n, V] float32 maximum of each sequence's logits, and the [n, V] packed position that has it."""
-    first = group[0][0]
-    logits = torch.mm(states[first : group[-1][1]], table.t())
+def _pool_logits(states: Tensor, table: Tensor, group: list[tuple[int, int]], buffer: Tensor) -> tuple[Tensor, Tensor]:
+    """[n, V] float32 maximum of each sequence's logits, and the [n, V] packed position that has it.
+
+    buffer: [tokens of the group or more, V], overwritten with the logits.
+    """
+    first, last = group[0][0], group[-1][1]
+    logits = torch.mm(states[first:last], table.t(), out=buffer[: last - first])
     pooled, winners = [], []
     for start, stop in group:
         highest = logits[start - first : stop - first].max(dim=0)

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reknit.corruptions.masking import mask_tokens, ordinary_tokens, word_units
+from reknit.corruptions.masking import mask_tokens, word_units
 from reknit.data.attention_rules import shifted
 from reknit.data.batch import Batch, Vocabulary
-from reknit.data.share import for_whole_batch
 from reknit.decoders.bag_of_words import ordinary_content
-from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads, hashed_uniform
+from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoded, Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.draws import drawn_texts, drawn_tokens
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
 
 
@@ -29,7 +29,8 @@ class RetroMAESpec(ObjectiveSpec):
     encoder_ratio: share of tokens hidden from the encoder. decoder_ratio: share of words hidden from each decoder row.
     whole_words: hide whole words (both sides). bag_of_words_weight: weight of DupMAE's second task, 0 leaves it out.
     decoded_share: share of a batch's ordinary tokens that the decoder restores in a step, drawn afresh each step; the
-        papers decode all (1.0), a smaller share estimates the same loss with less vocabulary work.
+        papers decode all (1.0), a smaller share estimates the same loss, unbiased, with less vocabulary work.
+    bag_of_words_share: share of a batch's texts that the second task is computed on, likewise (papers: 1.0).
     decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
         that the decoder can place. dropout: of the decoder.
     """
@@ -39,6 +40,7 @@ class RetroMAESpec(ObjectiveSpec):
     whole_words: bool = True
     bag_of_words_weight: float = 0.0
     decoded_share: float = 1.0
+    bag_of_words_share: float = 1.0
     decoder_heads: int | None = None
     max_positions: int = 512
     dropout: float = 0.1
@@ -48,6 +50,8 @@ class RetroMAESpec(ObjectiveSpec):
             raise ReknitError(f"decoder_ratio is {self.decoder_ratio}; it must be between 0 and 1")
         if not 0.0 < self.decoded_share <= 1.0:
             raise ReknitError(f"decoded_share is {self.decoded_share}; it must be above 0 and at most 1")
+        if not 0.0 < self.bag_of_words_share <= 1.0:
+            raise ReknitError(f"bag_of_words_share is {self.bag_of_words_share}; it must be above 0 and at most 1")
         if self.bag_of_words_weight < 0.0:
             raise ReknitError(f"bag_of_words_weight is {self.bag_of_words_weight}; it must be 0 or more")
 
@@ -74,16 +78,18 @@ class RetroMAE(ReconstructionObjective):
         )
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
-        return self._predict(encoder, batch, rng)[0]
+        return self._predict(encoder, batch, rng, draw_seed(rng))[0]
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        predicted, encoded = self._predict(encoder, batch, rng)
+        seed = draw_seed(rng)
+        predicted, encoded = self._predict(encoder, batch, rng, seed)
         losses: dict[str, Tensor] = {}
         metrics: dict[str, float] = {}
         for name, predictions in predicted.items():
             losses[name], metrics[f"{name}_accuracy"] = predictions.loss(encoder.table, self.head.bias)
         if self.spec.bag_of_words_weight:
-            rows, cu_seqlens, words = ordinary_content(batch)
+            asked = drawn_texts(batch, seed, self.spec.bag_of_words_share)
+            rows, cu_seqlens, words = ordinary_content(batch, asked)
             loss = bag_of_words(self.head(encoded.last[rows]), encoder.table, self.head.bias, cu_seqlens, words)
             losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
         return StepOutput(losses, metrics)
@@ -92,15 +98,16 @@ class RetroMAE(ReconstructionObjective):
         """[N, dim] the bottleneck: all that the decoder learns of a text from the encoder."""
         return pool(encoded, self.pooling)
 
-    def _predict(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[dict[str, Predictions], Encoded]:
+    def _predict(
+        self, encoder: Encoder, batch: Batch, rng: torch.Generator, seed: int
+    ) -> tuple[dict[str, Predictions], Encoded]:
         spec = self.spec
-        seed = int(torch.randint(2**62, (), generator=rng))
         view = mask_tokens(batch, rng, ratio=spec.encoder_ratio, whole_words=spec.whole_words)
         encoded = encoder(view)
         asked = view.predict.nonzero().squeeze(1)
         masked = Predictions(self.head(encoded.last[asked]), asked, view.targets[asked], view.hidden[asked])
 
-        rows = self._decoded(batch, seed, spec.decoded_share).nonzero().squeeze(1)
+        rows = drawn_tokens(batch, seed, spec.decoded_share).nonzero().squeeze(1)
         # The rows' contexts are hashes of flat positions, so they are made of those of the step's whole batch.
         whole = batch.whole
         words = word_units(whole) if spec.whole_words else torch.arange(whole.num_tokens, device=whole.tokens.device)
@@ -116,13 +123,7 @@ class RetroMAE(ReconstructionObjective):
         decoded = Predictions(self.head(states), rows, batch.tokens[rows], view.hidden[rows])
         return {"masked": masked, "decoder": decoded}, encoded
 
-    @staticmethod
-    @for_whole_batch
-    def _decoded(batch: Batch, seed: int, decoded_share: float) -> Tensor:
-        """[T] bool, the ordinary tokens that the decoder restores in this step."""
-        wanted = ordinary_tokens(batch)
-        if decoded_share < 1.0:
-            places = torch.arange(batch.num_tokens, device=wanted.device)
-            # -1 is the number of no word, so these draws are independent of the rows' contexts.
-            wanted &= hashed_uniform(seed, places, torch.full_like(places, -1)) < decoded_share
-        return wanted
+
+def draw_seed(rng: torch.Generator) -> int:
+    """The seed of a step's decoder rows, their contexts and the texts of the bag-of-words loss."""
+    return int(torch.randint(2**62, (), generator=rng))

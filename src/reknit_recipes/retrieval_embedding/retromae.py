@@ -33,10 +33,13 @@ RECIPE = Recipe(
             "RetroMAE code does not).",
             "Each decoder row draws its own words, each hidden with probability 0.5; the authors share at most 256 "
             "draws of exactly half of the tokens per text.",
+            "The decoder restores 15% of the ordinary tokens a step, drawn afresh each time, not all: an unbiased "
+            "estimate of the same loss for far less vocabulary work, so more steps in the same time. As published: "
+            "objective.decoded_share=1.",
             "Passages of 128 tokens and 4,096 tokens a step by default: runs on a CPU.",
         ),
         status="deviates",
     ),
-    objective=RetroMAESpec(),
+    objective=RetroMAESpec(decoded_share=0.15),
     optimiser=OptimiserSpec(learning_rate=1e-4, warmup_ratio=0.1, adam_beta2=0.999, adam_epsilon=1e-8),
 )

@@ -1,0 +1,46 @@
+"""Which tokens and texts of a step a costly loss is computed on, where a sample of them is to stand for all.
+
+Each is drawn by itself with probability `share`, and the mean loss of those drawn has the expectation of the mean over
+all: given how many are drawn, every choice of so many is as likely as any other, and when chance draws none, all are
+taken. The draws are hashes of the seed and the place in the step's whole batch, so every process makes the same.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.masking import ordinary_tokens
+from reknit.data.batch import Batch, segments_of
+from reknit.data.share import for_whole_batch
+from reknit.decoders.enhanced import hashed_uniform
+
+# Stand where a decoder row's context has the number of a word, so that no two draws come from the same pair of numbers.
+_TOKENS, _TEXTS = -1, -2
+
+
+@for_whole_batch
+def drawn_tokens(batch: Batch, seed: int, share: float) -> Tensor:
+    """[T] bool, ordinary tokens, each drawn with probability `share` (above 0; all of them at 1)."""
+    return _drawn(ordinary_tokens(batch), seed, _TOKENS, share)
+
+
+@for_whole_batch
+def drawn_texts(batch: Batch, seed: int, share: float) -> Tensor:
+    """[T] bool, every token of each text that is drawn with probability `share` (above 0; all texts at 1).
+
+    A text without ordinary tokens is never drawn, as it has no bag of words.
+    """
+    segments = segments_of(batch.cu_seqlens)
+    with_words = torch.zeros(batch.num_sequences, dtype=torch.bool, device=segments.device)
+    with_words[segments[ordinary_tokens(batch)]] = True
+    return _drawn(with_words, seed, _TEXTS, share)[segments]
+
+
+def _drawn(candidates: Tensor, seed: int, stream: int, share: float) -> Tensor:
+    """[n] bool -> [n] bool, the candidates drawn."""
+    if share >= 1.0:
+        return candidates
+    places = torch.arange(candidates.numel(), device=candidates.device)
+    drawn = candidates & (hashed_uniform(seed, places, torch.full_like(places, stream)) < share)
+    return drawn if drawn.any() else candidates
