@@ -63,8 +63,8 @@ def bench(job: str, against: Sequence[str] = (), *, turns: int = 5, json_file: P
     for name in JOBS if job == "all" else [job]:
         run, peers = JOBS[name]
         rows += run(tuple(against) or peers, turns)
-    if json_file is not None:
-        write_json(json_file, _record(rows, turns))
+        if json_file is not None:  # after each job, so that a later one that fails loses nothing
+            write_json(json_file, _record(rows, turns))
     return rows
 
 
