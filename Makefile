@@ -30,7 +30,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Speed side by side with other libraries: about half an hour on a quiet machine; writes records/bench and
+# Speed side by side with other libraries: about 50 minutes on a quiet machine; writes records/bench and
 # docs/performance.md. The peers live in an environment of their own (see benchmarks/peers.txt).
 bench: install .venv-peers/.installed
 	REKNIT_PEER_PYTHON=.venv-peers/bin/python $(BIN)/reknit bench all --turns 3 --json records/bench/$(shell date +%F).json
