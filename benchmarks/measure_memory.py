@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from reknit.training.files import write_json
 from reknit.training.machine import machine, versions
 
 SETTINGS = (
@@ -95,7 +96,7 @@ def main() -> None:
     found |= {"allowed_mb": asked.allowed, "flat": found["growth"]["training_peak_mb"] <= asked.allowed}
     print(json.dumps(found, indent=2))
     if asked.out:
-        asked.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_json(asked.out, found)
     sys.exit(0 if found["flat"] else 1)
 
 

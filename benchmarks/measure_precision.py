@@ -29,6 +29,7 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import retrieval_probe
+from reknit.training.files import write_json
 from reknit.training.machine import machine, versions
 
 COLLECTIONS = ("cranfield", "npl")
@@ -151,7 +152,7 @@ def main() -> None:
     }
     print(json.dumps(found, indent=2))
     if asked.out:
-        asked.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_json(asked.out, found)
 
 
 if __name__ == "__main__":

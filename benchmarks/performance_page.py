@@ -9,6 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from reknit.bench.result import Row
+from reknit.bench.run import cells
+
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "records" / "bench"
 PAGE = ROOT / "docs" / "performance.md"
@@ -26,22 +29,9 @@ def newest() -> list[dict[str, Any]]:
     by_job: dict[str, dict[str, Any]] = {}
     records = [json.loads(path.read_text()) for path in RECORDS.glob("*.json")]
     for record in sorted(records, key=lambda one: one["date"]):
-        for job in {row["job"] for row in record["rows"]}:
+        for job in dict.fromkeys(row["job"] for row in record["rows"]):
             by_job[job] = {**record, "rows": [row for row in record["rows"] if row["job"] == job]}
     return list(by_job.values())
-
-
-def figure(side: dict[str, Any] | None, unit: str) -> str:
-    """One side's figures."""
-    if side is None:
-        return ""
-    digits = 0 if side["median"] >= 10 else 2 if side["median"] >= 0.1 else 4
-    parts = [f"{side['name']}: {side['median']:,.{digits}f} {unit}"]
-    if side["share"] is not None:
-        parts.append(f"{side['share']:.0%} of the matrix rate")
-    if side["peak_rss_mb"] is not None:
-        parts.append(f"{side['peak_rss_mb'] / 1024:.1f} GB")
-    return ", ".join(parts)
 
 
 def section(record: dict[str, Any]) -> list[str]:
@@ -59,12 +49,10 @@ def section(record: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
-        ratio = "{median:.2f} ({least:.2f} to {most:.2f})".format(**row["ratio"]) if row["ratio"] else ""
-        target = "" if row["target"] is None else f"{'at most' if row['lower'] else 'at least'} {row['target']:g}"
-        met = {None: "", True: "yes", False: "**no**"}[row["met"]]
+        *figures, target, met = cells(Row.from_json(row))
+        target = target.replace("<=", "at most").replace(">=", "at least")
         notes = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in row["notes"].items())
-        cells = (row["work"], figure(row["ours"], row["unit"]), figure(row["theirs"], row["unit"]), ratio, target, met)
-        lines.append(f"| {' | '.join(cells)} | {notes} |")
+        lines.append(f"| {' | '.join((*figures, target, met.replace('no', '**no**')))} | {notes} |")
     return [*lines, ""]
 
 

@@ -30,8 +30,8 @@ class Contestant:
     """One side: its name and what to run.
 
     script: a file of `peers/`, or a module of reknit ("reknit.bench...."). settings: what the script is given, as JSON.
-    needs: the package whose version belongs to the result. flops_per_token: matrix-product FLOPs of a real token, when
-        known beforehand. precision: the number format of its matrix products.
+    precision: the number format of its matrix products. older: whether it runs with the peers' own Python, where
+        REKNIT_PEER_PYTHON names one.
     """
 
     name: str

@@ -52,6 +52,13 @@ class Row:
         """A JSON object."""
         return asdict(self) | {"met": self.met}
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Row:
+        """The row that `to_json` wrote."""
+        fields = {name: field for name, field in value.items() if name != "met"}
+        sides = {name: side and Side(**side) for name, side in value.items() if name in ("ours", "theirs")}
+        return cls(**{**fields, **sides})
+
 
 def side(turns: Turns, unit: str, flops_per_unit: float | None = None, peak: float | None = None) -> Side:
     """The figures of one contestant.

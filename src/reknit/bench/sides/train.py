@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from reknit.bench.sides.given_masks import GivenMasks
 from reknit.catalogue import find
 from reknit.data.batch import Batch
 from reknit.data.token_store import TokenStore
+from reknit.encoders.base import Encoder
 from reknit.encoders.huggingface import load_encoder
 from reknit.objectives.base import Objective
 from reknit.recipe import BudgetSpec, OptimiserSpec
@@ -21,7 +23,7 @@ from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog
 from reknit.training.precision import best_device
-from reknit.training.trainer import PhaseSettings, Trainer
+from reknit.training.trainer import Batches, PhaseSettings, Trainer
 
 
 class Pauses(MetricsLog):
@@ -51,6 +53,34 @@ class Pauses(MetricsLog):
         self.started = time.perf_counter()
 
 
+def train_in_turns(
+    given: dict[str, Any],
+    encoder: Encoder,
+    objective: Objective,
+    batches: Batches,
+    optimiser: OptimiserSpec,
+) -> tuple[Trainer, Pauses]:
+    """Train until the other side of the pipe ends it; returns the trainer as it then is, and what was logged.
+
+    given: the contestant's settings, of which "folder", "steps", "seed" and "precision" are read here.
+    """
+    settings = PhaseSettings(
+        name="bench",
+        optimiser=optimiser,
+        budget=BudgetSpec(tokens=10**12),  # never spent: the other side of the pipe ends it
+        seed=given["seed"],
+        precision=given["precision"],
+        checkpoint_minutes=float("inf"),
+        probes=0,
+    )
+    stop, folder = StopRequest(), Path(given["folder"])
+    log = Pauses(folder / "metrics.jsonl", given["steps"], stop)
+    trainer = Trainer(settings, encoder, objective, batches, CheckpointFolder(folder), log, stop=stop)
+    with suppress(Interrupted):
+        trainer.run()
+    return trainer, log
+
+
 def main() -> None:
     given = worker.settings()
     torch.manual_seed(given["seed"])
@@ -69,31 +99,17 @@ def main() -> None:
     def batch(step: int) -> Batch:
         return store.batch(order[min(step, len(order) - 1)])
 
-    settings = PhaseSettings(
-        name="bench",
-        optimiser=OptimiserSpec(
-            learning_rate=given["learning_rate"],
-            weight_decay=given["weight_decay"],
-            adam_beta2=given["adam_beta2"],
-            adam_epsilon=given["adam_epsilon"],
-            max_grad_norm=given["max_grad_norm"],
-            warmup_ratio=0.0,
-            lr_scheduler_type="constant",
-        ),
-        budget=BudgetSpec(tokens=10**12),  # never spent: the other side of the pipe ends it
-        seed=given["seed"],
-        precision=given["precision"],
-        checkpoint_minutes=float("inf"),
-        probes=0,
+    optimiser = OptimiserSpec(
+        learning_rate=given["learning_rate"],
+        weight_decay=given["weight_decay"],
+        adam_beta2=given["adam_beta2"],
+        adam_epsilon=given["adam_epsilon"],
+        max_grad_norm=given["max_grad_norm"],
+        warmup_ratio=0.0,
+        lr_scheduler_type="constant",
     )
-    stop = StopRequest()
-    log = Pauses(folder / "metrics.jsonl", given["steps"], stop)
-    trainer = Trainer(settings, encoder, objective, batch, CheckpointFolder(folder), log, stop=stop)
-    try:
-        trainer.run()
-    except Interrupted:
-        flops = trainer.state.flops_per_token
-        worker.answer(losses=log.losses, flops_per_token=flops)
+    trainer, log = train_in_turns(given, encoder, objective, batch, optimiser)
+    worker.answer(losses=log.losses, flops_per_token=trainer.state.flops_per_token)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from reknit.bench.peers import worker
-from reknit.bench.sides.train import Pauses
+from reknit.bench.sides.train import train_in_turns
 from reknit.catalogue import find
 from reknit.data.documents import Document
 from reknit.data.pairs import PairMiner
 from reknit.data.store import PassageStore
 from reknit.data.token_store import TokenStore
 from reknit.encoders.huggingface import load_encoder
-from reknit.recipe import BudgetSpec, DataSpec
+from reknit.recipe import DataSpec
 from reknit.tokenizers.tokenizer import Tokenizer
-from reknit.training.checkpoint import CheckpointFolder
-from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.precision import best_device
 from reknit.training.sources import PairBatches, PassageBatches
-from reknit.training.trainer import Batches, PhaseSettings, Trainer
+from reknit.training.trainer import Batches
 
 
 def main() -> None:
@@ -39,23 +36,10 @@ def main() -> None:
         tokens_per_batch=tokens,
         pairs_per_batch=tokens // (2 * length),
     )
-    settings = PhaseSettings(
-        name="bench",
-        optimiser=recipe.optimiser,
-        budget=BudgetSpec(tokens=10**12),  # never spent: the other side of the pipe ends it
-        seed=given["seed"],
-        precision=given["precision"],
-        checkpoint_minutes=float("inf"),
-        probes=0,
-    )
     documents = [Document(**fields) for fields in worker.texts(given["documents"])]
     passages = PassageStore.build(documents, folder / "passages.arrow", max_words=given["passage_words"])
     batches = _batches(folder, tokenizer, spec, passages, given["seed"])
-    stop = StopRequest()
-    log = Pauses(folder / "metrics.jsonl", given["steps"], stop)
-    trainer = Trainer(settings, encoder, objective, batches, CheckpointFolder(folder), log, stop=stop)
-    with suppress(Interrupted):
-        trainer.run()
+    train_in_turns(given, encoder, objective, batches, recipe.optimiser)
 
 
 def _batches(folder: Path, tokenizer: Tokenizer, spec: DataSpec, passages: PassageStore, seed: int) -> Batches:
