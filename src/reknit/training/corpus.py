@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from reknit.data.curation import curate
 from reknit.data.documents import Document, ReadReport
 from reknit.data.embedded import CORPUS_NAME, python_documentation
@@ -35,6 +37,16 @@ class Corpus:
         """Every passage as training may see it: a probe's answer without its query."""
         for place, passage in enumerate(self.store):
             yield self.held_out.training_text.get(place, passage.full_text)
+
+    def sampled_training_texts(self, words: int, seed: int) -> Iterator[str]:
+        """A sample of `training_texts` of about `words` words, drawn passage by passage; all of a smaller corpus."""
+        share = words / max(self.store.words, 1)
+        if share >= 1.0:
+            yield from self.training_texts()
+            return
+        for place in np.flatnonzero(np.random.default_rng(seed).random(len(self.store)) < share).tolist():
+            held = self.held_out.training_text.get(place)
+            yield self.store[place].full_text if held is None else held
 
 
 def check_corpus_path(corpus: str, out: Path) -> None:

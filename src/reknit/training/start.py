@@ -19,6 +19,10 @@ from reknit.training.run_folder import RunFolder
 
 logger = logging.getLogger("reknit")
 
+# A new tokenizer is trained on a sample of about so many words: its trainer keeps every distinct word it meets, so the
+# memory would grow with the corpus, and the 30,000th piece of a sample of this size is still met often.
+TOKENIZER_WORDS = 10_000_000
+
 
 def load_start(config: RunConfig) -> EmbeddingModel | None:
     """The given start model; None when the run starts from scratch.
@@ -47,7 +51,8 @@ def build_start(config: RunConfig, folder: RunFolder, corpus: Corpus) -> Embeddi
         tokenizer = Tokenizer.load(saved)
     else:
         logger.info("training a tokenizer of up to %d pieces on the corpus", spec.vocabulary)
-        tokenizer = train_tokenizer(corpus.training_texts(), spec.vocabulary, family=spec.family)
+        texts = corpus.sampled_training_texts(TOKENIZER_WORDS, config.seed)
+        tokenizer = train_tokenizer(texts, spec.vocabulary, family=spec.family)
         with written_aside(saved) as aside:
             tokenizer.save(aside)
     torch.manual_seed(config.seed)

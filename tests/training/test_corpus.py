@@ -1,0 +1,38 @@
+"""What a corpus shows to training and to a new tokenizer."""
+
+from pathlib import Path
+
+from reknit.data.documents import Document, ReadReport
+from reknit.data.holdout import hold_out
+from reknit.data.store import PassageStore
+from reknit.training.corpus import Corpus
+
+
+def make_corpus(folder: Path) -> Corpus:
+    documents = [
+        Document(f"d{n}", f"Heading {n} of chapter{n}", " ".join(f"word{n}x{place}" for place in range(40)))
+        for n in range(200)
+    ]
+    store = PassageStore.build(documents, folder / "passages.arrow", max_words=20)
+    return Corpus(store, ReadReport(), hold_out(store, queries=40, seed=0))
+
+
+def test_a_sample_is_drawn_from_the_training_texts(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path)
+    every = list(corpus.training_texts())
+    sample = list(corpus.sampled_training_texts(corpus.store.words // 4, seed=0))
+    assert 0.15 < len(sample) / len(every) < 0.35
+    places = [every.index(text) for text in sample]  # texts are distinct here
+    assert places == sorted(places)
+    assert {place % 2 for place in places} == {0, 1}  # first and second passages of documents alike
+    queries = corpus.held_out.test.queries.values()
+    assert queries and not any(query in text for query in queries for text in sample)
+    assert sample == list(corpus.sampled_training_texts(corpus.store.words // 4, seed=0))
+    assert sample != list(corpus.sampled_training_texts(corpus.store.words // 4, seed=1))
+
+
+def test_a_small_corpus_is_its_own_sample(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path)
+    every = list(corpus.training_texts())
+    assert list(corpus.sampled_training_texts(corpus.store.words, seed=0)) == every
+    assert list(corpus.sampled_training_texts(10**9, seed=0)) == every
