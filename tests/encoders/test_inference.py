@@ -84,7 +84,7 @@ def test_attention_in_pieces_equals_the_fused_kernel(rule, monkeypatch):
     fused = packed_attention(*lean, AttentionLayout.of(lengths), rule)
     monkeypatch.setattr("reknit.encoders.attention.FEW_SCORES", 0)
     at_once = packed_attention(*lean, AttentionLayout.of(lengths), rule)
-    monkeypatch.setattr("reknit.encoders.attention.CACHED_SCORES", 4 * 16 * 16)
+    monkeypatch.setattr("reknit.encoders.explicit_attention.CACHED_SCORES", 4 * 16 * 16)
     in_pieces = packed_attention(*lean, AttentionLayout.of(lengths), rule)
     assert torch.equal(in_pieces, at_once)
     assert not torch.equal(at_once, fused)  # so both ways were taken

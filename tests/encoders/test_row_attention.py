@@ -84,7 +84,8 @@ def test_bfloat16_for_inference_agrees_with_float32(rule: AttentionRule, monkeyp
     rows = chosen("some", int(offsets[-1]))
     query, key, value = (tensor.detach() for tensor in inputs(int(offsets[-1])))
     exact = packed_attention(query, key, value, AttentionLayout.of(offsets), rule)[rows]
-    monkeypatch.setattr("reknit.encoders.attention.CACHED_SCORES", 3 * 2 * 30 * 130)  # a few sequences at a time
+    a_few_sequences = 3 * 2 * 30 * 130
+    monkeypatch.setattr("reknit.encoders.explicit_attention.CACHED_SCORES", a_few_sequences)
     lean = [tensor.bfloat16() for tensor in (query[rows], key, value)]
     found = packed_row_attention(*lean, rows, AttentionLayout.of(offsets), rule)
     torch.testing.assert_close(found.float(), exact, atol=0.03, rtol=0.03)

@@ -26,7 +26,8 @@ def test_a_sample_is_drawn_from_the_training_texts(tmp_path: Path) -> None:
     assert places == sorted(places)
     assert {place % 2 for place in places} == {0, 1}  # first and second passages of documents alike
     queries = corpus.held_out.test.queries.values()
-    assert queries and not any(query in text for query in queries for text in sample)
+    assert queries
+    assert not any(query in text for query in queries for text in sample)
     assert sample == list(corpus.sampled_training_texts(corpus.store.words // 4, seed=0))
     assert sample != list(corpus.sampled_training_texts(corpus.store.words // 4, seed=1))
 

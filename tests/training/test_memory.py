@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,36 @@ def test_holes_of_the_heap_go_back_to_the_system() -> None:
 def test_frugal_allocation_can_be_nested_in_anything() -> None:
     with pytest.raises(KeyError), frugal_allocation():
         raise KeyError
+
+
+FRESH_PAGES = """
+import resource
+import torch
+from reknit.training.memory import MemoryKeeper, reusing_allocation
+
+def fresh():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.empty(2**24).fill_(1.0)  # 64 MB
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize() / 2**26
+
+outside = fresh()
+with reusing_allocation():
+    fresh()
+    inside = fresh()
+MemoryKeeper()._trim(0)
+fresh()
+print(outside, inside, fresh())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_large_blocks_are_used_again_within_reusing_allocation_and_given_back_after_it() -> None:
+    # In a process of its own: one whose main heap has nowhere left to grow, as after all the other tests, cannot.
+    done = subprocess.run([sys.executable, "-c", FRESH_PAGES], capture_output=True, text=True, check=True)
+    outside, inside, after = map(float, done.stdout.split())
+    assert inside < 0.1
+    assert outside > 0.9
+    assert after > 0.9
 
 
 @pytest.mark.slow

@@ -12,16 +12,13 @@ from torch import Tensor
 
 from reknit.data.attention_rules import AttentionRule, bidirectional
 from reknit.encoders.attention_layout import AttentionLayout
-from reknit.encoders.dropout import dropout as apply_dropout
+from reknit.encoders.explicit_attention import explicit_attention
 
 __all__ = ["AttentionLayout", "packed_attention", "packed_self_attention"]
 
 # The fused bfloat16 kernel of torch 2.13 on the CPU has a backward pass that is several times slower than plain matrix
 # products up to about this length (measured; float32 does not show it).
 EXPLICIT_BFLOAT16_LENGTH = 384
-# Scores (sequences x heads x L x L) made at a time without gradient, so that they stay in the cache (measured: 0.6 of
-# the fused kernel's time at 128 tokens; more than its time when all scores are made at once).
-CACHED_SCORES = 2**20
 # Up to so many scores one call of the fused kernel beats the five of plain matrix products (measured).
 FEW_SCORES = 2**15
 
@@ -77,43 +74,9 @@ def packed_self_attention(
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     """[b, heads, Lq, head_dim], twice [b, heads, L, head_dim] -> [b, heads, Lq, head_dim]; mask as in a layout."""
     with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
-    if not _explicit_is_faster(query, key, dropout, with_gradient):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    if with_gradient or dropout > 0.0:
-        return _explicit(query, key, value, mask, dropout)
-    return _attend_in_cache(query, key, value, mask)
-
-
-def _attend_in_cache(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """`_explicit` for inference: a few sequences at a time, so that their scores stay in the cache."""
-    sequences, heads, queries, head_dim = query.shape
-    keys = key.shape[2]
-    query = query.reshape(sequences * heads, queries, head_dim)
-    key, value = (tensor.reshape(sequences * heads, keys, head_dim) for tensor in (key, value))
-    attended = torch.empty_like(query)
-    at_once = max(1, CACHED_SCORES // (heads * queries * keys))
-    for first in range(0, sequences, at_once):
-        part = slice(first * heads, min(first + at_once, sequences) * heads)
-        start = query.new_empty(()).expand(part.stop - part.start, queries, keys)
-        scores = torch.baddbmm(start, query[part], key[part].transpose(1, 2), beta=0, alpha=head_dim**-0.5)
-        if mask is not None:
-            # A mask that is the same for all sequences has a first axis of 1.
-            visible = mask if len(mask) == 1 else mask[first : first + at_once]
-            by_head = scores.view(-1, heads, queries, keys)
-            by_head.masked_fill_(~visible, torch.finfo(scores.dtype).min)
-        # torch's bfloat16 softmax takes twice as long as float32's where the length is no multiple of 32 (measured).
-        weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
-        torch.bmm(weights, value[part], out=attended[part])
-    return attended.view(sequences, heads, queries, head_dim)
-
-
-def _explicit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """Attention by plain matrix products."""
-    with torch.autocast(query.device.type, enabled=False):
-        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        return apply_dropout(scores.softmax(dim=-1), dropout) @ value
+    if _explicit_is_faster(query, key, dropout, with_gradient):
+        return explicit_attention(query, key, value, mask, dropout)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
 
 def _explicit_is_faster(query: Tensor, key: Tensor, dropout: float, with_gradient: bool) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,26 +12,48 @@ from torch import Tensor, nn
 _LEVELS = 256
 
 
+def dropped_levels(probability: float) -> int:
+    """How many of the 256 values of a random byte mean that an element is dropped: 0 for 0, else 1 to 255."""
+    return min(max(round(probability * _LEVELS), 1), _LEVELS - 1) if probability > 0.0 else 0
+
+
+def survivors_scale(levels: int) -> float:
+    """What survivors are multiplied by, so that the expectation stays."""
+    return _LEVELS / (_LEVELS - levels)
+
+
+def random_bytes(shape: Sequence[int]) -> Tensor:
+    """uint8 on the CPU, drawn eight at a time from torch's global generator."""
+    count = math.prod(shape)
+    words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+    return words.view(torch.uint8)[:count].view(shape)
+
+
+def kept(drawn: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
+    """1.0 where an element survives, else 0.0; a product of two formats would cost several times more."""
+    return torch.ge(drawn, levels, out=torch.empty_like(drawn, dtype=dtype))
+
+
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values: Tensor, keep: Tensor, scale: float) -> Tensor:
-        ctx.save_for_backward(keep)
-        ctx.scale = scale
-        return values.mul(keep).mul_(scale)
+    def forward(ctx, values: Tensor, probability: float) -> Tensor:
+        drawn, ctx.levels = random_bytes(values.shape), dropped_levels(probability)
+        ctx.save_for_backward(drawn)
+        return kept(drawn, ctx.levels, values.dtype).mul_(values).mul_(survivors_scale(ctx.levels))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (keep,) = ctx.saved_tensors
-        return gradient.mul(keep).mul_(ctx.scale), None, None
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (drawn,) = ctx.saved_tensors
+        return kept(drawn, ctx.levels, gradient.dtype).mul_(gradient).mul_(survivors_scale(ctx.levels)), None
 
 
 def dropout(values: Tensor, probability: float, training: bool = True) -> Tensor:
     """Inverted dropout (Srivastava et al. 2014): zero each element with `probability`, scale the others up.
 
-    On the CPU one random byte decides per element, drawn eight at a time from torch's global generator: torch's own
-    kernel draws serially and takes four times as long, longer than the matrix products around it. `probability` is
-    therefore rounded to a multiple of 1/256 there (never to 0 or 1), and the scale follows the rounded value, so the
-    expectation is exact. Elsewhere this is `torch.nn.functional.dropout`.
+    On the CPU one random byte decides per element: torch's own kernel draws serially and takes four times as long,
+    longer than the matrix products around it. `probability` is therefore rounded to a multiple of 1/256 there (never to
+    0 or 1), and the scale follows the rounded value, so the expectation is exact. Elsewhere this is
+    `torch.nn.functional.dropout`.
 
     values: any shape, floating point. Returns the same shape; `values` itself when nothing is to be dropped.
     """
@@ -36,10 +61,7 @@ def dropout(values: Tensor, probability: float, training: bool = True) -> Tensor
         return values
     if values.device.type != "cpu" or probability >= 1.0:
         return F.dropout(values, probability, True)
-    dropped_levels = min(max(round(probability * _LEVELS), 1), _LEVELS - 1)
-    words = torch.empty((values.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
-    keep = words.view(torch.uint8)[: values.numel()].view(values.shape) >= dropped_levels
-    return _ByteDropout.apply(values, keep, _LEVELS / (_LEVELS - dropped_levels))
+    return _ByteDropout.apply(values, probability)
 
 
 class Dropout(nn.Module):

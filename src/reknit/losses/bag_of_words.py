@@ -23,7 +23,7 @@ def bag_of_words(states: Tensor, table: Tensor, bias: Tensor | None, cu_seqlens:
     tokens; table: [V, D]; bias: [V] or None. Returns a float32 scalar. Sequences without tokens add nothing and are
     not counted; without any sequence the loss is 0. In a shared step the mean is over all processes. Logits are made
     in chunks of whole sequences, and the gradient, which reaches one token per word and sequence only, is computed
-    there too; it keeps two numbers per sequence and row of the table. No second derivatives.
+    there too; it keeps two numbers per sequence and row of the table. One way back, and no second derivatives.
     """
     loss = cast(Tensor, _BagOfWords.apply(states, table, bias, cu_seqlens, words))
     return whole_mean(loss, (cu_seqlens.diff() > 0).sum())
@@ -81,14 +81,11 @@ class _BagOfWords(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         states_grad, table_grad, bias_grad = ctx.saved_tensors
-        scale, (states_dtype, table_dtype) = grads[0], ctx.dtypes
-        return (
-            (states_grad * scale).to(states_dtype),
-            (table_grad * scale).to(table_dtype),
-            None if bias_grad is None else bias_grad * scale,
-            None,
-            None,
-        )
+        states_dtype, table_dtype = ctx.dtypes
+        # In place: fresh memory of the table's size costs the CPU more than the multiplication.
+        for one in (states_grad, table_grad) if bias_grad is None else (states_grad, table_grad, bias_grad):
+            one.mul_(grads[0])
+        return states_grad.to(states_dtype), table_grad.to(table_dtype), bias_grad, None, None
 
 
 def _pool_logits(states: Tensor, table: Tensor, group: list[tuple[int, int]], buffer: Tensor) -> tuple[Tensor, Tensor]:

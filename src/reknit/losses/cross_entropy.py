@@ -27,7 +27,7 @@ def cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targets: T
 
     states: [P, D], targets: [P] int64, table: [V, D], bias: [V] or None. Returns the scalar float32 loss (0 when
     P = 0) and the number of targets that had the largest logit (int64 scalar, no gradient; ties count as hits).
-    No second derivatives.
+    One way back, and no second derivatives.
     """
     loss, hits = cast("tuple[Tensor, Tensor]", _ChunkedCrossEntropy.apply(states, table, bias, targets))
     return whole_mean(loss, targets.numel()), hits
@@ -74,16 +74,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 logits += bias
             largest = logits.amax(dim=1, keepdim=True)
             target_logits = logits.gather(1, wanted)
-            exponentials = logits.sub_(largest).exp_()
-            total = exponentials.sum(dim=1, keepdim=True)
-            loss += (total.log() + largest - target_logits).sum()
+            shares = torch.softmax(logits, dim=1, out=logits)
+            # The largest share is 1 / sum(exp(logits - largest)), which the other shares may be too small to tell.
+            loss += (largest - target_logits - shares.amax(dim=1, keepdim=True).log()).sum()
             hits += (target_logits >= largest).sum()
             if states_grad is None:
                 continue
-            slope = exponentials.div_(total * count)  # d loss / d logits of the softmax's part
-            slope.scatter_add_(1, wanted, torch.full_like(target_logits, -1.0 / count))
+            # d loss / d logits times `count`, by which the way back divides
+            slope = shares.scatter_add_(1, wanted, torch.full_like(target_logits, -1.0))
             if bias_grad is not None:
-                bias_grad += slope.sum(dim=0)
+                bias_grad.addmv_(slope.t(), slope.new_ones(len(chunk)))
             if lean:
                 kept.copy_(slope)
             states_grad[start : start + rows] = torch.mm(kept, lean_table)
@@ -101,17 +101,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         if needs_gradient and table_grad is None:
             table_grad = torch.zeros_like(table, dtype=torch.float32)
         ctx.save_for_backward(states_grad, table_grad, bias_grad)
-        ctx.table_dtype = table.dtype
+        ctx.count, ctx.table_dtype = max(count, 1), table.dtype
         ctx.mark_non_differentiable(hits)
-        return loss / max(count, 1), hits
+        return loss / ctx.count, hits
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         states_grad, table_grad, bias_grad = ctx.saved_tensors
-        scale = grads[0]
-        return (
-            states_grad * scale.to(states_grad.dtype),
-            (table_grad * scale).to(ctx.table_dtype),
-            None if bias_grad is None else bias_grad * scale,
-            None,
-        )
+        # In place: fresh memory of the table's size costs the CPU more than the multiplication.
+        for one in (states_grad, table_grad) if bias_grad is None else (states_grad, table_grad, bias_grad):
+            one.mul_(grads[0] / ctx.count)
+        return states_grad, table_grad.to(ctx.table_dtype), bias_grad, None

@@ -11,17 +11,21 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 GROWTH_SHARE = 0.15
 LEAST_GROWTH = 64 * 2**20
-LARGE_BLOCK = 2**20
 _STATM = Path("/proc/self/statm")
-# From malloc.h, and glibc's own settings, which it reaches by itself in a process that uses large blocks.
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
-_LARGEST_THRESHOLD, _ARENAS_PER_CORE = 32 * 2**20, 8
+# From malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+# glibc's own settings, the thresholds as it reaches them by itself in a process that uses large blocks.
+_OWN_SETTINGS = {
+    _TRIM_THRESHOLD: 64 * 2**20,
+    _MMAP_THRESHOLD: 32 * 2**20,
+    _ARENA_MAX: 8 * (os.cpu_count() or 1),
+}
 
 
 class MemoryKeeper:
@@ -55,23 +59,36 @@ def resident_bytes() -> int:
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@contextmanager
-def frugal_allocation() -> Iterator[None]:
+def frugal_allocation() -> AbstractContextManager[None]:
     """Within the block, large blocks go back to the system as soon as they are free, and threads share two heaps.
 
     For code of other libraries that cannot be told to use less. Does nothing where there is no glibc.
     """
+    return _malloc_settings({_MMAP_THRESHOLD: 2**20, _ARENA_MAX: 2})
+
+
+def reusing_allocation() -> AbstractContextManager[None]:
+    """Within the block, blocks of any size stay with the process when they are free, for the next that asks.
+
+    For steps that need the same large blocks again and again: fresh pages cost more than what is computed on them. A
+    `MemoryKeeper` sets the bounds. Does nothing where there is no glibc.
+    """
+    return _malloc_settings({_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1})
+
+
+@contextmanager
+def _malloc_settings(settings: dict[int, int]) -> Iterator[None]:
     set_option = getattr(_c_library(), "mallopt", None)
     if set_option is None:
         yield
         return
-    set_option(_MMAP_THRESHOLD, LARGE_BLOCK)
-    set_option(_ARENA_MAX, 2)
+    for option, value in settings.items():
+        set_option(option, value)
     try:
         yield
     finally:
-        set_option(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
-        set_option(_ARENA_MAX, _ARENAS_PER_CORE * (os.cpu_count() or 1))
+        for option in settings:
+            set_option(option, _OWN_SETTINGS[option])
 
 
 def _c_library() -> Any:

@@ -26,7 +26,7 @@ from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by, whole
 from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog, SilentLog
-from reknit.training.memory import MemoryKeeper
+from reknit.training.memory import MemoryKeeper, reusing_allocation
 from reknit.training.optimiser import learning_rate
 from reknit.training.precision import PrecisionName, autocast
 from reknit.training.progress import Progress
@@ -158,6 +158,7 @@ class Trainer:
         budget = self.settings.budget
         reason = "budget spent"
         with (
+            reusing_allocation(),
             ReadAhead(self.batches, self.state.step, self.device) as ahead,
             Progress(quiet=not self.team.leads) as progress,
         ):
