@@ -31,8 +31,31 @@ def test_a_fresh_order_gives_any_step_as_the_whole_run_did(lengths, seed):
     for step in (len(walked) - 1, 0, len(walked) // 2):
         resumed = PackedOrder(np.array(lengths), 50, seed)
         assert resumed.batch_indices(step).tolist() == walked[step].tolist()
-    starts = np.cumsum([len(run.epoch(epoch)) for epoch in range(3)])
-    assert [run.epoch_of(int(step)) for step in (0, starts[0], starts[1], starts[1] - 1)] == [0, 1, 2, 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=80),
+    budget=st.integers(1, 60),
+    seed=st.integers(0, 99),
+    pool=st.integers(1, 30),
+)
+def test_batches_are_cut_from_pools_sorted_up_and_down(lengths, budget, seed, pool):
+    order = PackedOrder(np.array(lengths), budget, seed)
+    order._pool = pool
+    rng = np.random.default_rng((seed, 0))
+    shuffled = rng.permutation(len(lengths)).tolist()
+    batches, tokens = [[]], 0
+    for place, first in enumerate(range(0, len(lengths), pool)):
+        sign = -1 if place % 2 else 1
+        for number in sorted(shuffled[first : first + pool], key=lambda number: sign * lengths[number]):
+            if batches[-1] and tokens + lengths[number] > budget:
+                batches.append([])
+                tokens = 0
+            batches[-1].append(number)
+            tokens += lengths[number]
+    expected = [batches[number] for number in rng.permutation(len(batches))]
+    assert [batch.tolist() for batch in order.epoch(0)] == expected
 
 
 def test_batches_are_full_of_alike_lengths_and_differ_between_epochs_and_seeds():

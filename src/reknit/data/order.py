@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from reknit.errors import ReknitError
@@ -32,7 +36,7 @@ class PackedOrder:
         # First step of each epoch met so far, and the end of the last one. Epochs differ a little in their number of
         # batches, so a resumed run walks through the epochs before its step once: milliseconds each.
         self._first_steps = [0]
-        self._current: tuple[int, list[np.ndarray]] | None = None
+        self._current: tuple[int, Epoch] | None = None
 
     def batch_indices(self, step: int) -> np.ndarray:
         """[k] int64 numbers of the sequences in the batch of training step `step` (from 0)."""
@@ -43,29 +47,56 @@ class PackedOrder:
         epoch = int(np.searchsorted(self._first_steps, step, side="right")) - 1
         return self.epoch(epoch)[step - self._first_steps[epoch]]
 
-    def epoch_of(self, step: int) -> int:
-        """The epoch (from 0) that training step `step` belongs to."""
-        self.batch_indices(step)
-        return int(np.searchsorted(self._first_steps, step, side="right")) - 1
-
-    def epoch(self, number: int) -> list[np.ndarray]:
+    def epoch(self, number: int) -> Epoch:
         """All batches of one epoch, in order."""
         if self._current is None or self._current[0] != number:
+            self._current = None  # before the next one is made, so that there are never two
             self._current = number, self._batches(number)
         return self._current[1]
 
-    def _batches(self, epoch: int) -> list[np.ndarray]:
-        rng = np.random.default_rng((self._seed, epoch))
-        order = rng.permutation(len(self._lengths))
-        lengths = self._lengths[order]
-        pool = np.arange(len(order)) // self._pool
-        # Every other pool is sorted downwards, so that neighbours across the border of two pools are alike too.
-        order = order[np.lexsort((np.where(pool % 2 == 0, lengths, -lengths), pool))]
-        ends = np.cumsum(self._lengths[order])
-        cuts = [0]
-        while cuts[-1] < len(order):
-            spent = int(ends[cuts[-1] - 1]) if cuts[-1] else 0
-            fits = int(np.searchsorted(ends, spent + self._tokens_per_batch, side="right"))
-            cuts.append(max(fits, cuts[-1] + 1))
-        batches = np.split(order, cuts[1:-1])
-        return [batches[number] for number in rng.permutation(len(batches))]
+    def _batches(self, number: int) -> Epoch:
+        rng = np.random.default_rng((self._seed, number))
+        order = rng.permutation(np.arange(len(self._lengths), dtype=smallest_index(len(self._lengths))))
+        cuts, room = [0], self._tokens_per_batch
+        # Pool by pool, so that besides the order itself only a pool's worth of memory is needed.
+        for place, first in enumerate(range(0, len(order), self._pool)):
+            pool = order[first : first + self._pool]
+            lengths = self._lengths[pool]
+            # Every other pool is sorted downwards, so that neighbours across the border of two pools are alike too.
+            ranks = np.argsort(lengths if place % 2 == 0 else -lengths, kind="stable")
+            pool[:] = pool[ranks]
+            ends, done = np.cumsum(lengths[ranks], dtype=np.int64), 0
+            while (fits := int(np.searchsorted(ends, done + room, side="right"))) < len(pool):
+                fits += first + fits == cuts[-1]  # a sequence longer than a batch is one by itself
+                cuts.append(first + fits)
+                done, room = int(ends[fits - 1]) if fits else 0, self._tokens_per_batch
+            room -= int(ends[-1]) - done
+        if cuts[-1] < len(order):
+            cuts.append(len(order))
+        return Epoch(order, np.array(cuts), rng.permutation(len(cuts) - 1))
+
+
+@dataclass(frozen=True)
+class Epoch(Sequence[np.ndarray]):
+    """The batches of one epoch.
+
+    order: [n] sequence numbers. cuts: [b + 1] where batches begin and end in it. turns: [b] numbers of these batches, in
+    the order of training.
+    """
+
+    order: np.ndarray
+    cuts: np.ndarray
+    turns: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    def __getitem__(self, place: Any) -> Any:
+        """[k] sequence numbers of the batch at `place`."""
+        number = self.turns[place]
+        return self.order[self.cuts[number] : self.cuts[number + 1]].astype(np.int64)
+
+
+def smallest_index(count: int) -> type[np.integer]:
+    """A type for numbers below `count` that takes no more memory than it must."""
+    return np.int32 if count <= np.iinfo(np.int32).max else np.int64

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from reknit.data.holdout import HeldOut
+from reknit.data.order import smallest_index
 from reknit.data.passages import count_words, cut_sentence, without_leading_title
 from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
@@ -76,7 +77,8 @@ class PairMiner:
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
         if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self))
+            numbers = np.arange(len(self), dtype=smallest_index(len(self)))
+            self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(numbers)
         number = int(self._order[1][index])
         rng = random.Random(f"pair {self._seed} {epoch} {index}")
         wished = rng.sample(self._kinds, len(self._kinds))

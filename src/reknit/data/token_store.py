@@ -25,6 +25,7 @@ from reknit.errors import ReknitError
 
 FORMAT = 1
 TEXTS_PER_CHUNK = 1000
+LENGTHS_AT_A_TIME = 2**16
 _WORD_START, _SPECIAL = 1, 2
 
 
@@ -57,12 +58,16 @@ class TokenStore:
         self.max_length = int(header["max_length"])
         fields = header["vocabulary"]
         self.vocabulary = Vocabulary(**{**fields, "special": tuple(fields["special"])})
-        self._files = [MappedFile(path / name) for name in ("tokens.bin", "flags.bin")]
-        tokens, flags = (file.buffer for file in self._files)
+        self._files = [MappedFile(path / name) for name in ("tokens.bin", "flags.bin", "offsets.bin")]
+        tokens, flags, offsets = (file.buffer for file in self._files)
         self._tokens = np.frombuffer(tokens, dtype=header["dtype"])
         self._flags = np.frombuffer(flags, dtype=np.uint8)
-        self._offsets = np.fromfile(path / "offsets.bin", dtype=np.int64)
-        self.lengths: np.ndarray = np.diff(self._offsets).astype(np.int32)
+        self._offsets = np.frombuffer(offsets, dtype=np.int64)
+        self.lengths: np.ndarray = np.empty(len(self._offsets) - 1, dtype=np.int32)
+        for first in range(0, len(self.lengths), LENGTHS_AT_A_TIME):
+            stop = first + LENGTHS_AT_A_TIME
+            self._files[2].touch(size=8 * LENGTHS_AT_A_TIME)
+            self.lengths[first:stop] = np.diff(self._offsets[first : stop + 1])
 
     @classmethod
     def build(cls, texts: Iterable[str], tokenizer: BatchTokenizer, path: Path, *, max_length: int) -> TokenStore:
@@ -143,24 +148,29 @@ class TokenStore:
 def _write(texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_length: int) -> dict:
     vocabulary = tokenizer.vocabulary
     dtype = np.dtype(np.uint16 if vocabulary.size <= 2**16 else np.uint32)
-    lengths: list[np.ndarray] = []
-    with open(folder / "tokens.bin", "wb") as tokens, open(folder / "flags.bin", "wb") as flags:
+    sequences, total = 0, 0
+    with (
+        open(folder / "tokens.bin", "wb") as tokens,
+        open(folder / "flags.bin", "wb") as flags,
+        open(folder / "offsets.bin", "wb") as offsets,
+    ):
+        offsets.write(np.int64(0).tobytes())
         for chunk in _chunks(texts, TEXTS_PER_CHUNK):
             encoded = tokenizer.encode_batch(chunk, max_length)
-            lengths.append(np.array([len(text.tokens) for text in encoded], dtype=np.int64))
+            ends = total + np.cumsum([len(text.tokens) for text in encoded], dtype=np.int64)
+            sequences, total = sequences + len(encoded), int(ends[-1])
+            offsets.write(ends.tobytes())
             tokens.write(np.concatenate([text.tokens for text in encoded]).astype(dtype).tobytes())
             special = np.concatenate([text.special for text in encoded])
             word_starts = np.concatenate([text.word_starts for text in encoded])
             flags.write((special * np.uint8(_SPECIAL) | word_starts * np.uint8(_WORD_START)).astype(np.uint8).tobytes())
-    if not lengths:
+    if not sequences:
         raise ReknitError("there is nothing to tokenise: no texts were given")
-    offsets = np.concatenate(([0], np.cumsum(np.concatenate(lengths)))).astype(np.int64)
-    offsets.tofile(folder / "offsets.bin")
     return {
         "format": FORMAT,
         "dtype": dtype.name,
-        "tokens": int(offsets[-1]),
-        "sequences": len(offsets) - 1,
+        "tokens": total,
+        "sequences": sequences,
         "max_length": max_length,
         "vocabulary": asdict(vocabulary),
     }
