@@ -80,7 +80,7 @@ class PackedOrder:
 class Epoch(Sequence[np.ndarray]):
     """The batches of one epoch.
 
-    order: [n] sequence numbers. cuts: [b + 1] where batches begin and end in it. turns: [b] numbers of these batches, in
+    order: [n] sequence numbers. cuts: [b + 1] where batches begin and end in it. turns: [b] their numbers, in
     the order of training.
     """
 
