@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 import torch
 
@@ -12,8 +13,12 @@ SIZE = {"cpu": 2048, "cuda": 8192}
 REPEATS = 7
 
 
+@cache
 def matrix_rate(precision: str) -> float:
-    """FLOP/s of the best of some square matrix products in "float32" or "bfloat16" on the best device."""
+    """FLOP/s of the best of some square matrix products in "float32" or "bfloat16" on the best device.
+
+    Measured once in a process, so that a record holds the rate which its shares are of.
+    """
     device = best_device()
     size = SIZE[device.type]
     left, right = (torch.randn(size, size, device=device, dtype=getattr(torch, precision)) for _ in range(2))

@@ -39,12 +39,16 @@ class _ByteDropout(torch.autograd.Function):
     def forward(ctx, values: Tensor, probability: float) -> Tensor:
         drawn, ctx.levels = random_bytes(values.shape), dropped_levels(probability)
         ctx.save_for_backward(drawn)
-        return kept(drawn, ctx.levels, values.dtype).mul_(values).mul_(survivors_scale(ctx.levels))
+        return _survivors(values, drawn, ctx.levels)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         (drawn,) = ctx.saved_tensors
-        return kept(drawn, ctx.levels, gradient.dtype).mul_(gradient).mul_(survivors_scale(ctx.levels)), None
+        return _survivors(gradient, drawn, ctx.levels), None
+
+
+def _survivors(values: Tensor, drawn: Tensor, levels: int) -> Tensor:
+    return kept(drawn, levels, values.dtype).mul_(values).mul_(survivors_scale(levels))
 
 
 def dropout(values: Tensor, probability: float, training: bool = True) -> Tensor:

@@ -82,7 +82,7 @@ def _product(left: Tensor, right: Tensor, scale: float, out: Tensor | None = Non
     """scale * left @ right, batched."""
     shape = (left.shape[0], left.shape[1], right.shape[2])
     start = left.new_empty(()).expand(shape) if out is None else out  # not read, as beta is 0
-    return torch.baddbmm(start, left, right, beta=0, alpha=scale, **({} if out is None else {"out": out}))
+    return torch.baddbmm(start, left, right, beta=0, alpha=scale, out=out)
 
 
 def _parts(query: Tensor, key: Tensor, heads: int) -> Iterator[slice]:

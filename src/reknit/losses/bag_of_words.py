@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reknit.losses.cross_entropy import chunk_rows, compute_dtype
+from reknit.losses.cross_entropy import chunk_rows, compute_dtype, scaled_in_place
 from reknit.world import whole_mean
 
 
@@ -80,11 +80,8 @@ class _BagOfWords(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states_grad, table_grad, bias_grad = ctx.saved_tensors
+        states_grad, table_grad, bias_grad = scaled_in_place(ctx.saved_tensors, grads[0])
         states_dtype, table_dtype = ctx.dtypes
-        # In place: fresh memory of the table's size costs the CPU more than the multiplication.
-        for one in (states_grad, table_grad) if bias_grad is None else (states_grad, table_grad, bias_grad):
-            one.mul_(grads[0])
         return states_grad.to(states_dtype), table_grad.to(table_dtype), bias_grad, None, None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -42,6 +43,11 @@ def compute_dtype(tensor: Tensor) -> torch.dtype:
 def chunk_rows(device: torch.device, vocabulary: int) -> int:
     """How many rows of logits to make at a time."""
     return max(1, (CPU_CHUNK_ELEMENTS if device.type == "cpu" else CHUNK_ELEMENTS) // vocabulary)
+
+
+def scaled_in_place(gradients: Iterable[Tensor | None], scale: Tensor) -> list[Any]:
+    """The gradients times `scale`: fresh memory of the table's size costs the CPU more than the multiplication."""
+    return [None if gradient is None else gradient.mul_(scale) for gradient in gradients]
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -107,8 +113,5 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states_grad, table_grad, bias_grad = ctx.saved_tensors
-        # In place: fresh memory of the table's size costs the CPU more than the multiplication.
-        for one in (states_grad, table_grad) if bias_grad is None else (states_grad, table_grad, bias_grad):
-            one.mul_(grads[0] / ctx.count)
+        states_grad, table_grad, bias_grad = scaled_in_place(ctx.saved_tensors, grads[0] / ctx.count)
         return states_grad, table_grad.to(ctx.table_dtype), bias_grad, None

@@ -40,13 +40,9 @@ class Corpus:
 
     def sampled_training_texts(self, words: int, seed: int) -> Iterator[str]:
         """A sample of `training_texts` of about `words` words, drawn passage by passage; all of a smaller corpus."""
-        share = words / max(self.store.words, 1)
-        if share >= 1.0:
-            yield from self.training_texts()
-            return
-        for place in np.flatnonzero(np.random.default_rng(seed).random(len(self.store)) < share).tolist():
-            held = self.held_out.training_text.get(place)
-            yield self.store[place].full_text if held is None else held
+        drawn = np.random.default_rng(seed).random(len(self.store)) < words / max(self.store.words, 1)
+        for place in np.flatnonzero(drawn).tolist():
+            yield self.held_out.training_text.get(place, self.store[place].full_text)
 
 
 def check_corpus_path(corpus: str, out: Path) -> None:
