@@ -74,13 +74,14 @@ class _BagOfWords(torch.autograd.Function):
                 per_sample_weights=torch.cat(slopes).t().contiguous(),
                 mode="sum",
             )
-        ctx.save_for_backward(states_grad, table_grad, bias_grad)
+        ctx.gradients = (states_grad, table_grad, bias_grad)
         ctx.dtypes = (states.dtype, table.dtype)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states_grad, table_grad, bias_grad = scaled_in_place(ctx.saved_tensors, grads[0])
+        states_grad, table_grad, bias_grad = scaled_in_place(ctx.gradients, grads[0])
+        del ctx.gradients  # so that autograd may add others to them in place
         states_dtype, table_dtype = ctx.dtypes
         return states_grad.to(states_dtype), table_grad.to(table_dtype), bias_grad, None, None
 

@@ -106,12 +106,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
         if needs_gradient and table_grad is None:
             table_grad = torch.zeros_like(table, dtype=torch.float32)
-        ctx.save_for_backward(states_grad, table_grad, bias_grad)
+        ctx.gradients = (states_grad, table_grad, bias_grad)
         ctx.count, ctx.table_dtype = max(count, 1), table.dtype
         ctx.mark_non_differentiable(hits)
         return loss / ctx.count, hits
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states_grad, table_grad, bias_grad = scaled_in_place(ctx.saved_tensors, grads[0] / ctx.count)
+        states_grad, table_grad, bias_grad = scaled_in_place(ctx.gradients, grads[0] / ctx.count)
+        del ctx.gradients  # so that autograd may add others to them in place
         return states_grad, table_grad.to(ctx.table_dtype), bias_grad, None

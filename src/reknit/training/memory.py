@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-GROWTH_SHARE = 0.15
+GROWTH_SHARE = 0.4
 LEAST_GROWTH = 64 * 2**20
 _STATM = Path("/proc/self/statm")
 # From malloc.h.
