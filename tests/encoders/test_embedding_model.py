@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 import shutil
 from pathlib import Path
@@ -129,6 +131,17 @@ def test_training_mode_and_gradients_are_left_as_they_were(model: EmbeddingModel
     model.encode(texts)
     assert not model.encoder.training
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.encoder.parameters())
+
+
+def test_a_copy_made_after_encoding_in_bfloat16_is_of_its_own(model: EmbeddingModel) -> None:
+    before = model.encode(SENTENCES, precision="bfloat16")
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        twin.encoder.table.mul_(2.0)
+    assert np.array_equal(model.encode(SENTENCES, precision="bfloat16"), before)
+    assert not np.array_equal(twin.encode(SENTENCES, precision="bfloat16"), before)
+    unpickled = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(unpickled.encode(SENTENCES, precision="bfloat16"), before)
 
 
 def test_progress_and_nothing_to_do(model: EmbeddingModel) -> None:

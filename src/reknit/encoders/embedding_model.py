@@ -91,6 +91,10 @@ class EmbeddingModel:
         self._packed: tuple[object, NativeEncoder] | None = None
         self._check_size(None, dims)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Packed weights can neither be copied nor pickled; a copy packs its own when it first encodes.
+        return self.__dict__ | {"_packed": None}
+
     @property
     def dim(self) -> int:
         """Width of the vectors that `encode` gives by default."""
