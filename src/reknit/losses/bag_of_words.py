@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reknit.losses.cross_entropy import chunk_rows, compute_dtype, scaled_in_place
+from reknit.losses.cross_entropy import chunk_rows, compute_dtype, scaled_gradients
 from reknit.world import whole_mean
 
 
@@ -80,8 +80,7 @@ class _BagOfWords(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states_grad, table_grad, bias_grad = scaled_in_place(ctx.gradients, grads[0])
-        del ctx.gradients  # so that autograd may add others to them in place
+        states_grad, table_grad, bias_grad = scaled_gradients(ctx, grads[0])
         states_dtype, table_dtype = ctx.dtypes
         return states_grad.to(states_dtype), table_grad.to(table_dtype), bias_grad, None, None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -45,8 +44,14 @@ def chunk_rows(device: torch.device, vocabulary: int) -> int:
     return max(1, (CPU_CHUNK_ELEMENTS if device.type == "cpu" else CHUNK_ELEMENTS) // vocabulary)
 
 
-def scaled_in_place(gradients: Iterable[Tensor | None], scale: Tensor) -> list[Any]:
-    """The gradients times `scale`: fresh memory of the table's size costs the CPU more than the multiplication."""
+def scaled_gradients(ctx: Any, scale: Tensor) -> list[Any]:
+    """The gradients that the forward pass left as `ctx.gradients`, times `scale`; None stays None.
+
+    In place, and `ctx` lets go of them, so that autograd may add others to them in place too: fresh memory of the
+    table's size costs the CPU more than the arithmetic.
+    """
+    gradients = ctx.gradients
+    del ctx.gradients
     return [None if gradient is None else gradient.mul_(scale) for gradient in gradients]
 
 
@@ -113,6 +118,5 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states_grad, table_grad, bias_grad = scaled_in_place(ctx.gradients, grads[0] / ctx.count)
-        del ctx.gradients  # so that autograd may add others to them in place
+        states_grad, table_grad, bias_grad = scaled_gradients(ctx, grads[0] / ctx.count)
         return states_grad, table_grad.to(ctx.table_dtype), bias_grad, None

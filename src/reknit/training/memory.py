@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+# Pages given back must be cleared again: at 0.15 that took 14% of a step, at 0.4 6% for 10% more memory at the peak.
 GROWTH_SHARE = 0.4
 LEAST_GROWTH = 64 * 2**20
 _STATM = Path("/proc/self/statm")
