@@ -17,7 +17,8 @@ from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
-from reknit.evaluation.retrieval import evaluate_retrieval
+from reknit.evaluation.retrieval import Encode, evaluate_retrieval
+from reknit.evaluation.teaching import prepare_lessons
 from reknit.evaluation.verdict import PROBE, decide
 from reknit.recipe import BudgetSpec
 from reknit.training.budget import parse_budget
@@ -25,7 +26,7 @@ from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overr
 from reknit.training.corpus import Corpus, check_corpus_path, prepare_corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.interrupt import Interrupted, listen_for_stop
-from reknit.training.phases import check_batches, train_phases
+from reknit.training.phases import check_batches, phases_of, train_phases
 from reknit.training.run_folder import RunFolder
 from reknit.training.start import build_start, load_start
 from reknit.training.team import Team, joined
@@ -43,11 +44,7 @@ _SCRATCH = (
     "tune.optimiser.learning_rate=1e-3",
     "tune.data.max_length=64",
 )
-_TRAINED_START = (
-    "pretrain.optimiser.learning_rate=2e-5",
-    "tune.optimiser.learning_rate=3e-5",
-    "tune.data.pairs_per_batch=32",
-)
+_TRAINED_START = ("pretrain.optimiser.learning_rate=2e-5",)
 
 
 def adapt(
@@ -55,7 +52,7 @@ def adapt(
     out: str | Path,
     *,
     start: str | Path = DEFAULT_START,
-    recipe: str = "dupmae",
+    recipe: str | None = None,
     budget: str | BudgetSpec = "10m",
     eval: Sequence[str | Path] = (),
     settings: Sequence[str] = (),
@@ -65,19 +62,24 @@ def adapt(
     """Adapt `start` to the texts of `corpus`; returns what result.json holds.
 
     corpus: a folder or file of texts, or "python-docs" for the documentation that this Python carries. start: folder or
-    hub id of an encoder, or "scratch". recipe: the pre-training recipe; contrastive tuning on mined pairs follows.
-    budget: for both phases, such as "10m" or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of
-    RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
+    hub id of an encoder, or "scratch". recipe: a recipe to pre-train with; None pre-trains by DupMAE from scratch and
+    not at all otherwise. A trained start model then learns to rank the corpus as it does together with BM25
+    ("hybrid-distillation"); a new one learns from mined pairs ("infonce-pairs"). budget: for all phases, such as "10m"
+    or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on bad
+    input, and Interrupted after Ctrl-C with everything saved for `resume`.
     """
+    scratch = str(start) == SCRATCH
+    first = recipe or ("dupmae" if scratch else None)
     config = RunConfig(
         corpus=str(corpus),
         start=str(start),
-        pretrain=catalogue.find(recipe),
-        tune=catalogue.find("infonce-pairs"),
+        pretrain=None if first is None else catalogue.find(first),
+        tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),
         eval=tuple(str(folder) for folder in eval),
     )
-    config = with_overrides(config, _SCRATCH if config.from_scratch else _TRAINED_START)
+    defaults = _SCRATCH if scratch else _TRAINED_START if first else ()
+    config = with_overrides(config, defaults)
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
@@ -184,6 +186,7 @@ def _train_and_deliver(
 
     adapted = copy.deepcopy(start)
     encode_start, encode_adapted = (encode_with(model, config.precision) for model in (start, adapted))
+    _teach(config, folder, corpus, encode_start)
     dev = smaller(corpus.held_out.dev, config.probe.training_documents)
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
@@ -208,6 +211,15 @@ def _train_and_deliver(
         weight = choose_hybrid_weight(corpus.held_out.dev, encode_start)
         return deliver(config, folder, corpus, start, "start", training, evaluations, verdict, weight)
     return deliver(config, folder, corpus, adapted, "adapted", training, evaluations, verdict, weight)
+
+
+def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: Encode) -> None:
+    """Make the lessons of the phase that learns from a teacher, if there is one."""
+    for _, recipe in phases_of(config):
+        if recipe.data.source == "queries":
+            limit = config.budget.seconds
+            seconds = None if limit is None else recipe.teacher.time_share * limit
+            prepare_lessons(folder.lessons, corpus, encode_start, recipe.teacher, seconds=seconds, seed=config.seed)
 
 
 def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:

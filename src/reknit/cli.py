@@ -1,4 +1,4 @@
-"""The command line: eight fixed verbs; `--set a.b=c` reaches every field, and no flag is ever added for one recipe."""
+"""The command line: fixed verbs; `--set a.b=c` reaches every field, and no flag is ever added for one recipe."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def adapt(
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
     out: Out,
     start: Annotated[str | None, typer.Option(help='Encoder folder or hub id, or "scratch".')] = None,
-    recipe: Annotated[str, typer.Option(help="Pre-training recipe.")] = "dupmae",
+    recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first; from scratch: dupmae.")] = None,
     budget: Budget = "10m",
     eval: Eval = None,
     resume: Resume = False,
@@ -247,6 +247,30 @@ def bench(
     from reknit.bench.run import show
 
     show(measure(job, against or (), turns=turns, json_file=json_file), Console())
+
+
+@app.command("compare-adapt")
+def compare_adapt(
+    data: Annotated[list[Path], typer.Argument(help="Labelled BEIR folders; only the labels judge.")],
+    start: Annotated[str | None, typer.Option(help="Encoder folder or hub id.")] = None,
+    budget: Annotated[str, typer.Option(help="Training time of each run.")] = "10m",
+    seeds: Annotated[int, typer.Option(help="Runs of reknit adapt on each collection.")] = 3,
+    against: Annotated[
+        list[str] | None, typer.Option(help="A route of sentence-transformers; may be repeated.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write here, and go on with what is here.")] = None,
+) -> None:
+    """Measure what adaptation gives on labelled collections, beside BM25, fusion and sentence-transformers."""
+    from rich.console import Console
+
+    from reknit.bench.adaptation import compare_adaptation
+    from reknit.bench.adaptation_table import comparison_table
+    from reknit.training.config import DEFAULT_START
+
+    record = compare_adaptation(
+        data, start=start or DEFAULT_START, budget=budget, seeds=seeds, against=against or (), json_file=json_file
+    )
+    comparison_table(record, Console())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.retrieval import Evaluation
-from reknit.evaluation.verdict import Verdict
+from reknit.evaluation.verdict import Verdict, decide
 from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
 from reknit.report.card import model_card
@@ -59,6 +59,8 @@ def deliver(
         "machine": machine(),
         "versions": versions(),
         "verdict": verdict.to_json(),
+        # What the run would have said without labels.
+        "probe_verdict": decide(evaluations[:1], seed=config.seed).to_json(),
         "model_holds": model_holds,
         "evaluations": [evaluation.to_json() for evaluation in evaluations],
         "hybrid_weight": hybrid_weight,

@@ -35,18 +35,38 @@ class Card:
 class DataSpec:
     """What a training batch is made of.
 
-    source: "passages" (single texts) or "pairs". pair_kinds: which pairs are mined, for "pairs"; a kind that is named
-    several times is drawn that much more often. max_length: tokens per
-    sequence at most. tokens_per_batch: packed tokens per step for passages. pairs_per_batch: examples per step for
-    pairs. query_max_length: tokens of the first sequence of a pair at most.
+    source: "passages" (single texts), "pairs", or "queries" (pseudo-queries with a teacher's ranking). pair_kinds:
+    which pairs are mined, for "pairs"; a kind that is named several times is drawn that much more often. max_length:
+    tokens per sequence at most. tokens_per_batch: packed tokens per step for passages. pairs_per_batch: examples per
+    step for pairs and queries. query_max_length: tokens of a query, or of the first sequence of a pair, at most.
     """
 
-    source: Literal["passages", "pairs"] = "passages"
+    source: Literal["passages", "pairs", "queries"] = "passages"
     pair_kinds: tuple[PairKind, ...] = ()
     max_length: int = 128
     tokens_per_batch: int = 4096
     pairs_per_batch: int = 64
     query_max_length: int = 64
+
+
+@dataclass(frozen=True)
+class TeacherSpec:
+    """The teacher that ranks documents for pseudo-queries: BM25 and the start model together.
+
+    documents, queries: at most so many passages are ranked, for so many pseudo-queries. queries_per_passage: at most.
+    time_share: with a time budget, making the teacher may take about this share of it. neighbours: each document
+    speaks for so many nearest ones too. neighbour_weight: their weight, all together, beside the document's own 1.
+    temperature: divides the teacher's standard scores. ranked: documents kept of each ranking.
+    """
+
+    documents: int = 20_000
+    queries: int = 20_000
+    queries_per_passage: int = 8
+    time_share: float = 0.3
+    neighbours: int = 5
+    neighbour_weight: float = 0.4
+    temperature: float = 0.5
+    ranked: int = 256
 
 
 @dataclass(frozen=True)
@@ -97,3 +117,4 @@ class Recipe:
     encoder: EncoderSpec = field(default_factory=EncoderSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
+    teacher: TeacherSpec = field(default_factory=TeacherSpec)

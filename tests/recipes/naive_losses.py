@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from reknit.data.batch import Lesson
+
 
 def naive_cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
     total = states.new_zeros(())
@@ -64,6 +66,21 @@ def naive_bag_of_words(
         distinct = set(words[start:stop])
         losses.append(-sum((pooled[w] - log_total) for w in distinct) / (stop - start))
     return torch.stack(losses).mean() if losses else states.new_zeros(())
+
+
+def naive_ranking_divergence(queries: Tensor, lesson: Lesson, temperature: float) -> Tensor:
+    losses = []
+    for query, target, hidden in zip(queries, lesson.targets, lesson.left_out.tolist(), strict=True):
+        seen = [place for place in range(len(lesson.documents)) if not hidden[place]]
+        scores = [query @ lesson.documents[place] / query.norm() / temperature for place in seen]
+        total = torch.stack(scores).exp().sum()
+        loss = queries.new_zeros(())
+        for place, score in zip(seen, scores, strict=True):
+            wanted = float(target[place])
+            if wanted > 0:
+                loss = loss + wanted * (math.log(wanted) - (score.exp() / total).log())
+        losses.append(loss)
+    return torch.stack(losses).mean()
 
 
 def chance(choices: int) -> float:

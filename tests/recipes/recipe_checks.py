@@ -11,7 +11,7 @@ from dataclasses import replace
 from unittest import mock
 
 import torch
-from naive_losses import naive_bag_of_words, naive_cross_entropy, naive_info_nce
+from naive_losses import naive_bag_of_words, naive_cross_entropy, naive_info_nce, naive_ranking_divergence
 from torch import Tensor, nn
 from toy_models import amplify, generator
 
@@ -22,6 +22,7 @@ from reknit.objectives.base import EmbeddingObjective, Objective
 from reknit.objectives.contrastive import Contrastive
 from reknit.objectives.draws import drawn_texts
 from reknit.objectives.predictions import ReconstructionObjective
+from reknit.objectives.ranking_distillation import RankingDistillation
 from reknit.objectives.retromae import RetroMAE, draw_seed
 
 
@@ -160,6 +161,10 @@ def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) ->
         if isinstance(objective, Contrastive):
             vectors = torch.randn(batch.num_sequences, 8, generator=generator(3))
             losses, expected = objective.score(vectors, batch).losses, _naive_contrastive(objective, vectors, batch)
+        elif isinstance(objective, RankingDistillation):
+            vectors = torch.randn(batch.num_sequences, 32, generator=generator(3))
+            losses = objective.score(vectors, batch).losses
+            expected = {"ranking": naive_ranking_divergence(vectors, batch.lesson, objective.spec.temperature)}
         else:
             losses = objective(encoder, batch, generator(3)).losses
             expected = _naive_reconstruction(objective, encoder, batch)

@@ -17,8 +17,10 @@ from toy_models import (
     TOY_VOCABULARY,
     batch_for,
     toy_batch,
+    toy_lesson,
     toy_pair,
     toy_pairs,
+    toy_queries,
     toy_sequence,
 )
 
@@ -55,7 +57,8 @@ def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
     made = []
     for seed, rest in enumerate(lengths):
         sequences = [first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest)]
-        made.append(Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example))
+        lesson = toy_lesson(len(sequences), 5) if recipe.data.source == "queries" else None
+        made.append(Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example, lesson=lesson))
     return made[0], made[1]
 
 
@@ -79,6 +82,8 @@ def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     if recipe.data.source == "pairs":
         same_side = getattr(recipe.objective, "same_side", False)
         return {"contrastive": chance(2 * pairs - 1 if same_side else pairs)}
+    if recipe.data.source == "queries":
+        return {"ranking": ranking_chance()}
     kept = getattr(recipe.objective, "keep_share", 0.1)
     words = chance(ORDINARY_IDS)
     every = {"masked": (1 - kept) * words, "causal": words, "decoder": words}
@@ -87,16 +92,28 @@ def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     return {name: floor for name, floor in every.items() if name in named}
 
 
+def ranking_chance() -> float:
+    """The divergence of equal probabilities from a random lesson's, which is the best that noise allows, on average."""
+    lessons = [toy_queries(step + 145).lesson for step in range(15)]
+    spread = [torch.xlogy(one.targets, one.targets).sum(dim=1) + math.log(15) for one in lessons if one]
+    return float(torch.cat(spread).mean())
+
+
 @every_recipe
 def test_entropy_floor(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
-    pairs = recipe.data.source == "pairs"
+    fresh = {
+        "pairs": lambda step: toy_pairs(step + 100, pairs=16),
+        "queries": lambda step: toy_queries(step + 100),
+        "passages": lambda step: toy_batch(step + 100),
+    }
+    source = recipe.data.source
     checks.check_entropy_floor(
         objective,
         encoder,
-        (lambda step: toy_pairs(step + 100, pairs=16)) if pairs else (lambda step: toy_batch(step + 100)),
+        fresh[source],
         entropy_floors(recipe, pairs=16),
-        learning_rate=1e-3 if pairs else 1e-2,
+        learning_rate=1e-2 if source == "passages" else 1e-3,
     )
 
 
@@ -119,7 +136,9 @@ def test_teacher_moves(recipe: Recipe) -> None:
 @every_recipe
 def test_against_naive(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
-    if recipe.data.source == "pairs":
+    if recipe.data.source == "queries":
+        batch = toy_queries(4)
+    elif recipe.data.source == "pairs":
         batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
         checks.check_positives(objective, toy_pairs(4, pairs=6))
     else:
@@ -130,7 +149,7 @@ def test_against_naive(recipe: Recipe) -> None:
 @every_recipe
 def test_loss_falls(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
-    batch = toy_pairs(9, twins=True) if recipe.data.source == "pairs" else toy_batch(9)
+    batch = toy_pairs(9, twins=True) if recipe.data.source == "pairs" else batch_for(recipe, 9)
     checks.check_loss_falls(objective, encoder, batch)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
+from torch.nn import functional
 
-from reknit.data.batch import Batch, Vocabulary
+from reknit.data.batch import Batch, Lesson, Vocabulary
 from reknit.encoders.huggingface import HuggingFaceEncoder, build_encoder
 from reknit.objectives.base import Objective
 from reknit.recipe import EncoderSpec, Recipe
@@ -64,8 +67,24 @@ def toy_pairs(seed: int, pairs: int = 8, twins: bool = False) -> Batch:
     return Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=2)
 
 
+def toy_lesson(examples: int, seed: int, documents: int = 16) -> Lesson:
+    """Random vectors as documents, and for each example a random ranking that leaves one of them out."""
+    generator = torch.Generator().manual_seed(seed)
+    vectors = functional.normalize(torch.randn(documents, 32, generator=generator), dim=-1)
+    left_out = torch.zeros(examples, documents, dtype=torch.bool)
+    left_out[torch.arange(examples), torch.arange(examples) % documents] = True
+    scores = 3 * torch.randn(examples, documents, generator=generator)
+    return Lesson(vectors, functional.softmax(scores.masked_fill(left_out, -torch.inf), dim=-1), left_out)
+
+
+def toy_queries(seed: int, lengths: tuple[int, ...] = RAGGED) -> Batch:
+    """Random texts with a teacher's ranking, which has nothing to do with them."""
+    return replace(toy_batch(seed, lengths), lesson=toy_lesson(len(lengths), seed))
+
+
 def batch_for(recipe: Recipe, seed: int) -> Batch:
-    return toy_pairs(seed) if recipe.data.source == "pairs" else toy_batch(seed)
+    makers = {"pairs": toy_pairs, "queries": toy_queries, "passages": toy_batch}
+    return makers[recipe.data.source](seed)
 
 
 def generator(seed: int) -> torch.Generator:

@@ -40,6 +40,7 @@ class Batch:
     vocabulary: of the tokenizer that made the tokens.
     sequences_per_example: 1 for text; 2 for pairs, where example i is the sequences 2i (query) and 2i + 1 (passage).
     groups: [N / sequences_per_example] int64 or None; examples of the same group are not each other's negatives.
+    lesson: what a teacher says of each example, or None; of the whole batch only, not of a share.
     share: where these sequences lie in the step's batch when several processes divide it (`data/share.py`), else None.
     """
 
@@ -50,6 +51,7 @@ class Batch:
     vocabulary: Vocabulary
     sequences_per_example: int = 1
     groups: Tensor | None = None
+    lesson: Lesson | None = None
     share: Share | None = None
 
     @property
@@ -72,11 +74,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
-        moved = _map_tensors(self, lambda tensor: tensor.to(device))
-        if moved.share is None:
-            return moved
-        share = dataclasses.replace(moved.share, whole=moved.share.whole.to(device))
-        return dataclasses.replace(moved, share=share)
+        lesson = self.lesson and self.lesson.to(device)
+        share = self.share and dataclasses.replace(self.share, whole=self.share.whole.to(device))
+        return dataclasses.replace(_map_tensors(self, lambda tensor: tensor.to(device)), lesson=lesson, share=share)
 
     @staticmethod
     def pack(
@@ -85,6 +85,7 @@ class Batch:
         *,
         sequences_per_example: int = 1,
         groups: Tensor | None = None,
+        lesson: Lesson | None = None,
     ) -> Batch:
         """Pack (tokens, special, word_starts) triples, each of three 1-D tensors of one length, into a batch."""
         lengths = torch.tensor([0] + [tokens.numel() for tokens, _, _ in sequences])
@@ -96,7 +97,24 @@ class Batch:
             vocabulary=vocabulary,
             sequences_per_example=sequences_per_example,
             groups=groups,
+            lesson=lesson,
         )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How a teacher ranks documents for the N examples of a batch.
+
+    documents: [D, dim] vectors of length 1. targets: [N, D] float32, the probability of each document by the teacher;
+    every row sums to 1. left_out: [N, D] bool, documents that are not considered for an example; their targets are 0.
+    """
+
+    documents: Tensor
+    targets: Tensor
+    left_out: Tensor
+
+    def to(self, device: torch.device | str) -> Lesson:
+        return Lesson(self.documents.to(device), self.targets.to(device), self.left_out.to(device))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,17 @@ K1 = 1.2
 B = 0.75
 
 _WORD = re.compile(r"\w+")
+_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
 
 class BM25:
     """BM25 in Lucene's variant with English stop words and the Snowball English ("Porter 2") stemmer, by bm25s.
 
     Words are runs of letters, digits and underscores, in lower case. Nothing is tuned on judgements.
+    split_identifiers: writeBoolean and write_boolean are also found by their parts.
     """
 
-    def __init__(self, documents: Mapping[str, str]) -> None:
+    def __init__(self, documents: Mapping[str, str], *, split_identifiers: bool = False) -> None:
         """Index {document id: text}. Raises ReknitError when there are no documents."""
         import bm25s
         import Stemmer
@@ -32,6 +34,7 @@ class BM25:
 
         if not documents:
             raise ReknitError("BM25 has no documents to index: the collection is empty")
+        self._split_identifiers = split_identifiers
         self._stem = Stemmer.Stemmer("english").stemWords
         self._stop_words = frozenset(STOPWORDS_EN)
         self._ids = sorted(documents)
@@ -49,8 +52,17 @@ class BM25:
         """The `top` documents of each query that share a word with it; equal scores are ordered by document id."""
         return {query: self._search(text, top) for query, text in queries.items()}
 
+    def scores(self, queries: Sequence[str]) -> np.ndarray:
+        """[queries, documents] float32, the documents in the order of their sorted ids; 0 where no word is shared."""
+        found = np.zeros((len(queries), len(self._ids)), dtype=np.float32)
+        for row, text in enumerate(queries):
+            tokens = self._known(text)
+            if tokens:
+                found[row] = self._index.get_scores_from_ids(tokens)
+        return found
+
     def _search(self, text: str, top: int) -> dict[str, float]:
-        tokens = [self._vocabulary[word] for word in self._words(text) if word in self._vocabulary]
+        tokens = self._known(text)
         if not tokens:
             return {}
         scores = self._index.get_scores_from_ids(tokens)
@@ -58,6 +70,17 @@ class BM25:
         best = matches[top_places(scores[matches], top)]
         return {self._ids[place]: float(scores[place]) for place in best}
 
+    def _known(self, text: str) -> list[int]:
+        return [self._vocabulary[word] for word in self._words(text) if word in self._vocabulary]
+
     def _words(self, text: str) -> list[str]:
-        words = [word for word in _WORD.findall(text.lower()) if word not in self._stop_words]
-        return self._stem(words)
+        words = _WORD.findall(text)
+        if self._split_identifiers:
+            words = [part for word in words for part in (word, *_parts(word))]
+        return self._stem([word for word in map(str.lower, words) if word not in self._stop_words])
+
+
+def _parts(word: str) -> list[str]:
+    """The words inside an identifier in camel case or with underscores; nothing for an ordinary word."""
+    parts = _PART.findall(word)
+    return parts if len(parts) > 1 else []

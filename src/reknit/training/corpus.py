@@ -38,11 +38,16 @@ class Corpus:
         for place, passage in enumerate(self.store):
             yield self.held_out.training_text.get(place, passage.full_text)
 
+    def training_text(self, number: int) -> str:
+        """One passage, by its number in the store, as training may see it."""
+        held = self.held_out.training_text.get(number)
+        return self.store[number].full_text if held is None else held
+
     def sampled_training_texts(self, words: int, seed: int) -> Iterator[str]:
         """A sample of `training_texts` of about `words` words, drawn passage by passage; all of a smaller corpus."""
         drawn = np.random.default_rng(seed).random(len(self.store)) < words / max(self.store.words, 1)
         for place in np.flatnonzero(drawn).tolist():
-            yield self.held_out.training_text.get(place, self.store[place].full_text)
+            yield self.training_text(place)
 
 
 def check_corpus_path(corpus: str, out: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from reknit.data.lessons import Lessons
 from reknit.data.pairs import PairMiner
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
@@ -22,7 +23,7 @@ from reknit.training.interrupt import StopRequest
 from reknit.training.log import MetricsLog
 from reknit.training.precision import resolve_precision
 from reknit.training.run_folder import RunFolder
-from reknit.training.sources import PairBatches, PassageBatches, SharedBatches, open_token_store
+from reknit.training.sources import PairBatches, PassageBatches, QueryBatches, SharedBatches, open_token_store
 from reknit.training.team import Team
 from reknit.training.trainer import Batches, PhaseResult, PhaseSettings, Probe, Trainer, step_seed
 
@@ -30,13 +31,23 @@ logger = logging.getLogger("reknit")
 
 
 def check_batches(config: RunConfig, team: Team) -> None:
-    """Raise ReknitError when a batch has no room for one example (of passages: one of full length) a process."""
-    for name, recipe in _phases(config):
+    """Raise ReknitError when a phase cannot have its batches.
+
+    A batch must have room for one example (of passages: one of full length) a process, and a teacher must know
+    something.
+    """
+    for name, recipe in phases_of(config):
         data = recipe.data
-        room = data.pairs_per_batch if data.source == "pairs" else data.tokens_per_batch // data.max_length
+        if data.source == "queries" and config.from_scratch:
+            raise ReknitError(
+                f"{recipe.card.name} learns from its start model, which --start scratch does not have: "
+                "give a trained model with --start, or take another recipe"
+            )
+        passages = data.source == "passages"
+        room = data.tokens_per_batch // data.max_length if passages else data.pairs_per_batch
         if room < team.size > 1:
             size = f"pairs_per_batch={team.size}"
-            if data.source != "pairs":
+            if passages:
                 size = f"tokens_per_batch={team.size * data.max_length}"
             raise ReknitError(
                 f"a batch of {name} has room for {room} example(s), but there are {team.size} processes to share it: "
@@ -56,9 +67,10 @@ def train_phases(
     """Train `model` in place through the configured phases; returns the "training" part of result.json.
 
     A finished phase is not repeated on resume: its final weights are loaded. A phase that stops early leaves the rest
-    of its budget to the next one. All processes of `team` call this with the same arguments.
+    of its budget to the next one; making a teacher's lessons counts for the phase that learns from them. All processes
+    of `team` call this with the same arguments.
     """
-    phases = _phases(config)
+    phases = phases_of(config)
     device = next(model.encoder.parameters()).device
     together = f" by {team.size} processes ({config.parallel})" if team.size > 1 else ""
     logger.info("training on %s in %s%s", device, resolve_precision(config.precision, device), together)
@@ -71,6 +83,8 @@ def train_phases(
             results.append(PhaseResult(**done))
             continue
         spent = Ledger(*(sum(getattr(r, unit) for r in results) for unit in ("tokens", "flops", "seconds")))
+        if recipe.data.source == "queries":
+            spent.seconds += Lessons.open(folder.lessons).facts["seconds"]
         last = place == len(phases) - 1
         budget = spent.left(config.budget) if last else scale_budget(config.budget, config.pretrain_share)
         trainer = _trainer(config, folder, corpus, model, probe, stop, team, name, recipe, budget)
@@ -79,7 +93,8 @@ def train_phases(
     return _facts(results, dict(phases)) | {"processes": team.size}
 
 
-def _phases(config: RunConfig) -> list[tuple[str, Recipe]]:
+def phases_of(config: RunConfig) -> list[tuple[str, Recipe]]:
+    """The recipes of a run by the names of its phases, in order."""
     return [(name, recipe) for name, recipe in (("pretrain", config.pretrain), ("tune", config.tune)) if recipe]
 
 
@@ -150,6 +165,9 @@ def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: Embedd
     lengths = {name: min(getattr(recipe.data, name), model.max_length) for name in ("max_length", "query_max_length")}
     spec = dataclasses.replace(recipe.data, **lengths)
     tokenizer = model.tokenizer
+    if spec.source == "queries":
+        lessons, prefix = Lessons.open(folder.lessons), model.prompt_text("query")
+        return QueryBatches(lessons, tokenizer, spec, config.seed, prefix=prefix)
     if spec.source == "pairs":
         miner = PairMiner(corpus.store, spec.pair_kinds, corpus.held_out, config.seed, tokenizer.mask_token)
         query, passage = (model.prompt_text(kind) for kind in ("query", "document"))

@@ -41,6 +41,7 @@ class RunFolder:
         self.index = self.path / "index"
         self.checkpoints = self.path / "checkpoints"
         self.data = self.checkpoints / "data"
+        self.lessons = self.data / "lessons"
         self.report = self.path / "report.html"
         self.result = self.path / "result.json"
         self.config = self.path / "config.json"
@@ -103,7 +104,9 @@ class RunFolder:
         """The command that repeats this run: what was asked for, and every setting that was changed."""
         stored = read_json(self.config)
         asked = stored["asked"]
-        verb = ["adapt", asked["corpus"], "--recipe", asked["pretrain"]]
+        verb = ["adapt", asked["corpus"]]
+        if asked["pretrain"] is not None:
+            verb += ["--recipe", asked["pretrain"]]
         if asked["tune"] is None:
             verb = ["pretrain", asked["pretrain"], "--corpus", asked["corpus"]]
         options = ["--start", asked["start"], "--budget", format_budget(BudgetSpec(**asked["budget"]))]

@@ -1,18 +1,20 @@
-"""Batches as a pure function of the step: passages from the token store, pairs from the miner."""
+"""Batches as a pure function of the step: passages from the token store, pairs from the miner, queries from lessons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 
 from reknit.data.batch import Batch
+from reknit.data.lessons import Lessons
 from reknit.data.order import PackedOrder
 from reknit.data.pairs import PairMiner, TextPair
 from reknit.data.share import share_of
 from reknit.data.token_store import TokenStore
 from reknit.recipe import DataSpec
-from reknit.tokenizers.tokenizer import Tokenizer
+from reknit.tokenizers.tokenizer import TokenisedText, Tokenizer
 from reknit.training.corpus import Corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.run_folder import RunFolder
@@ -49,6 +51,30 @@ class PassageBatches:
         return self.store.batch(self.order.batch_indices(step))
 
 
+class QueryBatches:
+    """Packed batches of pseudo-queries with their lessons, in a fresh order each epoch.
+
+    prefix: what the start model expects before a query, "" for most.
+    """
+
+    def __init__(self, lessons: Lessons, tokenizer: Tokenizer, spec: DataSpec, seed: int, *, prefix: str = "") -> None:
+        self.lessons, self.tokenizer, self.spec, self.seed, self.prefix = lessons, tokenizer, spec, seed, prefix
+        self.batches_per_epoch = max(1, len(lessons) // spec.pairs_per_batch)
+
+    def __call__(self, step: int) -> Batch:
+        epoch, place = divmod(step, self.batches_per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.lessons))
+        numbers = order[place * self.spec.pairs_per_batch :][: self.spec.pairs_per_batch].tolist()
+        texts = [self.prefix + self.lessons.texts[number] for number in numbers]
+        encoded = self.tokenizer.encode_batch(texts, self.spec.query_max_length)
+        return Batch.pack(as_sequences(encoded), self.tokenizer.vocabulary, lesson=self.lessons.lesson(numbers))
+
+
+def as_sequences(encoded: Iterable[TokenisedText]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """What `Batch.pack` takes."""
+    return [tuple(map(torch.from_numpy, (one.tokens, one.special, one.word_starts))) for one in encoded]  # type: ignore[misc]
+
+
 class PairBatches:
     """Packed batches of mined text pairs: query, passage, query, passage ...
 
@@ -79,11 +105,7 @@ class PairBatches:
                 self.prefixes, ([p.query for p in pairs], [p.passage for p in pairs]), limits, strict=True
             )
         ]
-        sequences = [
-            (torch.from_numpy(one.tokens), torch.from_numpy(one.special), torch.from_numpy(one.word_starts))
-            for pair in zip(*sides, strict=True)
-            for one in pair
-        ]
+        sequences = as_sequences(one for pair in zip(*sides, strict=True) for one in pair)
         groups = torch.tensor([pair.group for pair in pairs])
         return Batch.pack(sequences, self.tokenizer.vocabulary, sequences_per_example=2, groups=groups)
 

@@ -1,0 +1,197 @@
+"""`reknit compare-adapt`: what adaptation gives on labelled collections, beside what else a user could do.
+
+For every collection: BM25, the start model and their reciprocal rank fusion; `reknit adapt` with its defaults, once a
+seed, which sees the documents only; and routes of sentence-transformers at the same budget. The labels judge, and
+nothing else: they also tell whether the label-free verdict of each run was right.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from reknit.api import load
+from reknit.bench.peer_adaptation import ROUTES
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.errors import ReknitError
+from reknit.evaluation.beir import load_beir
+from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.dense import dense_run
+from reknit.evaluation.encode import encode_with
+from reknit.evaluation.metrics import mean as mean_of
+from reknit.evaluation.metrics import per_query
+from reknit.evaluation.ranking import Run, ranking
+from reknit.training.budget import parse_budget
+from reknit.training.files import read_json, write_json
+from reknit.training.machine import machine, versions
+
+logger = logging.getLogger("reknit")
+
+METRIC = "nDCG@10"
+RANK_CONSTANT = 60
+PEERS = tuple(ROUTES)
+
+
+def compare_adaptation(
+    data: Sequence[str | Path],
+    *,
+    start: str,
+    budget: str = "10m",
+    seeds: int = 3,
+    against: Sequence[str] = (),
+    json_file: Path | None = None,
+) -> dict[str, Any]:
+    """Measure everything on every BEIR folder of `data`; returns what `json_file` holds.
+
+    against: routes of sentence-transformers, run once each. What `json_file` already holds is not measured again, so
+    that hours of work can be stopped and gone on with. Raises ReknitError for an unknown route or folder, a budget that
+    is not a time, a record of other settings, and a run that fails.
+    """
+    seconds = parse_budget(budget).seconds
+    if seconds is None:
+        raise ReknitError(f"--budget is {budget}: what is compared here has the same time, such as 10m")
+    unknown = [route for route in against if route not in ROUTES]
+    if unknown:
+        raise ReknitError(f"there is no route {unknown[0]!r}; choose of {', '.join(ROUTES)}")
+    collections = {Path(folder).name: load_beir(folder) for folder in data}
+    settings = {"start": Path(start).name if Path(start).exists() else start, "budget": budget}
+    record = _opened(json_file, settings)
+    for folder in map(Path, data):
+        found = record["collections"].setdefault(folder.name, {"runs": [], "peers": {}})
+        collection = collections[folder.name]
+        if "baselines" not in found:
+            found |= {"queries": len(collection.queries), "documents": len(collection.documents)}
+            found["baselines"] = _baselines(collection, start)
+            _keep(record, json_file)
+        for seed in range(seeds):
+            if all(run["seed"] != seed for run in found["runs"]):
+                logger.info("%s: reknit adapt, seed %d", folder.name, seed)
+                found["runs"].append(_adapted(folder, start, budget, seed))
+                _keep(record, json_file)
+        for route in against:
+            if route not in found["peers"]:
+                logger.info("%s: sentence-transformers, %s", folder.name, route)
+                found["peers"][route] = _peer(folder, collection, start, seconds, route)
+                _keep(record, json_file)
+    record["summary"] = summary(record)
+    _keep(record, json_file)
+    return record
+
+
+def summary(record: dict[str, Any]) -> dict[str, Any]:
+    """Means over the collections, of the medians over the seeds, and how often the label-free verdict was right."""
+    found = list(record["collections"].values())
+    columns = {name: [one["baselines"][name] for one in found] for name in ("bm25", "start", "rrf")}
+    for name in ("adapted", "hybrid"):
+        columns[name] = [median(run[name] for run in one["runs"]) for one in found]
+    for route in {route for one in found for route in one["peers"]}:
+        columns[route] = [one["peers"][route]["value"] for one in found if route in one["peers"]]
+    runs = [run for one in found for run in one["runs"]]
+    better = [run["adapted"] > one["baselines"]["start"] for one in found for run in one["runs"]]
+    says = [run["probe_verdict"] == "adapted" for run in runs]
+    return {
+        "means": {name: mean(values) for name, values in columns.items() if len(values) == len(found)},
+        "best_of_three": mean(max(one["baselines"].values()) for one in found),
+        "probe_verdicts": {
+            "right": sum(a == b for a, b in zip(better, says, strict=True)),
+            "adapted_though_worse": sum(b and not a for a, b in zip(better, says, strict=True)),
+            "start_though_worse": sum(a and not b for a, b in zip(better, says, strict=True)),
+            "runs": len(runs),
+        },
+    }
+
+
+def reciprocal_rank_fusion(runs: Sequence[Run], constant: int = RANK_CONSTANT) -> Run:
+    """Sum of 1 / (constant + rank) over the runs (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+    fused: Run = {}
+    for run in runs:
+        for query, scores in run.items():
+            sums = fused.setdefault(query, {})
+            for rank, document in enumerate(ranking(scores), 1):
+                sums[document] = sums.get(document, 0.0) + 1 / (constant + rank)
+    return fused
+
+
+def _opened(json_file: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
+    if json_file is None or not json_file.exists():
+        return {**settings, "collections": {}}
+    record = read_json(json_file)
+    for name, value in settings.items():
+        if record.get(name) != value:
+            raise ReknitError(f"{json_file} holds a comparison with {name} {record.get(name)!r}: name another file")
+    return record
+
+
+def _keep(record: dict[str, Any], json_file: Path | None) -> None:
+    record |= {
+        "command": " ".join(["reknit", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    if json_file is not None:
+        write_json(json_file, record)
+
+
+def _value(run: Run, collection: RetrievalSet) -> float:
+    return mean_of(per_query(run, {query: collection.qrels[query] for query in collection.queries})[METRIC])
+
+
+def _dense(collection: RetrievalSet, model: str | Path) -> Run:
+    encode = encode_with(load(model))
+    documents = encode(list(collection.documents.values()), "document")
+    queries = encode(list(collection.queries.values()), "query")
+    return dense_run(list(collection.documents), documents, list(collection.queries), queries)
+
+
+def _baselines(collection: RetrievalSet, start: str) -> dict[str, float]:
+    bm25 = BM25(collection.documents).search(collection.queries)
+    dense = _dense(collection, start)
+    fused = reciprocal_rank_fusion([bm25, dense])
+    return {name: _value(run, collection) for name, run in (("bm25", bm25), ("start", dense), ("rrf", fused))}
+
+
+def _adapted(folder: Path, start: str, budget: str, seed: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as made:
+        out = Path(made) / "run"
+        words = ["adapt", folder, "--out", out, "--start", start, "--budget", budget]
+        seconds = _run(["reknit", *words, "--set", f"seed={seed}", "--eval", folder])
+        result = read_json(out / "result.json")
+    labelled = result["evaluations"][-1]["rows"]
+    return {
+        "seed": seed,
+        "adapted": labelled["adapted"][METRIC]["value"],
+        "hybrid": labelled["hybrid"][METRIC]["value"],
+        "hybrid_weight": result["hybrid_weight"],
+        "probe": {name: row[METRIC]["value"] for name, row in result["evaluations"][0]["rows"].items()},
+        "probe_verdict": result["probe_verdict"]["use"],
+        "verdict": result["verdict"]["use"],
+        "training_seconds": result["training"]["seconds"],
+        "seconds": seconds,
+    }
+
+
+def _peer(folder: Path, collection: RetrievalSet, start: str, budget: float, route: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as made:
+        out = Path(made) / "model"
+        words = [route, folder, out, start, budget, 0]
+        seconds = _run(["reknit.bench.peer_adaptation", *words])
+        return {"value": _value(_dense(collection, out), collection), "seconds": seconds}
+
+
+def _run(words: Sequence[object]) -> float:
+    """Seconds of `python -m WORDS`."""
+    began = time.monotonic()
+    ended = subprocess.run([sys.executable, "-m", *map(str, words)], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        lines = ended.stderr.strip().splitlines() or ["no message"]
+        raise ReknitError(f"{words[0]} {words[1]} failed: {lines[-1]}")
+    return round(time.monotonic() - began, 1)

@@ -1,0 +1,31 @@
+"""The start model learns to rank the corpus as BM25 and itself do together."""
+
+from reknit.objectives.ranking_distillation import RankingDistillationSpec
+from reknit.recipe import Card, DataSpec, EncoderSpec, OptimiserSpec, Recipe
+
+RECIPE = Recipe(
+    card=Card(
+        name="hybrid-distillation",
+        title="Distilling the hybrid of BM25 and the start model into the start model",
+        year=2026,
+        family="retrieval-embedding",
+        paper="reknit's own, from known parts: ListNet's loss (Cao et al. 2007, "
+        "https://dl.acm.org/doi/10.1145/1273496.1273513), scores regularised over neighbours (Diaz 2007, "
+        "https://doi.org/10.1007/s10791-007-9034-8), documents expanded by neighbours (Tao et al. 2006, "
+        "https://aclanthology.org/N06-1052)",
+        adds="One dense model that ranks a corpus nearly as well as its hybrid with BM25, from documents alone.",
+        facts=(
+            "Pseudo-queries are titles and sentences. Each ranks up to 20,000 passages by standard scores of BM25 and "
+            "of the start model, weighted as the held-out probe likes best; each passage is mixed with its 5 nearest. "
+            "The student ranks the start model's vectors of the same passages. Trials: docs/adaptation.md."
+        ),
+        claim="Adapted by it, a strong small model searches the same corpus better than before, without labels.",
+        citation="@inproceedings{cao2007learning, title={Learning to Rank: From Pairwise Approach to Listwise "
+        "Approach}, author={Cao, Zhe and Qin, Tao and Liu, Tie-Yan and Tsai, Ming-Feng and Li, Hang}, "
+        "booktitle={ICML}, year={2007}}",
+    ),
+    objective=RankingDistillationSpec(temperature=0.05),
+    data=DataSpec(source="queries", pairs_per_batch=64, query_max_length=48),
+    encoder=EncoderSpec(pooling="mean"),
+    optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999, adam_epsilon=1e-8),
+)

@@ -1,0 +1,45 @@
+"""`reknit adapt` from a model that has been trained: it learns from BM25 and itself together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from command_line import read_result, reknit
+
+QUICK = ("--budget", "6ktok", "--set", "tune.data.pairs_per_batch=16")
+
+
+def test_a_trained_start_is_taught_alike_every_time(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ("adapt", corpus, "--out", run, "--start", finished_run / "model", *QUICK)
+    reknit(*command).succeeded()
+    result = read_result(run)
+    assert [phase["recipe"] for phase in result["training"]["phases"]] == ["hybrid-distillation"]
+    assert "--recipe" not in result["command"]
+    lessons = json.loads((run / "checkpoints" / "data" / "lessons" / "facts.json").read_text())
+    assert lessons["documents"] >= 60
+    assert lessons["queries"] > 60
+    assert 0 <= lessons["dense_weight"] <= 1
+
+    again = tmp_path / "again"
+    reknit("adapt", corpus, "--out", again, "--start", finished_run / "model", *QUICK).succeeded()
+    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (run, again)]
+    assert weights[0] == weights[1]
+
+
+def test_a_recipe_may_come_before_it(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    start = finished_run / "model"
+    reknit("adapt", corpus, "--out", run, "--start", start, "--recipe", "mlm", *QUICK).succeeded()
+    result = read_result(run)
+    assert [phase["recipe"] for phase in result["training"]["phases"]] == ["mlm", "hybrid-distillation"]
+    assert "--recipe mlm" in result["command"]
+
+
+def test_there_is_nothing_to_distil_from_scratch(corpus: Path, tmp_path: Path) -> None:
+    ended = reknit(
+        "pretrain", "hybrid-distillation", "--corpus", corpus, "--out", tmp_path / "run", "--budget", "1ktok"
+    )
+    assert "learns from its start model, which --start scratch does not have" in ended.complaint()
+    assert not (tmp_path / "run").exists()
