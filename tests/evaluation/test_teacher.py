@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight, nearest
+from reknit.evaluation.teaching import with_fewer_shared_words
 
 TEXTS = [
     "wings and lift of aircraft",
@@ -32,7 +34,7 @@ def vectors(count: int, seed: int) -> np.ndarray:
 def naive_scores(queries: list[str], asked: np.ndarray, documents: np.ndarray, weight: float, k: int, share: float):
     """Loops over queries and documents."""
     documents = unit(documents)
-    lexical = BM25({f"{n}": text for n, text in enumerate(TEXTS)}, split_identifiers=True).scores(queries)
+    lexical = BM25({f"{n}": text for n, text in enumerate(TEXTS)}).scores(queries)
     rows = []
     for query, words in zip(unit(asked), lexical, strict=True):
         dense_row, word_row = [], []
@@ -97,9 +99,18 @@ def test_the_weight_trusts_who_finds_the_answers() -> None:
     knowing = HybridTeacher(DOCUMENTS, np.eye(40, dtype=np.float32))
     asked = np.eye(40, dtype=np.float32)[ANSWERS]
     weight, reached = choose_dense_weight(knowing, ["elsewhere"] * len(ANSWERS), asked, ANSWERS)
-    assert weight == 1.0, "what the start model does alone as well needs no BM25"
+    assert weight == DENSE_WEIGHTS[-1], "where BM25 sees nothing it is trusted least"
     assert reached[0] < 0.5
     assert reached[-1] == 1.0
+
+
+def test_half_of_the_shared_words_are_left_out() -> None:
+    bm25 = BM25({"a": "the wings of aircraft lift"})
+    query = "aircraft lifting above unknown winged clouds " * 50
+    left = with_fewer_shared_words(query, "the wings of aircraft lift", bm25, random.Random(0)).split()
+    assert left.count("unknown") == left.count("clouds") == left.count("above") == 50
+    for shared in ("aircraft", "lifting", "winged"):
+        assert 10 < left.count(shared) < 40
 
 
 def test_identifiers_are_found_by_their_parts() -> None:

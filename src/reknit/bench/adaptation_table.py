@@ -1,28 +1,25 @@
-"""The comparison of adaptations as a table, for the terminal and for Markdown."""
+"""The comparison of adaptations as a table, on the terminal or in Markdown: a row a system, a column a collection."""
 
 from __future__ import annotations
 
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-HEADINGS = {"bm25": "BM25", "start": "start", "rrf": "RRF", "adapted": "adapted", "hybrid": "hybrid"}
+BASELINES = {"bm25": "BM25", "start": "start model", "rrf": "RRF of the two"}
+RESULTS = {"adapted": "**adapted**, dense alone", "hybrid": "adapted and BM25, weight by the probe"}
 
 
 def comparison_table(record: dict[str, Any], console: Console) -> None:
-    """Print the rows of `comparison_rows`."""
+    """Print the rows of `comparison_rows`, and how good the label-free verdict was."""
     headings, rows = comparison_rows(record)
-    table = Table(*headings, title=f"nDCG@10 after {record['budget']} each, medians of the seeds")
+    table = Table(*headings, title=f"nDCG@10, {record['budget']} of training each")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(cell.replace("**", "") for cell in row))
     console.print(table)
-    found = record["summary"]["probe_verdicts"]
-    console.print(
-        f"The label-free verdict was right in {found['right']} of {found['runs']} runs; "
-        f"{found['adapted_though_worse']} times it preferred an adapted model that is worse."
-    )
+    console.print(verdicts_sentence(record))
 
 
 def comparison_markdown(record: dict[str, Any]) -> str:
@@ -33,28 +30,36 @@ def comparison_markdown(record: dict[str, Any]) -> str:
 
 
 def comparison_rows(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """(headings, a row a collection and one of means); values to three places, the seeds' range behind medians."""
-    routes = sorted({route for one in record["collections"].values() for route in one["peers"]})
-    headings = ["collection (documents, queries)", *HEADINGS.values(), "verdicts without labels", *routes]
+    """(headings, a row a system); values to three places, of several seeds the median and the range."""
+    found = record["collections"]
+    headings = ["nDCG@10", *(f"{name} ({one['documents']:,} documents)" for name, one in found.items()), "mean"]
+    systems = {label: {n: [one["baselines"][key]] for n, one in found.items()} for key, label in BASELINES.items()}
+    for route in sorted({route for one in found.values() for route in one["peers"]}):
+        values = {n: [one["peers"][route]["value"]] for n, one in found.items() if route in one["peers"]}
+        systems[f"sentence-transformers, {route}"] = values
+    for key, label in RESULTS.items():
+        systems[label] = {n: [run[key] for run in one["runs"]] for n, one in found.items()}
     rows = []
-    for name, one in record["collections"].items():
-        says = [run["probe_verdict"] for run in one["runs"]]
-        rows.append(
-            [
-                f"{name} ({one['documents']:,}, {one['queries']:,})",
-                *(f"{one['baselines'][column]:.3f}" for column in ("bm25", "start", "rrf")),
-                *(_spread([run[column] for run in one["runs"]]) for column in ("adapted", "hybrid")),
-                ", ".join(f"{says.count(use)} {use}" for use in ("adapted", "start") if use in says),
-                *(f"{one['peers'][route]['value']:.3f}" if route in one["peers"] else "" for route in routes),
-            ]
-        )
-    means = record["summary"]["means"]
-    mean = [f"{means[column]:.3f}" if column in means else "" for column in (*HEADINGS, *routes)]
-    rows.append(["mean", *mean[: len(HEADINGS)], "", *mean[len(HEADINGS) :]])
+    for label, values in systems.items():
+        cells = [_cell(values.get(name, [])) for name in found]
+        whole = len(values) == len(found) and all(values.values())
+        rows.append([label, *cells, f"{mean(map(median, values.values())):.3f}" if whole else ""])
     return headings, rows
 
 
-def _spread(values: list[float]) -> str:
+def verdicts_sentence(record: dict[str, Any]) -> str:
+    """How often the label-free verdict was right."""
+    verdicts = record["summary"]["probe_verdicts"]
+    return (
+        f"The label-free verdict was right in {verdicts['right']} of {verdicts['runs']} runs: it kept the start model "
+        f"{verdicts['start_though_worse']} times though the adapted one is better by the labels, and took the adapted "
+        f"one {verdicts['adapted_though_worse']} times though it is not."
+    )
+
+
+def _cell(values: list[float]) -> str:
+    if not values:
+        return ""
     if len(values) == 1:
         return f"{values[0]:.3f}"
     return f"{median(values):.3f} ({min(values):.3f} to {max(values):.3f})"

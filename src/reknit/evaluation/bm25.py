@@ -40,7 +40,7 @@ class BM25:
         self._ids = sorted(documents)
         self._vocabulary: dict[str, int] = {}
         tokens = [
-            [self._vocabulary.setdefault(word, len(self._vocabulary)) for word in self._words(documents[document])]
+            [self._vocabulary.setdefault(word, len(self._vocabulary)) for word in self.words(documents[document])]
             for document in self._ids
         ]
         self._index: Any = None
@@ -71,9 +71,10 @@ class BM25:
         return {self._ids[place]: float(scores[place]) for place in best}
 
     def _known(self, text: str) -> list[int]:
-        return [self._vocabulary[word] for word in self._words(text) if word in self._vocabulary]
+        return [self._vocabulary[word] for word in self.words(text) if word in self._vocabulary]
 
-    def _words(self, text: str) -> list[str]:
+    def words(self, text: str) -> list[str]:
+        """The stems that a text is found by, in order."""
         words = _WORD.findall(text)
         if self._split_identifiers:
             words = [part for word in words for part in (word, *_parts(word))]

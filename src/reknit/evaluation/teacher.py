@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from reknit.evaluation.bm25 import BM25
 
-DENSE_WEIGHTS = tuple(step / 10 for step in range(11))
+# Without any BM25 there would be little to learn, and a tenth of it has done no harm.
+DENSE_WEIGHTS = tuple(step / 10 for step in range(10))
 _ROWS_AT_ONCE = 2048
 _QUERIES_AT_ONCE = 64
 
@@ -26,11 +27,18 @@ class HybridTeacher:
     """
 
     def __init__(
-        self, texts: Sequence[str], vectors: np.ndarray, *, neighbours: int = 0, neighbour_weight: float = 0.0
+        self,
+        texts: Sequence[str],
+        vectors: np.ndarray,
+        *,
+        neighbours: int = 0,
+        neighbour_weight: float = 0.0,
+        split_identifiers: bool = False,
     ) -> None:
         """texts: the documents. vectors: [documents, dim], of which only the direction counts. Raises ReknitError when
         there are no documents."""
-        self._bm25 = BM25({f"{place:012d}": text for place, text in enumerate(texts)}, split_identifiers=True)
+        documents = {f"{place:012d}": text for place, text in enumerate(texts)}
+        self.bm25 = BM25(documents, split_identifiers=split_identifiers)
         own = functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
         neighbours = min(neighbours, len(texts) - 1)
         self._nearest = nearest(own, neighbours) if neighbours and neighbour_weight else None
@@ -51,7 +59,7 @@ class HybridTeacher:
 
         vectors: [queries, dim]; only the direction counts.
         """
-        lexical = torch.from_numpy(self._bm25.scores(queries))
+        lexical = torch.from_numpy(self.bm25.scores(queries))
         if self._nearest is not None:
             around = torch.zeros_like(lexical)
             for column in self._nearest.unbind(1):

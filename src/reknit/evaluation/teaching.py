@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from reknit.data.lessons import Lessons
 from reknit.data.passages import count_words
 from reknit.data.queries import PseudoQuery, mine_queries
 from reknit.errors import ReknitError
+from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.retrieval import Encode
 from reknit.evaluation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight
 from reknit.recipe import TeacherSpec
@@ -29,6 +31,7 @@ logger = logging.getLogger("reknit")
 _DOCUMENTS_SHARE, _QUERIES_SHARE = 0.6, 0.9
 _WEIGHT_QUERIES = 600
 _MIN_WORDS_LEFT = 5
+_SHARED_LEFT_OUT = 0.5
 _TEXTS_AT_ONCE = 512
 _SCORES_AT_ONCE = 4_000_000
 
@@ -82,12 +85,13 @@ def _make(corpus: Corpus, encode: Encode, spec: TeacherSpec, seconds: float | No
 
     documents = [corpus.training_text(n) for n in passages.tolist()]
     answers = np.searchsorted(passages, [query.passage for query in queries])
-    weight, reached = _dense_weight(encode, documents, vectors, texts, asked, answers)
+    weight, reached = _dense_weight(encode, documents, vectors, texts, answers)
     teacher = HybridTeacher(
         documents,
         vectors,
         neighbours=spec.neighbours,
         neighbour_weight=spec.neighbour_weight,
+        split_identifiers=True,
     )
     left_out = _sources(queries, passages, corpus.store.document_numbers)
     ranked, probabilities = _rankings(teacher, texts, asked, left_out, weight, spec)
@@ -103,9 +107,14 @@ def _make(corpus: Corpus, encode: Encode, spec: TeacherSpec, seconds: float | No
 
 
 def _dense_weight(
-    encode: Encode, documents: list[str], vectors: np.ndarray, texts: list[str], asked: np.ndarray, answers: np.ndarray
+    encode: Encode, documents: list[str], vectors: np.ndarray, texts: list[str], answers: np.ndarray
 ) -> tuple[float, list[float]]:
-    """`choose_dense_weight` on some of the queries, each cut out of the document that it was taken from."""
+    """`choose_dense_weight` on some of the queries, each cut out of the document that it was taken from.
+
+    A sentence shares more words with the rest of its document than a user's question does, and a docstring shares them
+    with its identifiers: so half of the shared words are left out, and identifiers are not split. Without that BM25
+    looks better than it is for users (docs/adaptation.md).
+    """
     chosen: dict[int, int] = {}  # {document: query}
     cut: list[str] = []
     for query, document in enumerate(answers.tolist()):
@@ -116,13 +125,24 @@ def _dense_weight(
         if len(chosen) == _WEIGHT_QUERIES:
             break
     if not chosen:
-        return 1.0, []
+        return DENSE_WEIGHTS[-1], []
     documents, vectors = list(documents), vectors.copy()
     for document, rest, vector in zip(chosen, cut, encode(cut, "document"), strict=True):
         documents[document], vectors[document] = rest, vector
-    rows = list(chosen.values())
     teacher = HybridTeacher(documents, vectors)
-    return choose_dense_weight(teacher, [texts[row] for row in rows], asked[rows], list(chosen))
+    queries = [
+        with_fewer_shared_words(texts[query], rest, teacher.bm25, random.Random(f"shared {query}"))
+        for query, rest in zip(chosen.values(), cut, strict=True)
+    ]
+    return choose_dense_weight(teacher, queries, encode(queries, "query"), list(chosen))
+
+
+def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Random) -> str:
+    """The query without half of the words, by chance, that BM25 would find the text by."""
+    shared = set(bm25.words(text))
+    return " ".join(
+        word for word in query.split() if not shared.intersection(bm25.words(word)) or rng.random() >= _SHARED_LEFT_OUT
+    )
 
 
 def _encoded(
