@@ -113,8 +113,8 @@ def _trainer(
     checkpoints, log = folder.phase(name), MetricsLog(folder.metrics)
     device = next(model.encoder.parameters()).device
     plan = team.from_leader(lambda: _plan(config, checkpoints, probe, budget))
-    # From scratch the first phase is there for what follows, not for what the probe says of it. Lessons move a model less
-    # than the small probe's noise from one step to the next: it would choose by chance, so the verdict alone judges.
+    # From scratch the first phase is there for what follows, not for what the probe says of it. From probe to probe,
+    # lessons move a model less than the small probe's noise: it would choose by chance, so the verdict alone judges.
     keep_best = config.keep == "best" and not (config.from_scratch and name == "pretrain")
     keep_best = keep_best and recipe.data.source != "queries"
     settings = PhaseSettings(
