@@ -57,8 +57,9 @@ def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
     made = []
     for seed, rest in enumerate(lengths):
         sequences = [first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest)]
+        batch = Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example)
         lesson = toy_lesson(len(sequences), 5) if recipe.data.source == "queries" else None
-        made.append(Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example, lesson=lesson))
+        made.append(replace(batch, lesson=lesson))
     return made[0], made[1]
 
 

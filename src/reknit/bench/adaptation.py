@@ -24,11 +24,12 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.dense import dense_run
 from reknit.evaluation.encode import encode_with
+from reknit.evaluation.fusion import reciprocal_rank_fusion
 from reknit.evaluation.metrics import mean as mean_of
 from reknit.evaluation.metrics import per_query
-from reknit.evaluation.ranking import Run, ranking
+from reknit.evaluation.ranking import Run
+from reknit.evaluation.retrieval import dense_search
 from reknit.training.budget import parse_budget
 from reknit.training.files import read_json, write_json
 from reknit.training.machine import machine, versions
@@ -36,8 +37,8 @@ from reknit.training.machine import machine, versions
 logger = logging.getLogger("reknit")
 
 METRIC = "nDCG@10"
-RANK_CONSTANT = 60
-PEERS = tuple(ROUTES)
+BASELINES = ("bm25", "start", "rrf")
+RESULTS = ("adapted", "hybrid")
 
 
 def compare_adaptation(
@@ -86,19 +87,26 @@ def compare_adaptation(
     return record
 
 
+def columns(record: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """{system: {collection: its values, one a seed}}, as far as they have been measured."""
+    found = record["collections"]
+    values = {name: {of: [one["baselines"][name]] for of, one in found.items()} for name in BASELINES}
+    for route in sorted({route for one in found.values() for route in one["peers"]}):
+        values[route] = {of: [one["peers"][route]["value"]] for of, one in found.items() if route in one["peers"]}
+    for name in RESULTS:
+        values[name] = {of: [run[name] for run in one["runs"]] for of, one in found.items() if one["runs"]}
+    return values
+
+
 def summary(record: dict[str, Any]) -> dict[str, Any]:
     """Means over the collections, of the medians over the seeds, and how often the label-free verdict was right."""
     found = list(record["collections"].values())
-    columns = {name: [one["baselines"][name] for one in found] for name in ("bm25", "start", "rrf")}
-    for name in ("adapted", "hybrid"):
-        columns[name] = [median(run[name] for run in one["runs"]) for one in found]
-    for route in {route for one in found for route in one["peers"]}:
-        columns[route] = [one["peers"][route]["value"] for one in found if route in one["peers"]]
+    whole = {name: values for name, values in columns(record).items() if len(values) == len(found)}
     runs = [run for one in found for run in one["runs"]]
     better = [run["adapted"] > one["baselines"]["start"] for one in found for run in one["runs"]]
     says = [run["probe_verdict"] == "adapted" for run in runs]
     return {
-        "means": {name: mean(values) for name, values in columns.items() if len(values) == len(found)},
+        "means": {name: mean(map(median, values.values())) for name, values in whole.items()},
         "best_of_three": mean(max(one["baselines"].values()) for one in found),
         "probe_verdicts": {
             "right": sum(a == b for a, b in zip(better, says, strict=True)),
@@ -107,17 +115,6 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
             "runs": len(runs),
         },
     }
-
-
-def reciprocal_rank_fusion(runs: Sequence[Run], constant: int = RANK_CONSTANT) -> Run:
-    """Sum of 1 / (constant + rank) over the runs (Cormack, Clarke and Büttcher, SIGIR 2009)."""
-    fused: Run = {}
-    for run in runs:
-        for query, scores in run.items():
-            sums = fused.setdefault(query, {})
-            for rank, document in enumerate(ranking(scores), 1):
-                sums[document] = sums.get(document, 0.0) + 1 / (constant + rank)
-    return fused
 
 
 def _opened(json_file: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
@@ -146,17 +143,14 @@ def _value(run: Run, collection: RetrievalSet) -> float:
 
 
 def _dense(collection: RetrievalSet, model: str | Path) -> Run:
-    encode = encode_with(load(model))
-    documents = encode(list(collection.documents.values()), "document")
-    queries = encode(list(collection.queries.values()), "query")
-    return dense_run(list(collection.documents), documents, list(collection.queries), queries)
+    return dense_search(collection, encode_with(load(model)))
 
 
 def _baselines(collection: RetrievalSet, start: str) -> dict[str, float]:
     bm25 = BM25(collection.documents).search(collection.queries)
     dense = _dense(collection, start)
     fused = reciprocal_rank_fusion([bm25, dense])
-    return {name: _value(run, collection) for name, run in (("bm25", bm25), ("start", dense), ("rrf", fused))}
+    return {name: _value(run, collection) for name, run in zip(BASELINES, (bm25, dense, fused), strict=True)}
 
 
 def _adapted(folder: Path, start: str, budget: str, seed: int) -> dict[str, Any]:

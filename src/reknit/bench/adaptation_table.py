@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-BASELINES = {"bm25": "BM25", "start": "start model", "rrf": "RRF of the two"}
-RESULTS = {"adapted": "**adapted**, dense alone", "hybrid": "adapted and BM25, weight by the probe"}
+from reknit.bench.adaptation import columns
+
+LABELS = {
+    "bm25": "BM25",
+    "start": "start model",
+    "rrf": "RRF of the two",
+    "adapted": "**adapted**, dense alone",
+    "hybrid": "adapted and BM25, weight by the probe",
+}
 
 
 def comparison_table(record: dict[str, Any], console: Console) -> None:
@@ -33,17 +40,12 @@ def comparison_rows(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]
     """(headings, a row a system); values to three places, of several seeds the median and the range."""
     found = record["collections"]
     headings = ["nDCG@10", *(f"{name} ({one['documents']:,} documents)" for name, one in found.items()), "mean"]
-    systems = {label: {n: [one["baselines"][key]] for n, one in found.items()} for key, label in BASELINES.items()}
-    for route in sorted({route for one in found.values() for route in one["peers"]}):
-        values = {n: [one["peers"][route]["value"]] for n, one in found.items() if route in one["peers"]}
-        systems[f"sentence-transformers, {route}"] = values
-    for key, label in RESULTS.items():
-        systems[label] = {n: [run[key] for run in one["runs"]] for n, one in found.items()}
+    means = record["summary"]["means"]
     rows = []
-    for label, values in systems.items():
+    for system, values in columns(record).items():
+        label = LABELS.get(system, f"sentence-transformers, {system}")
         cells = [_cell(values.get(name, [])) for name in found]
-        whole = len(values) == len(found) and all(values.values())
-        rows.append([label, *cells, f"{mean(map(median, values.values())):.3f}" if whole else ""])
+        rows.append([label, *cells, f"{means[system]:.3f}" if system in means else ""])
     return headings, rows
 
 

@@ -85,7 +85,6 @@ class Batch:
         *,
         sequences_per_example: int = 1,
         groups: Tensor | None = None,
-        lesson: Lesson | None = None,
     ) -> Batch:
         """Pack (tokens, special, word_starts) triples, each of three 1-D tensors of one length, into a batch."""
         lengths = torch.tensor([0] + [tokens.numel() for tokens, _, _ in sequences])
@@ -97,7 +96,6 @@ class Batch:
             vocabulary=vocabulary,
             sequences_per_example=sequences_per_example,
             groups=groups,
-            lesson=lesson,
         )
 
 

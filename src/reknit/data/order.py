@@ -13,6 +13,21 @@ from reknit.errors import ReknitError
 BATCHES_PER_POOL = 32
 
 
+class EpochOrder:
+    """The numbers 0 to count - 1 in a fresh order each epoch, a pure function of (seed, epoch)."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+        self._current: tuple[int, np.ndarray] | None = None
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        """[count] integers of the smallest type that holds them."""
+        if self._current is None or self._current[0] != epoch:
+            numbers = np.arange(self._count, dtype=smallest_index(self._count))
+            self._current = epoch, np.random.default_rng([self._seed, epoch]).permutation(numbers)
+        return self._current[1]
+
+
 class PackedOrder:
     """Batches of sequence numbers, a pure function of the step (nothing to save in a checkpoint).
 

@@ -6,10 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
-
 from reknit.data.holdout import HeldOut
-from reknit.data.order import smallest_index
+from reknit.data.order import EpochOrder
 from reknit.data.passages import count_words, cut_sentence, without_leading_title
 from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
@@ -67,7 +65,7 @@ class PairMiner:
         self._training_text = held_out.training_text if held_out else {}
         self._seed = seed
         self._mask_token = mask_token
-        self._order: tuple[int, np.ndarray] | None = None
+        self._order = EpochOrder(len(store), seed)
 
     def __len__(self) -> int:
         return len(self._store)
@@ -76,10 +74,7 @@ class PairMiner:
         """Pair number `index` (0 to len - 1) of an epoch (from 0)."""
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
-        if self._order is None or self._order[0] != epoch:
-            numbers = np.arange(len(self), dtype=smallest_index(len(self)))
-            self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(numbers)
-        number = int(self._order[1][index])
+        number = int(self._order(epoch)[index])
         rng = random.Random(f"pair {self._seed} {epoch} {index}")
         wished = rng.sample(self._kinds, len(self._kinds))
         for kind in (*wished, "crop", "twin"):

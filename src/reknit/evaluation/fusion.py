@@ -39,6 +39,17 @@ def convex_combination(runs: Sequence[Run], weights: Sequence[float] | None = No
     return {query: {document: sums[document] for document in ranking(sums)} for query, sums in fused.items()}
 
 
+def reciprocal_rank_fusion(runs: Sequence[Run], constant: int = 60) -> Run:
+    """Sum of 1 / (constant + rank) over the runs (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+    fused: Run = {}
+    for run in runs:
+        for query, scores in run.items():
+            sums = fused.setdefault(query, {})
+            for rank, document in enumerate(ranking(scores), 1):
+                sums[document] = sums.get(document, 0.0) + 1 / (constant + rank)
+    return fused
+
+
 def random_run(collection: RetrievalSet, seed: int, top: int = 100) -> Run:
     """`top` documents per query drawn without replacement: what a system that knows nothing scores."""
     rng = np.random.default_rng(seed)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.dense import dense_run
 from reknit.evaluation.fusion import convex_combination
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
-from reknit.evaluation.retrieval import Encode
+from reknit.evaluation.retrieval import Encode, dense_search
 
 HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
 
@@ -28,7 +27,7 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
     """A function that scores `encode` as it is at the time of the call: {metric: mean over queries}."""
 
     def probe() -> dict[str, float]:
-        return _means(_run(collection, encode), collection)
+        return _means(dense_search(collection, encode), collection)
 
     return probe
 
@@ -40,19 +39,13 @@ def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str =
     which. It should be as large as the collections that are searched: in a small one vectors look better than they
     are. Of equally good weights the one nearest 0.5 is taken.
     """
-    dense = _run(collection, encode)
+    dense = dense_search(collection, encode)
     text = BM25(collection.documents).search(collection.queries, 100)
     scores = {
         weight: _means(convex_combination([text, dense], weights=[1 - weight, weight]), collection)[metric]
         for weight in HYBRID_WEIGHTS
     }
     return min(scores, key=lambda weight: (-scores[weight], abs(weight - 0.5)))
-
-
-def _run(collection: RetrievalSet, encode: Encode) -> Run:
-    documents = encode(list(collection.documents.values()), "document")
-    queries = encode(list(collection.queries.values()), "query")
-    return dense_run(list(collection.documents), documents, list(collection.queries), queries, 100)
 
 
 def _means(run: Run, collection: RetrievalSet) -> dict[str, float]:

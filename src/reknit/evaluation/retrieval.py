@@ -87,6 +87,16 @@ def evaluate_retrieval(
     )
 
 
+def dense_search(collection: RetrievalSet, encode: Encode, top: int = 100) -> Run:
+    """The `top` documents of each query by `encode`, which is called twice: all documents, all queries.
+
+    Raises ReknitError as `dense_run` does.
+    """
+    documents = encode(list(collection.documents.values()), "document")
+    queries = encode(list(collection.queries.values()), "query")
+    return dense_run(list(collection.documents), documents, list(collection.queries), queries, top)
+
+
 def _check(collection: RetrievalSet, models: dict[str, Encode], hybrid_of: str | None) -> None:
     if not collection.documents or not collection.queries:
         raise ReknitError(
@@ -104,10 +114,8 @@ def _check(collection: RetrievalSet, models: dict[str, Encode], hybrid_of: str |
 
 
 def _model_run(collection: RetrievalSet, name: str, encode: Encode, top: int) -> Run:
-    documents = encode(list(collection.documents.values()), "document")
-    queries = encode(list(collection.queries.values()), "query")
     try:
-        return dense_run(list(collection.documents), documents, list(collection.queries), queries, top)
+        return dense_search(collection, encode, top)
     except ReknitError as error:
         raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
 

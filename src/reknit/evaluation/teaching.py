@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ _SCORES_AT_ONCE = 4_000_000
 
 def prepare_lessons(
     path: Path, corpus: Corpus, encode_start: Encode, spec: TeacherSpec, *, seconds: float | None, seed: int
-) -> Lessons:
-    """The lessons in the folder `path`; made if they are not there.
+) -> None:
+    """Make the lessons in the folder `path`, if they are not there.
 
     seconds: about how long making them may take, None for no limit. What is dropped when time runs short is chance:
     documents and queries are encoded in random order.
@@ -57,16 +57,16 @@ def prepare_lessons(
         len(lessons),
         lessons.facts["seconds"],
     )
-    return lessons
 
 
 def _make(corpus: Corpus, encode: Encode, spec: TeacherSpec, seconds: float | None, seed: int) -> Lessons:
     began = time.monotonic()
     ends = [None if seconds is None else began + share * seconds for share in (_DOCUMENTS_SHARE, _QUERIES_SHARE)]
-    order = np.random.default_rng([seed, 1]).permutation(len(corpus.store))[: spec.documents].tolist()
-    vectors = _encoded("teacher: passages", encode, (corpus.training_text(n) for n in order), len(order), ends[0])
+    order = np.random.default_rng([seed, 1]).permutation(len(corpus.store))[: spec.documents]
+    drawn = [corpus.training_text(number) for number in order.tolist()]
+    vectors = _encoded("teacher: passages", encode, drawn, "document", ends[0])
     kept = np.argsort(order[: len(vectors)])
-    passages = np.array(order)[kept]
+    passages, documents = order[kept], [drawn[place] for place in kept]
     vectors = functional.normalize(torch.from_numpy(vectors[kept]), dim=-1).numpy()
 
     queries = mine_queries(
@@ -80,10 +80,9 @@ def _make(corpus: Corpus, encode: Encode, spec: TeacherSpec, seconds: float | No
     if not queries:
         raise ReknitError("no passage holds a sentence that could be a query: give text in sentences")
     texts = [query.text for query in queries]
-    asked = _encoded("teacher: queries", encode, iter(texts), len(texts), ends[1], "query")
+    asked = _encoded("teacher: queries", encode, texts, "query", ends[1])
     queries, texts = queries[: len(asked)], texts[: len(asked)]
 
-    documents = [corpus.training_text(n) for n in passages.tolist()]
     answers = np.searchsorted(passages, [query.passage for query in queries])
     weight, reached = _dense_weight(encode, documents, vectors, texts, answers)
     teacher = HybridTeacher(
@@ -146,18 +145,17 @@ def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Rando
 
 
 def _encoded(
-    what: str, encode: Encode, texts: Iterator[str], count: int, end: float | None, kind: str = "document"
+    what: str, encode: Encode, texts: list[str], kind: Literal["query", "document"], end: float | None
 ) -> np.ndarray:
     """[n, dim] vectors of the first n texts: all, or those that are encoded by the time `end`, a block at least."""
     blocks: list[np.ndarray] = []
     with Progress() as progress:
-        progress.start(what, count, "texts")
-        for first in range(0, count, _TEXTS_AT_ONCE):
+        progress.start(what, len(texts), "texts")
+        for first in range(0, len(texts), _TEXTS_AT_ONCE):
             if blocks and end is not None and time.monotonic() > end:
                 break
-            block = [next(texts) for _ in range(min(_TEXTS_AT_ONCE, count - first))]
-            blocks.append(encode(block, kind))  # type: ignore[arg-type]
-            progress.update(first + len(block))
+            blocks.append(encode(texts[first : first + _TEXTS_AT_ONCE], kind))
+            progress.update(first + len(blocks[-1]))
     return np.concatenate(blocks)
 
 

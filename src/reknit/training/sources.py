@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import torch
 
 from reknit.data.batch import Batch
 from reknit.data.lessons import Lessons
-from reknit.data.order import PackedOrder
+from reknit.data.order import EpochOrder, PackedOrder
 from reknit.data.pairs import PairMiner, TextPair
 from reknit.data.share import share_of
 from reknit.data.token_store import TokenStore
 from reknit.recipe import DataSpec
-from reknit.tokenizers.tokenizer import TokenisedText, Tokenizer
+from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.training.corpus import Corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.run_folder import RunFolder
@@ -58,21 +58,17 @@ class QueryBatches:
     """
 
     def __init__(self, lessons: Lessons, tokenizer: Tokenizer, spec: DataSpec, seed: int, *, prefix: str = "") -> None:
-        self.lessons, self.tokenizer, self.spec, self.seed, self.prefix = lessons, tokenizer, spec, seed, prefix
+        self.lessons, self.tokenizer, self.spec, self.prefix = lessons, tokenizer, spec, prefix
+        self.order = EpochOrder(len(lessons), seed)
         self.batches_per_epoch = max(1, len(lessons) // spec.pairs_per_batch)
 
     def __call__(self, step: int) -> Batch:
         epoch, place = divmod(step, self.batches_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.lessons))
-        numbers = order[place * self.spec.pairs_per_batch :][: self.spec.pairs_per_batch].tolist()
+        first = place * self.spec.pairs_per_batch
+        numbers = self.order(epoch)[first : first + self.spec.pairs_per_batch].tolist()
         texts = [self.prefix + self.lessons.texts[number] for number in numbers]
-        encoded = self.tokenizer.encode_batch(texts, self.spec.query_max_length)
-        return Batch.pack(as_sequences(encoded), self.tokenizer.vocabulary, lesson=self.lessons.lesson(numbers))
-
-
-def as_sequences(encoded: Iterable[TokenisedText]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """What `Batch.pack` takes."""
-    return [tuple(map(torch.from_numpy, (one.tokens, one.special, one.word_starts))) for one in encoded]  # type: ignore[misc]
+        batch = self.tokenizer.pack(texts, self.spec.query_max_length)
+        return replace(batch, lesson=self.lessons.lesson(numbers))
 
 
 class PairBatches:
@@ -98,16 +94,11 @@ class PairBatches:
 
     def __call__(self, step: int) -> Batch:
         pairs = self.pairs(step)
-        limits = (self.spec.query_max_length, self.spec.max_length)
-        sides = [
-            self.tokenizer.encode_batch([prefix + text for text in texts], limit)
-            for prefix, texts, limit in zip(
-                self.prefixes, ([p.query for p in pairs], [p.passage for p in pairs]), limits, strict=True
-            )
-        ]
-        sequences = as_sequences(one for pair in zip(*sides, strict=True) for one in pair)
+        query, passage = self.prefixes
+        texts = [text for pair in pairs for text in (query + pair.query, passage + pair.passage)]
+        limits = [self.spec.query_max_length, self.spec.max_length] * len(pairs)
         groups = torch.tensor([pair.group for pair in pairs])
-        return Batch.pack(sequences, self.tokenizer.vocabulary, sequences_per_example=2, groups=groups)
+        return self.tokenizer.pack(texts, limits, sequences_per_example=2, groups=groups)
 
     def pairs(self, step: int) -> list[TextPair]:
         """The text pairs of one step."""

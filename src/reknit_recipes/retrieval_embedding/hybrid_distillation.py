@@ -16,8 +16,8 @@ RECIPE = Recipe(
         adds="One dense model that ranks a corpus nearly as well as its hybrid with BM25, from documents alone.",
         facts=(
             "Pseudo-queries are titles and sentences. Each ranks up to 20,000 passages by standard scores of BM25 and "
-            "of the start model, weighted as the held-out probe likes best; each passage is mixed with its 5 nearest. "
-            "The student ranks the start model's vectors of the same passages. Trials: docs/adaptation.md."
+            "of the start model, weighted by queries cut out of their passages; each passage is mixed with its 5 "
+            "nearest. The student ranks the start model's vectors of the same passages. Trials: docs/adaptation.md."
         ),
         claim="Adapted by it, a strong small model searches the same corpus better than before, without labels.",
         citation="@inproceedings{cao2007learning, title={Learning to Rank: From Pairwise Approach to Listwise "
