@@ -20,7 +20,8 @@ HEAD = """# Performance
 Made from `records/bench/` by `benchmarks/performance_page.py`; `make bench` measures anew and rewrites it. Both sides
 of a row did the same work on the same machine in one run, in turns; a ratio is the median over pairs of turns, with
 the least and the most. Tokens are real ones, padding never counts. Batches are those that transformers' own samplers
-give, the same for both sides. What was tried on the way, failures too: `benchmarks/LOG.md`.
+give, the same for both sides. Searches and `--help` are timed as new processes, their files in the page cache. What was
+tried on the way, failures too: `benchmarks/LOG.md`.
 """
 
 
@@ -42,8 +43,12 @@ def section(record: dict[str, Any]) -> list[str]:
         "",
         f"{record['date'][:10]}; {machine['processor']}, {machine['cores']} cores, "
         f"{rates['float32'] / 1e9:.0f} GFLOP/s in float32 and {rates['bfloat16'] / 1e9:.0f} in bfloat16 (measured), "
-        f"{record['turns']} turns a side; torch {record['versions']['torch']}; peers: "
-        + ", ".join(f"{name} {version}" for name, version in record["peer_versions"].items()),
+        f"{record['turns']} turns a side; torch {record['versions']['torch']}. transformers' Trainer and "
+        "sentence-transformers in float32 and bfloat16 run beside reknit ("
+        + ", ".join(f"{name} {record['versions'][name]}" for name in ("transformers", "sentence-transformers"))
+        + "); ONNX, OpenVINO and RetroMAE's collator, which need older ones, in an environment of their own ("
+        + ", ".join(f"{name} {version}" for name, version in record["peer_versions"].items())
+        + ").",
         "",
         "| work | reknit | peer | ratio | target | met | notes |",
         "|---|---|---|---|---|---|---|",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import reknit
 from reknit.bulk import encoding
+from reknit.bulk.curating import CurationSpec, curate_corpus
 from reknit.bulk.encoding import EncodingSpec, encode_corpus
 from reknit.bulk.shards import shards_of
 from reknit.data.documents import ReadReport
@@ -114,6 +116,27 @@ def test_a_stopped_job_goes_on(
     assert json.loads((out / "encoding.json").read_text()) == json.loads((encoded / "encoding.json").read_text())
     with pytest.raises(ReknitError, match="nothing to resume"):
         encode_corpus(spec, out, resume=True)
+
+
+def test_nothing_is_deleted_before_the_new_job_can_begin(spec: EncodingSpec, tmp_path: Path) -> None:
+    out = tmp_path / "vectors"
+    encode_corpus(spec, out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    for changes in ({"model": str(tmp_path / "absent")}, {"dims": 99}):
+        with pytest.raises(ReknitError):
+            encode_corpus(dataclasses.replace(spec, **changes), out, overwrite=True)
+        assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    encode_corpus(dataclasses.replace(spec, dims=8), out, overwrite=True)
+    assert json.loads((out / "encoding.json").read_text())["dims"] == 8
+
+
+def test_the_folder_one_stands_in(spec: EncodingSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    to_curate = CurationSpec(spec.corpus)
+    for name, job in (("vectors", lambda: encode_corpus(spec, ".")), ("clean", lambda: curate_corpus(to_curate, "."))):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        job()
+        assert len(list((tmp_path / name).iterdir())) > 1
 
 
 def test_bad_input(spec: EncodingSpec, model: Path, corpus: Path, tmp_path: Path) -> None:

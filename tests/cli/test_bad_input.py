@@ -153,6 +153,23 @@ def test_run_folder_inside_the_corpus(tmp_path: Path) -> None:
     assert "lies inside the corpus" in refused(tmp_path, tmp_path / "run")
 
 
+@pytest.mark.parametrize("command", [["encode", "model"], ["curate"]])
+def test_a_corpus_is_not_written_over(tmp_path: Path, command: list[str]) -> None:
+    corpus = write_lines(tmp_path / "run" / "corpus.jsonl", small_documents(40))
+    for given in (tmp_path / "run", corpus):
+        ended = reknit(*command, given, "--out", tmp_path / "run", "--overwrite")
+        assert "which it would write over: give another folder" in ended.complaint()
+        assert corpus.exists()
+
+
+def test_half_a_team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    corpus = write_lines(tmp_path / "corpus.jsonl", small_documents(40))
+    line = refused(corpus, tmp_path / "run")
+    assert "WORLD_SIZE is set but the rest is not" in line
+    assert "start by torchrun, or unset it" in line
+
+
 # Judgements
 
 
@@ -304,6 +321,7 @@ def test_words(tmp_path: Path, words: list[str], message: str) -> None:
         (["pretrain", "nonsuch", "--corpus", "c", "--out", "o"], "there is no recipe 'nonsuch'"),
         (["export", "./absent", "--out", "./new"], "model folder ./absent does not exist"),
         (["evaluate", "./absent"], "Missing option '--data'"),
+        (["bench", "index", "--json", "/tmp"], "/tmp is a folder: give a file with --json"),
     ],
 )  # fmt: skip
 def test_words_of_other_commands(words: list[str], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import random
 import shutil
@@ -14,13 +15,17 @@ import torch
 from encoder_samples import SENTENCES, minilm_folder, small_tokenizer
 
 from reknit.encoders import embedding_model
-from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.encoders.embedding_model import EmbeddingModel, Precision
 from reknit.encoders.huggingface import build_encoder
+from reknit.encoders.pooling import POOLING_MODES
 from reknit.encoders.quiet import quiet_libraries
 from reknit.errors import ReknitError
+from reknit.export.sentence_transformers import save
 from reknit.recipe import EncoderSpec
+from reknit.tokenizers.tokenizer import Tokenizer
 
 WORDS = " ".join(SENTENCES).split()
+GENERAL_CLASS = {"tokenizer_class": "PreTrainedTokenizerFast"}
 
 
 def ragged_texts(count: int, longest: int = 60) -> list[str]:
@@ -153,11 +158,31 @@ def test_progress_and_nothing_to_do(model: EmbeddingModel) -> None:
     assert model.encode([]).shape == (0, 32)
 
 
+@pytest.mark.parametrize("pooling", POOLING_MODES)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_texts_without_a_single_token_are_zeros(
+    model: EmbeddingModel, pooling: str, precision: Precision, tmp_path: Path
+) -> None:
+    save(model, tmp_path)
+    for name, change in (("tokenizer", {"post_processor": None}), ("tokenizer_config", GENERAL_CLASS)):
+        described = json.loads((tmp_path / f"{name}.json").read_text())
+        (tmp_path / f"{name}.json").write_text(json.dumps(described | change))
+    toy = EmbeddingModel(model.encoder, Tokenizer.load(tmp_path), pooling=pooling)
+    assert np.array_equal(toy.encode(["", ""], precision=precision), np.zeros((2, 32)))
+    mixed = toy.encode(["", "the quick fox"], precision=precision)
+    assert not mixed[0].any()
+    assert mixed[1].any()
+
+
 def test_bad_input_is_said_in_one_line(model: EmbeddingModel) -> None:
     for wrong, message in (
         ("text", "into a list"),
         (["a", None], "text 1 is a NoneType"),
         ([b"a"], "text 0 is a bytes"),
+        (None, "not a NoneType"),
+        (5, "not a int"),
+        ({"a": "b"}, "not a dict"),
+        ((text for text in "ab"), "not a generator; make a list of it"),
     ):
         with pytest.raises(ReknitError, match=message):
             model.encode(wrong)
@@ -169,6 +194,8 @@ def test_bad_input_is_said_in_one_line(model: EmbeddingModel) -> None:
     ):
         with pytest.raises(ReknitError, match=message):
             model.encode(["a"], **size)
+    with pytest.raises(ReknitError, match="no precision 'float16': choose float32 or bfloat16"):
+        model.encode(["a"], precision="float16")
     with pytest.raises(ReknitError, match="unknown pooling 'sum'"):
         EmbeddingModel(model.encoder, model.tokenizer, pooling="sum")
 

@@ -35,6 +35,10 @@ def view():
     return _plain_view([rng.integers(0, 100, size) for size in (3, 17, 1, 40)], torch.device("cpu"))
 
 
+needs_packing = pytest.mark.skipif(not can_be_packed(NativeEncoder(BERT)), reason="no bfloat16 in this processor")
+
+
+@needs_packing
 @pytest.mark.parametrize("config", [BERT, MODERN, RELU], ids=["bert", "modernbert", "relu"])
 def test_the_packed_copy_agrees_with_float32(config):
     torch.manual_seed(0)
@@ -49,6 +53,7 @@ def test_the_packed_copy_agrees_with_float32(config):
             assert not torch.equal(exact, lean)
 
 
+@needs_packing
 def test_the_packed_copy_shares_the_tables_and_leaves_the_encoder_as_it_was():
     encoder = NativeEncoder(BERT)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
@@ -61,7 +66,6 @@ def test_the_packed_copy_shares_the_tables_and_leaves_the_encoder_as_it_was():
 
 def test_the_version_of_the_weights_follows_every_kind_of_change():
     encoder = NativeEncoder(BERT)
-    assert can_be_packed(encoder)
     seen = {weights_version(encoder)}
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=0.1, fused=True)
     encoder(view()).last.sum().backward()
@@ -73,6 +77,29 @@ def test_the_version_of_the_weights_follows_every_kind_of_change():
         encoder.blocks[0].up.weight.zero_()
     seen.add(weights_version(encoder))
     assert len(seen) == 4
+
+
+def test_the_version_of_the_weights_follows_vectors_trained_alone():
+    """"BitFit" (Ben Zaken et al. 2022): only biases and norms have gradients."""
+    encoder = NativeEncoder(BERT)
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(parameter.ndim == 1)
+    before = weights_version(encoder)
+    optimiser = torch.optim.AdamW((one for one in encoder.parameters() if one.requires_grad), lr=0.1, fused=True)
+    encoder(view()).last.sum().backward()
+    optimiser.step()
+    assert weights_version(encoder) != before
+
+
+def test_weights_made_in_inference_mode_have_a_version():
+    with torch.inference_mode():
+        encoder = NativeEncoder(BERT)
+    assert weights_version(encoder) == weights_version(encoder)
+
+
+def test_nothing_is_packed_for_a_processor_that_cannot(monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert not can_be_packed(NativeEncoder(BERT))
 
 
 @pytest.mark.parametrize("rule", [bidirectional, causal, Window(3)])

@@ -1,4 +1,7 @@
-"""Index and command line: passages indexed a second, a cold search of 10,000 documents, and the start of --help."""
+"""Index and command line: passages indexed a second, and new processes for a search of 10,000 documents and --help.
+
+Files are in the page cache: what a disk adds to the first search after a restart is not measured.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def _build(run: Path) -> Row:
 
 
 def _time(work: str, arguments: list[str], turns: int, target: float) -> Row:
-    """Seconds of a new process from its start to its end, the first one (cold files) left out."""
+    """Seconds of a new process from its start to its end, the first one left out."""
     seconds = []
     for _ in range(turns + 1):
         started = time.perf_counter()

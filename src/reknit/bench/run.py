@@ -59,6 +59,8 @@ def bench(job: str, against: Sequence[str] = (), *, turns: int = 5, json_file: P
         raise ReknitError("--against needs one job: name train, encode or data instead of all")
     if turns < 1:
         raise ReknitError(f"--turns is {turns}; it must be at least 1")
+    if json_file is not None and json_file.is_dir():
+        raise ReknitError(f"{json_file} is a folder: give a file with --json")
     rows: list[Row] = []
     for name in JOBS if job == "all" else [job]:
         run, peers = JOBS[name]

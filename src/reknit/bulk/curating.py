@@ -46,7 +46,7 @@ def curate_corpus(
     `out` is a corpus itself: id, title and text in Parquet, in the order of the corpus. In memory are one shard and 16
     bytes of every document. Raises ReknitError on bad input; `out` appears when it is whole.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     check_corpus_path(spec.corpus, out)
     exclude, report = spec.excluded(), ReadReport()
     with disk_full_explained(str(out)), new_folder(out, FACTS, overwrite=overwrite) as aside, Progress() as progress:

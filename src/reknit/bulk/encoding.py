@@ -103,11 +103,14 @@ def encode_corpus(
     last whole one. encoding.json says `"complete": true` only at the end. In memory are the passages of two shards and
     the vectors of one. Raises ReknitError on bad input.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     check_corpus_path(spec.corpus, out)
     asked = dataclasses.asdict(spec)
-    first = _begin(out, asked, resume=resume, overwrite=overwrite)
+    first = _whole_shards(out, asked, resume=resume, overwrite=overwrite)
+    # Loaded before anything is deleted: a name that was mistyped costs no finished encoding.
     encoder = PassageEncoder(spec)
+    if not resume:
+        _make_room(out)
     report = ReadReport()
     with disk_full_explained(str(out)):
         write_facts(out / FACTS, {"complete": False, **asked})
@@ -144,8 +147,8 @@ def encoding_facts(
     }
 
 
-def _begin(out: Path, asked: dict[str, Any], *, resume: bool, overwrite: bool) -> int:
-    """Make the folder ready; returns the number of whole shards that stay."""
+def _whole_shards(out: Path, asked: dict[str, Any], *, resume: bool, overwrite: bool) -> int:
+    """The number of shards in the folder that stay; raises ReknitError when it must not be written to."""
     if resume and overwrite:
         raise ReknitError("--resume and --overwrite exclude each other: give one of them")
     if resume:
@@ -161,13 +164,20 @@ def _begin(out: Path, asked: dict[str, Any], *, resume: bool, overwrite: bool) -
             raise ReknitError(f"{out} was started with {'; '.join(differing)}: repeat its command with --resume")
         return len(shards_of(out))
     check_free(out, FACTS, overwrite=overwrite)
-    if out.exists():
-        shutil.rmtree(out)
+    return 0
+
+
+def _make_room(out: Path) -> None:
+    """An empty folder. One that is there stays itself, for it may be the one that the user stands in."""
     try:
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReknitError(f"{out} cannot be made ({error.strerror}): give another folder with --out") from error
-    return 0
+    for old in out.iterdir():
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
 
 
 def _encode_from(

@@ -107,7 +107,7 @@ def new_folder(out: Path, facts: str, *, overwrite: bool) -> Iterator[Path]:
         except OSError as error:
             raise ReknitError(f"{out} cannot be made ({error.strerror}): give another folder with --out") from error
         yield aside
-        if out.exists():
+        if out.exists() and any(out.iterdir()):
             shutil.rmtree(out)
         os.replace(aside, out)
     finally:

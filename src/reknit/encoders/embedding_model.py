@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -171,10 +171,13 @@ class EmbeddingModel:
         products in bfloat16. tokens_per_batch: tokens (no padding) encoded at once. on_progress: called with (texts
         done, texts).
 
-        Returns float32 [len(texts), dims]. Raises ReknitError for something else than a list of strings, an unknown
-        prompt, or layers and dims that the model does not have.
+        Returns float32 [len(texts), dims]; zeros for a text without a single token. Threads may call this at once on a
+        model in evaluation mode, as it is when loaded. Raises ReknitError for something else than a list of strings, an
+        unknown prompt or precision, or layers and dims that the model does not have.
         """
         check_texts(texts)
+        if precision not in get_args(Precision):
+            raise ReknitError(f"there is no precision {precision!r}: choose {' or '.join(get_args(Precision))}")
         dims = self.dims if dims is None else dims
         self._check_size(layers, dims)
         prompt = self.prompt_text(prompt_name)
@@ -187,7 +190,9 @@ class EmbeddingModel:
             with torch.inference_mode(), autocast:
                 done = 0
                 for rows, view in self._views(texts, prompt, tokens_per_batch):
-                    vectors[rows] = self._embed(encoder, view, layers, dims).float().cpu().numpy()
+                    # A tokenizer without special tokens makes nothing of an empty text.
+                    empty = view.tokens.numel() == 0
+                    vectors[rows] = 0.0 if empty else self._embed(encoder, view, layers, dims).float().cpu().numpy()
                     done += len(rows)
                     if on_progress is not None:
                         on_progress(done, len(texts))
@@ -274,6 +279,8 @@ def check_texts(texts: Any) -> None:
     """Raise ReknitError unless `texts` is a sequence of strings."""
     if isinstance(texts, (str, bytes)):
         raise ReknitError("encode needs a list of texts; put the single text into a list")
+    if not hasattr(texts, "__len__") or not hasattr(texts, "__getitem__") or isinstance(texts, Mapping):
+        raise ReknitError(f"encode needs a list of texts, not a {type(texts).__name__}; make a list of it")
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise ReknitError(f"text {number} is a {type(text).__name__}, not a string; leave it out or convert it")

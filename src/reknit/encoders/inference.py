@@ -40,7 +40,8 @@ class _ToBfloat16(nn.Module):
 def can_be_packed(encoder: nn.Module) -> bool:
     """Whether `packed_for_inference` takes this encoder on this machine."""
     on_cpu = next(encoder.parameters()).device.type == "cpu"
-    return isinstance(encoder, NativeEncoder) and on_cpu and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    packs = hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return isinstance(encoder, NativeEncoder) and on_cpu and packs
 
 
 def packed_for_inference(encoder: NativeEncoder) -> NativeEncoder:
@@ -70,9 +71,10 @@ def weights_version(encoder: nn.Module) -> tuple[object, ...]:
     """Changes whenever an optimiser step, a loaded checkpoint or an assignment has changed the weights.
 
     torch counts writes to a tensor, but its fused optimisers write past the count. They move every element that has a
-    gradient, so one element of each matrix tells.
+    gradient, so one element of each tells. Weights made in inference mode have no count, and cannot be trained.
     """
     parameters = list(encoder.parameters())
-    written = tuple((parameter.data_ptr(), parameter._version) for parameter in parameters)
-    sampled = torch.stack([parameter.detach().flatten()[-1] for parameter in parameters if parameter.ndim == 2])
+    written = tuple((one.data_ptr(), None if one.is_inference() else one._version) for one in parameters)
+    with torch.inference_mode():
+        sampled = torch.cat([one.reshape(-1)[-1:].float() for one in parameters])
     return written, tuple(sampled.tolist())

@@ -53,13 +53,17 @@ class Corpus:
 def check_corpus_path(corpus: str, out: Path) -> None:
     """What can be said of a corpus before it is read.
 
-    Raises ReknitError when there is none, or when the run folder `out` would be a part of it.
+    Raises ReknitError when there is none, and when it and the folder `out` that will be written, and with --overwrite
+    emptied first, hold one another.
     """
     if corpus == CORPUS_NAME:
         return
     check_exists(Path(corpus))
-    if Path(corpus).resolve() in out.resolve().parents:
+    read, written = Path(corpus).resolve(), out.resolve()
+    if read in written.parents:
         raise ReknitError(f"{out} lies inside the corpus {corpus}, so it would be read too: give a folder outside it")
+    if written == read or written in read.parents:
+        raise ReknitError(f"{out} holds the corpus {corpus}, which it would write over: give another folder")
 
 
 def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Iterable[str]) -> Corpus:

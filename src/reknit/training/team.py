@@ -99,12 +99,16 @@ def joined() -> Iterator[Team]:
     """The team that `torchrun` has started, for the length of the block, and this process's device chosen.
 
     The first process to leave with an error leaves with that error; the others, which it takes along, with
-    EndedElsewhere. Raises ReknitError when there are more processes on this machine than accelerators.
+    EndedElsewhere. Raises ReknitError when there are more processes on this machine than accelerators, and when the
+    environment names a team by halves.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield Team()
         return
-    store, rank, size = next(dist.rendezvous("env://"))
+    try:
+        store, rank, size = next(dist.rendezvous("env://"))
+    except ValueError as error:
+        raise ReknitError(f"WORLD_SIZE is set but the rest is not ({error}): start by torchrun, or unset it") from error
     if rank != 0:
         logging.getLogger("reknit").setLevel(logging.WARNING)
     try:
