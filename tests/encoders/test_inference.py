@@ -80,7 +80,7 @@ def test_the_version_of_the_weights_follows_every_kind_of_change():
 
 
 def test_the_version_of_the_weights_follows_vectors_trained_alone():
-    """"BitFit" (Ben Zaken et al. 2022): only biases and norms have gradients."""
+    """ "BitFit" (Ben Zaken et al. 2022): only biases and norms have gradients."""
     encoder = NativeEncoder(BERT)
     for parameter in encoder.parameters():
         parameter.requires_grad_(parameter.ndim == 1)
