@@ -81,7 +81,8 @@ def test_readme_python(readers_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         ours, theirs = (names["vectors"], ours)
     assert ours is not None
     assert theirs is not None
-    assert abs(ours - theirs).max() < 1e-5
+    assert abs(ours - theirs).max() < 0.01  # bfloat16 beside float32
+    assert (ours * theirs).sum() > 0.999
 
 
 def test_make_targets_exist() -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Literal
 
+from reknit.data.lessons import Lessons
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.retrieval import Evaluation
@@ -65,6 +66,7 @@ def deliver(
         "evaluations": [evaluation.to_json() for evaluation in evaluations],
         "hybrid_weight": hybrid_weight,
         "training": training,
+        "teacher": Lessons.open(folder.lessons).facts if folder.lessons.exists() else None,
         "corpus": _corpus_facts(corpus, folder, model),
     }
     save(model, folder.model)

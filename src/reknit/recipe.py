@@ -65,7 +65,7 @@ class TeacherSpec:
     time_share: float = 0.3
     neighbours: int = 5
     neighbour_weight: float = 0.4
-    temperature: float = 0.5
+    temperature: float = 0.25
     ranked: int = 256
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 from reknit.errors import ReknitError
 from reknit.evaluation import significance
-from reknit.evaluation.significance import bootstrap_interval, paired_test, stratified_interval, stratified_test
+from reknit.evaluation.significance import (
+    as_good_as_the_best,
+    bootstrap_interval,
+    paired_test,
+    stratified_interval,
+    stratified_test,
+)
 
 
 def test_intervals_cover_the_true_mean_about_95_times_in_100():
@@ -100,3 +107,15 @@ def test_nothing_to_compare_is_refused():
         paired_test([1.0], [1.0, 2.0], seed=0)
     with pytest.raises(ReknitError, match="at least one query"):
         stratified_test([], seed=0)
+
+
+def test_as_good_as_the_best_is_at_most_one_standard_error_below() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal([[0.5], [0.52], [0.1], [0.51]], 0.2, size=(4, 50))
+    best = max(range(4), key=lambda row: values[row].mean())
+    for row, good in enumerate(as_good_as_the_best(values)):
+        differences = [float(a - b) for a, b in zip(values[best], values[row], strict=True)]
+        mean = sum(differences) / 50
+        error = math.sqrt(sum((one - mean) ** 2 for one in differences) / 50) / math.sqrt(50)
+        assert good == (mean <= error)
+    assert as_good_as_the_best(np.ones((3, 5))).all()

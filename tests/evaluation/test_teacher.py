@@ -45,6 +45,7 @@ def naive_scores(queries: list[str], asked: np.ndarray, documents: np.ndarray, w
             length = np.linalg.norm(mixed)
             dense_row.append(float(query @ mixed) / length)
             word_row.append((words[place] + (share * words[near].mean() if k else 0)) / length)
+        word_row = np.sqrt(word_row)
         parts = [(np.array(row) - np.mean(row)) / max(np.std(row), 1e-6) for row in (word_row, dense_row)]
         rows.append((1 - weight) * parts[0] + weight * parts[1])
     return np.stack(rows)
@@ -98,10 +99,20 @@ def test_the_weight_trusts_who_finds_the_answers() -> None:
 
     knowing = HybridTeacher(DOCUMENTS, np.eye(40, dtype=np.float32))
     asked = np.eye(40, dtype=np.float32)[ANSWERS]
-    weight, reached = choose_dense_weight(knowing, ["elsewhere"] * len(ANSWERS), asked, ANSWERS)
-    assert weight == DENSE_WEIGHTS[-1], "where BM25 sees nothing it is trusted least"
+    misleading = [f"number{n + 1} thing{n + 1}" for n in ANSWERS]
+    weight, reached = choose_dense_weight(knowing, misleading, asked, ANSWERS)
     assert reached[0] < 0.5
-    assert reached[-1] == 1.0
+    assert reached[DENSE_WEIGHTS.index(weight)] == reached[-1] == 1.0
+
+
+def test_of_equally_good_weights_the_even_one_is_taken() -> None:
+    """BM25 sees nothing, so every weight but 0 reaches the same."""
+    knowing = HybridTeacher(DOCUMENTS, np.eye(40, dtype=np.float32))
+    asked = np.eye(40, dtype=np.float32)[ANSWERS]
+    weight, reached = choose_dense_weight(knowing, ["elsewhere"] * len(ANSWERS), asked, ANSWERS)
+    assert weight == 0.5
+    assert reached[0] < 0.5
+    assert reached[1:] == [1.0] * 9
 
 
 def test_half_of_the_shared_words_are_left_out() -> None:

@@ -54,3 +54,7 @@ def test_hybrid_weight_follows_the_better_side() -> None:
     misleading = {f"q{n}": f"{plain.documents[f'd{n + 8}']} zznumber{n}" for n in range(8)}
     by_vectors = RetrievalSet("probe-dev", plain.documents, misleading, plain.qrels)
     assert choose_hybrid_weight(by_vectors, knows_everything) >= 0.5
+
+
+def test_of_equally_good_hybrid_weights_the_largest_is_taken() -> None:
+    assert choose_hybrid_weight(collection(), knows_everything) == 0.9

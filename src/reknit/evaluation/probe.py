@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.fusion import convex_combination
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
 from reknit.evaluation.retrieval import Encode, dense_search
+from reknit.evaluation.significance import as_good_as_the_best
 
 HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
 
@@ -37,15 +40,18 @@ def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str =
 
     Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
     which. It should be as large as the collections that are searched: in a small one vectors look better than they
-    are. Of equally good weights the one nearest 0.5 is taken.
+    are. But its queries are words of the corpus itself, which BM25 finds more easily than those of users: of the
+    weights that are as good as the best (`as_good_as_the_best`), the largest is taken.
     """
     dense = dense_search(collection, encode)
     text = BM25(collection.documents).search(collection.queries, 100)
-    scores = {
-        weight: _means(convex_combination([text, dense], weights=[1 - weight, weight]), collection)[metric]
-        for weight in HYBRID_WEIGHTS
-    }
-    return min(scores, key=lambda weight: (-scores[weight], abs(weight - 0.5)))
+    reached = []
+    for weight in HYBRID_WEIGHTS:
+        run = convex_combination([text, dense], weights=[1 - weight, weight])
+        values = per_query(run, collection.qrels)[metric]
+        reached.append([values[query] for query in collection.queries])
+    good = as_good_as_the_best(np.array(reached))
+    return max(weight for weight, is_good in zip(HYBRID_WEIGHTS, good, strict=True) if is_good)
 
 
 def _means(run: Run, collection: RetrievalSet) -> dict[str, float]:

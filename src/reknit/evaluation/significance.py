@@ -74,6 +74,16 @@ def stratified_interval(values: Sequence[Values], seed: int, resamples: int = RE
     return float(low), float(high)
 
 
+def as_good_as_the_best(values: np.ndarray) -> np.ndarray:
+    """[choices, queries] values -> [choices] bool: whose mean is at most one standard error below the best mean.
+
+    The standard error is that of the difference, query by query (the "one standard error rule" of Breiman et al. 1984).
+    """
+    best = values[values.mean(axis=1).argmax()]
+    worse = best - values
+    return worse.mean(axis=1) <= worse.std(axis=1) / max(values.shape[1], 1) ** 0.5
+
+
 def _strata(values: Sequence[Values]) -> list[np.ndarray]:
     strata = [np.asarray(stratum, dtype=np.float64) for stratum in values]
     if not strata or any(stratum.size == 0 for stratum in strata):

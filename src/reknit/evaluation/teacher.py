@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.significance import as_good_as_the_best
 
 # Without any BM25 there would be little to learn, and a tenth of it has done no harm.
 DENSE_WEIGHTS = tuple(step / 10 for step in range(10))
@@ -20,10 +21,13 @@ _QUERIES_AT_ONCE = 64
 class HybridTeacher:
     """Scores of queries against a fixed list of documents.
 
-    A document's score is the weighted mean of its standard scores (mean 0 and deviation 1 over the documents) by BM25
-    and by the dense model. Both are computed on documents that are mixed with their nearest neighbours by the dense
-    model: relevant documents lie together (the cluster hypothesis), so a document whose neighbours answer the query
-    is likelier to answer it too (document expansion: Tao et al. 2006, https://aclanthology.org/N06-1052; Diaz 2007).
+    A document's score is the weighted mean of its standard scores (mean 0 and deviation 1 over the documents) by the
+    square root of BM25 and by the dense model. BM25's scores are skewed, a few documents far above the many; without
+    the root they would drown the dense model's wherever BM25 finds anything at all (docs/adaptation.md).
+
+    Both are computed on documents that are mixed with their nearest neighbours by the dense model: relevant documents
+    lie together (the cluster hypothesis), so a document whose neighbours answer the query is likelier to answer it too
+    (document expansion: Tao et al. 2006, https://aclanthology.org/N06-1052; Diaz 2007).
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class HybridTeacher:
         return len(self._documents)
 
     def standard_scores(self, queries: Sequence[str], vectors: np.ndarray) -> tuple[Tensor, Tensor]:
-        """[queries, documents] each: standard scores by BM25 and by the dense model.
+        """[queries, documents] each: standard scores by the root of BM25 and by the dense model.
 
         vectors: [queries, dim]; only the direction counts.
         """
@@ -67,7 +71,7 @@ class HybridTeacher:
             # Divided as the vectors are, so that a document in a dense cluster is not preferred by BM25 alone.
             lexical = (lexical + self._weight / self._nearest.shape[1] * around) / self._lengths
         asked = functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
-        return _standardised(lexical), _standardised(asked @ self._documents.t())
+        return _standardised(lexical.sqrt()), _standardised(asked @ self._documents.t())
 
     def scores(self, queries: Sequence[str], vectors: np.ndarray, dense_weight: float) -> Tensor:
         """[queries, documents]: `dense_weight` of the dense standard scores and the rest of BM25's."""
@@ -92,8 +96,8 @@ def choose_dense_weight(
     """The dense model's weight in a teacher, and the mean nDCG@10 of each of DENSE_WEIGHTS.
 
     BM25 is a good teacher on abstracts and a bad one on program code; queries that were cut out of their answers tell
-    which it is without labels. BM25 must earn its part: of the weights from the best one up, the largest is taken that
-    is at most one standard error (of the difference, query by query) worse than the best.
+    which it is without labels. Of the weights that are as good as the best (`as_good_as_the_best`), the one nearest to
+    equal parts is taken.
 
     teacher: without neighbours, which would blur what has one answer. queries, vectors: [Q] texts and [Q, dim].
     answers: place of each query's one answer among the teacher's documents, which must not hold the query.
@@ -104,12 +108,9 @@ def choose_dense_weight(
         rows = slice(first, first + _QUERIES_AT_ONCE)
         lexical, dense = teacher.standard_scores(queries[rows], vectors[rows])
         columns.append(torch.stack([_gain((1 - w) * lexical + w * dense, own[rows]) for w in DENSE_WEIGHTS]))
-    reached = torch.cat(columns, dim=1)
-    means = reached.mean(dim=1)
-    best = int(means.argmax())
-    worse = reached[best] - reached[best:]
-    allowed = worse.mean(dim=1) <= worse.std(dim=1, correction=0) / len(queries) ** 0.5
-    return DENSE_WEIGHTS[best + int(allowed.nonzero().max())], means.tolist()
+    reached = torch.cat(columns, dim=1).numpy()
+    weights = [weight for weight, good in zip(DENSE_WEIGHTS, as_good_as_the_best(reached), strict=True) if good]
+    return min(weights, key=lambda weight: abs(weight - 0.5)), reached.mean(axis=1).tolist()
 
 
 def _gain(scores: Tensor, own: Tensor) -> Tensor:
