@@ -15,7 +15,7 @@ from reknit.deliver import deliver
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.encode import encode_with
+from reknit.evaluation.encode import encode_with, remembering
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
 from reknit.evaluation.retrieval import Encode, evaluate_retrieval
 from reknit.evaluation.teaching import prepare_lessons
@@ -186,6 +186,7 @@ def _train_and_deliver(
 
     adapted = copy.deepcopy(start)
     encode_start, encode_adapted = (encode_with(model, config.precision) for model in (start, adapted))
+    encode_start = remembering(encode_start)
     _teach(config, folder, corpus, encode_start)
     dev = smaller(corpus.held_out.dev, config.probe.training_documents)
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
@@ -195,6 +196,7 @@ def _train_and_deliver(
     if stop.asked:
         raise Interrupted("stopped after training")
 
+    encode_adapted = remembering(encode_adapted)
     weight = choose_hybrid_weight(corpus.held_out.dev, encode_adapted)
     models = {"start": encode_start, "adapted": encode_adapted}
     evaluations = []
@@ -209,8 +211,8 @@ def _train_and_deliver(
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
         weight = choose_hybrid_weight(corpus.held_out.dev, encode_start)
-        return deliver(config, folder, corpus, start, "start", training, evaluations, verdict, weight)
-    return deliver(config, folder, corpus, adapted, "adapted", training, evaluations, verdict, weight)
+        return deliver(config, folder, corpus, start, encode_start, "start", training, evaluations, verdict, weight)
+    return deliver(config, folder, corpus, adapted, encode_adapted, "adapted", training, evaluations, verdict, weight)
 
 
 def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: Encode) -> None:

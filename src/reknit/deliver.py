@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 from reknit.data.lessons import Lessons
 from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.evaluation.encode import encode_with
-from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.retrieval import Encode, Evaluation
 from reknit.evaluation.verdict import Verdict, decide
 from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
@@ -41,6 +40,7 @@ def deliver(
     folder: RunFolder,
     corpus: Corpus,
     model: EmbeddingModel,
+    encode: Encode,
     model_holds: Literal["adapted", "start"],
     training: dict[str, Any],
     evaluations: list[Evaluation],
@@ -48,6 +48,8 @@ def deliver(
     hybrid_weight: float,
 ) -> dict[str, Any]:
     """Write model/, index/, result.json and report.html; returns what result.json holds.
+
+    encode: what the index's vectors are made by, of `model`.
 
     Raises ReknitError when the exported model's vectors differ between reknit, transformers and sentence-transformers.
     """
@@ -74,7 +76,7 @@ def deliver(
     result["export"] = check_export(model, folder.model, texts).to_json()
     logger.info("export checked: largest difference %.1e", result["export"]["max_abs_diff"])
 
-    _index(config, folder, corpus, model, hybrid_weight)
+    _index(folder, corpus, encode, model.dim, hybrid_weight)
     result["searches"] = _example_searches(folder, corpus, model)
 
     (folder.model / "README.md").write_text(model_card(result, to_json(config)), encoding="utf-8")
@@ -83,15 +85,14 @@ def deliver(
     return result
 
 
-def _index(config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel, hybrid_weight: float) -> None:
-    encode = encode_with(model, config.precision, quiet=True)
+def _index(folder: RunFolder, corpus: Corpus, encode: Encode, dim: int, hybrid_weight: float) -> None:
     with Progress() as progress:
         progress.start("index", len(corpus.store), "passages")
         build_index(
             folder.index,
             _SizedPassages(corpus),
             lambda texts: encode(texts, "document"),
-            dim=model.dim,
+            dim=dim,
             on_progress=progress.update,
             details={"model": "../model", HYBRID_WEIGHT: str(hybrid_weight)},
         )

@@ -55,7 +55,8 @@ class TeacherSpec:
 
     documents, queries: at most so many passages are ranked, for so many pseudo-queries. queries_per_passage: at most.
     time_share: with a time budget, making the teacher may take about this share of it. neighbours: each document
-    speaks for so many nearest ones too. neighbour_weight: their weight, all together, beside the document's own 1.
+    speaks for so many nearest ones too (good where questions have many answers, harmful where they have one; see
+    docs/adaptation.md). neighbour_weight: their weight, all together, beside the document's own 1.
     temperature: divides the teacher's standard scores. ranked: documents kept of each ranking.
     """
 
@@ -63,7 +64,7 @@ class TeacherSpec:
     queries: int = 20_000
     queries_per_passage: int = 8
     time_share: float = 0.3
-    neighbours: int = 5
+    neighbours: int = 0
     neighbour_weight: float = 0.4
     temperature: float = 0.25
     ranked: int = 256

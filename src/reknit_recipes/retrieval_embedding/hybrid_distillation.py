@@ -10,14 +10,14 @@ RECIPE = Recipe(
         year=2026,
         family="retrieval-embedding",
         paper="reknit's own, from known parts: ListNet's loss (Cao et al. 2007, "
-        "https://dl.acm.org/doi/10.1145/1273496.1273513), scores regularised over neighbours (Diaz 2007, "
-        "https://doi.org/10.1007/s10791-007-9034-8), documents expanded by neighbours (Tao et al. 2006, "
+        "https://dl.acm.org/doi/10.1145/1273496.1273513); with tune.teacher.neighbours, scores regularised over them "
+        "(Diaz 2007, https://doi.org/10.1007/s10791-007-9034-8) and documents expanded by them (Tao et al. 2006, "
         "https://aclanthology.org/N06-1052)",
         adds="One dense model that ranks a corpus nearly as well as its hybrid with BM25, from documents alone.",
         facts=(
             "Pseudo-queries are titles and sentences. Each ranks up to 20,000 passages by standard scores of BM25 and "
-            "of the start model, weighted by queries cut out of their passages; each passage is mixed with its 5 "
-            "nearest. The student ranks the start model's vectors of the same passages. Trials: docs/adaptation.md."
+            "of the start model, weighted by queries cut out of their passages. The student ranks the start model's "
+            "vectors of the same passages; a query's own passage is left out on both sides. Trials: docs/adaptation.md."
         ),
         claim="Adapted by it, a strong small model searches the same corpus better than before, without labels.",
         citation="@inproceedings{cao2007learning, title={Learning to Rank: From Pairwise Approach to Listwise "
