@@ -72,6 +72,8 @@ def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_readme_python(readers_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import reknit
+
     (readers_folder / "run").mkdir()
     (readers_folder / "run" / "model").symlink_to(readers_folder / "other-model")
     ours, theirs = None, None
@@ -81,8 +83,10 @@ def test_readme_python(readers_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         ours, theirs = (names["vectors"], ours)
     assert ours is not None
     assert theirs is not None
-    assert abs(ours - theirs).max() < 0.01  # bfloat16 beside float32
+    assert abs(ours - theirs).max() < 0.01  # the README computes in bfloat16
     assert (ours * theirs).sum() > 0.999
+    exact = reknit.load("run").encode(["how do I reset the counter"])
+    assert abs(exact - theirs).max() < 1e-5
 
 
 def test_make_targets_exist() -> None:

@@ -185,8 +185,8 @@ def _train_and_deliver(
     logger.info("start: %s, %d layers of width %d", config.start, start.encoder.depth, start.encoder.dim)
 
     adapted = copy.deepcopy(start)
-    encode_start, encode_adapted = (encode_with(model, config.precision) for model in (start, adapted))
-    encode_start = remembering(encode_start)
+    encode_start = remembering(encode_with(start, config.precision))
+    encode_adapted = encode_with(adapted, config.precision)
     _teach(config, folder, corpus, encode_start)
     dev = smaller(corpus.held_out.dev, config.probe.training_documents)
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.

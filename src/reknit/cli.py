@@ -113,9 +113,10 @@ def evaluate(
 
     from reknit.api import evaluate as measure
     from reknit.report.table import results_table
-    from reknit.training.files import write_json
+    from reknit.training.files import check_json_path, write_json
     from reknit.training.machine import machine, versions
 
+    check_json_path(json_file)
     found = {"evaluations": [one.to_json() for one in measure(model, data, baselines=baseline or ())]}
     results_table(found, Console())
     if json_file:

@@ -31,7 +31,7 @@ from reknit.evaluation.metrics import per_query
 from reknit.evaluation.ranking import Run
 from reknit.evaluation.retrieval import dense_search
 from reknit.training.budget import parse_budget
-from reknit.training.files import read_json, write_json
+from reknit.training.files import check_json_path, read_json, write_json
 from reknit.training.machine import machine, versions
 
 logger = logging.getLogger("reknit")
@@ -62,6 +62,7 @@ def compare_adaptation(
     unknown = [route for route in against if route not in ROUTES]
     if unknown:
         raise ReknitError(f"there is no route {unknown[0]!r}; choose of {', '.join(ROUTES)}")
+    check_json_path(json_file)
     collections = {Path(folder).name: load_beir(folder) for folder in data}
     settings = {"start": Path(start).name if Path(start).exists() else start, "budget": budget}
     record = _opened(json_file, settings)

@@ -25,7 +25,7 @@ from reknit.bench.result import Row, Side
 from reknit.bench.train import NAMES as TRAIN_PEERS
 from reknit.bench.train import bench_train
 from reknit.errors import ReknitError
-from reknit.training.files import write_json
+from reknit.training.files import check_json_path, write_json
 from reknit.training.machine import machine, versions
 
 _PEER_PACKAGES = (
@@ -59,8 +59,7 @@ def bench(job: str, against: Sequence[str] = (), *, turns: int = 5, json_file: P
         raise ReknitError("--against needs one job: name train, encode or data instead of all")
     if turns < 1:
         raise ReknitError(f"--turns is {turns}; it must be at least 1")
-    if json_file is not None and json_file.is_dir():
-        raise ReknitError(f"{json_file} is a folder: give a file with --json")
+    check_json_path(json_file)
     rows: list[Row] = []
     for name in JOBS if job == "all" else [job]:
         run, peers = JOBS[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from reknit.bulk.pieces import read_corpus
 from reknit.bulk.shards import (
     StoredVectors,
     check_free,
+    make_folder,
     read_facts,
     rows_in,
     shard_name,
@@ -29,7 +29,7 @@ from reknit.data.store import Passage, cut_document
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.training.corpus import check_corpus_path
-from reknit.training.files import disk_full_explained
+from reknit.training.files import disk_full_explained, remove
 from reknit.training.machine import machine, versions
 from reknit.training.memory import MemoryKeeper
 from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
@@ -169,15 +169,9 @@ def _whole_shards(out: Path, asked: dict[str, Any], *, resume: bool, overwrite: 
 
 def _make_room(out: Path) -> None:
     """An empty folder. One that is there stays itself, for it may be the one that the user stands in."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReknitError(f"{out} cannot be made ({error.strerror}): give another folder with --out") from error
+    make_folder(out, asked=out)
     for old in out.iterdir():
-        if old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old)
-        else:
-            old.unlink()
+        remove(old)
 
 
 def _encode_from(

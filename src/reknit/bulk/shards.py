@@ -102,16 +102,21 @@ def new_folder(out: Path, facts: str, *, overwrite: bool) -> Iterator[Path]:
     aside = out.with_name(f".{out.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        try:
-            aside.mkdir(parents=True)
-        except OSError as error:
-            raise ReknitError(f"{out} cannot be made ({error.strerror}): give another folder with --out") from error
+        make_folder(aside, asked=out)
         yield aside
         if out.exists() and any(out.iterdir()):
             shutil.rmtree(out)
         os.replace(aside, out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def make_folder(folder: Path, *, asked: Path) -> None:
+    """Make the folder unless it is there. Raises ReknitError, naming the folder that was asked for, otherwise."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReknitError(f"{asked} cannot be made ({error.strerror}): give another folder with --out") from error
 
 
 def check_free(out: Path, facts: str, *, overwrite: bool) -> None:

@@ -46,10 +46,10 @@ def remembering(encode: Encode, at_most: int = 30_000) -> Encode:
     kept: dict[bytes, np.ndarray] = {}
 
     def remembered(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
-        keys = [_digest(f"{kind} {text}") for text in texts]
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
         if not texts:
             return encode(texts, kind)
+        keys = [_digest(f"{kind} {text}") for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
         vectors = dict(zip(new, encode(list(new.values()), kind), strict=True)) if new else {}
         found = np.stack([vectors[key] if key in vectors else kept[key] for key in keys])
         for key in list(new)[: at_most - len(kept)]:

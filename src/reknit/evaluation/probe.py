@@ -10,7 +10,6 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.fusion import convex_combination
 from reknit.evaluation.metrics import mean, per_query
-from reknit.evaluation.ranking import Run
 from reknit.evaluation.retrieval import Encode, dense_search
 from reknit.evaluation.significance import as_good_as_the_best
 
@@ -30,7 +29,8 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
     """A function that scores `encode` as it is at the time of the call: {metric: mean over queries}."""
 
     def probe() -> dict[str, float]:
-        return _means(dense_search(collection, encode), collection)
+        values = per_query(dense_search(collection, encode), collection.qrels)
+        return {name: mean(of_queries) for name, of_queries in values.items()}
 
     return probe
 
@@ -52,7 +52,3 @@ def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str =
         reached.append([values[query] for query in collection.queries])
     good = as_good_as_the_best(np.array(reached))
     return max(weight for weight, is_good in zip(HYBRID_WEIGHTS, good, strict=True) if is_good)
-
-
-def _means(run: Run, collection: RetrievalSet) -> dict[str, float]:
-    return {name: mean(values) for name, values in per_query(run, collection.qrels).items()}

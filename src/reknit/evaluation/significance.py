@@ -81,7 +81,7 @@ def as_good_as_the_best(values: np.ndarray) -> np.ndarray:
     """
     best = values[values.mean(axis=1).argmax()]
     worse = best - values
-    return worse.mean(axis=1) <= worse.std(axis=1) / max(values.shape[1], 1) ** 0.5
+    return worse.mean(axis=1) <= worse.std(axis=1) / values.shape[1] ** 0.5
 
 
 def _strata(values: Sequence[Values]) -> list[np.ndarray]:

@@ -24,16 +24,16 @@ class DiskFull(ReknitError):
 def written_aside(target: Path) -> Iterator[Path]:
     """A path beside `target` to write a file or folder to; it takes target's place when the block ends well."""
     aside = target.with_name(f".{target.name}.partial")
-    _remove(aside)
+    remove(aside)
     aside.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield aside
         _synchronise(aside)
         if target.is_dir():
-            _remove(target)
+            remove(target)
         os.replace(aside, target)
     except BaseException:
-        _remove(aside)
+        remove(aside)
         raise
 
 
@@ -52,10 +52,15 @@ def disk_full_explained(what: str) -> Iterator[None]:
         raise
 
 
+def check_json_path(path: Path | None) -> None:
+    """Raise ReknitError when `path` is a folder; to be asked before hours are spent on what is to be written there."""
+    if path is not None and path.is_dir():
+        raise ReknitError(f"{path} is a folder: give a file with --json")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON aside and rename. Numbers keep every digit. Raises ReknitError when `path` is a folder."""
-    if path.is_dir():
-        raise ReknitError(f"{path} is a folder: give a file to write to")
+    check_json_path(path)
     with disk_full_explained(str(path)), written_aside(path) as aside:
         aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -75,8 +80,9 @@ def _synchronise(path: Path) -> None:
             os.fsync(handle.fileno())
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Delete a file, a link (not what it points to) or a folder with all that it holds; nothing when there is none."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
