@@ -64,7 +64,7 @@ def compare_adaptation(
         raise ReknitError(f"there is no route {unknown[0]!r}; choose of {', '.join(ROUTES)}")
     check_json_path(json_file)
     collections = {Path(folder).name: load_beir(folder) for folder in data}
-    settings = {"start": Path(start).name if Path(start).exists() else start, "budget": budget}
+    settings = {"start": "/".join(Path(start).parts[-2:]) if Path(start).exists() else start, "budget": budget}
     record = _opened(json_file, settings)
     for folder in map(Path, data):
         found = record["collections"].setdefault(folder.name, {"runs": [], "peers": {}})

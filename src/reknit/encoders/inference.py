@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from reknit.encoders.native import NativeEncoder
 from reknit.encoders.transformer_block import TransformerBlock
@@ -70,11 +71,17 @@ def packed_for_inference(encoder: NativeEncoder) -> NativeEncoder:
 def weights_version(encoder: nn.Module) -> tuple[object, ...]:
     """Changes whenever an optimiser step, a loaded checkpoint or an assignment has changed the weights.
 
-    torch counts writes to a tensor, but its fused optimisers write past the count. They move every element that has a
-    gradient, so one element of each tells. Weights made in inference mode have no count, and cannot be trained.
+    torch counts writes to a tensor, but its fused optimisers write past the count: so the steps of all optimisers of
+    this process are counted too. Weights made in inference mode have no count, and cannot be trained.
     """
-    parameters = list(encoder.parameters())
-    written = tuple((one.data_ptr(), None if one.is_inference() else one._version) for one in parameters)
-    with torch.inference_mode():
-        sampled = torch.cat([one.reshape(-1)[-1:].float() for one in parameters])
-    return written, tuple(sampled.tolist())
+    written = tuple((one.data_ptr(), None if one.is_inference() else one._version) for one in encoder.parameters())
+    return _steps_taken, written
+
+
+def _count_step(*_: object) -> None:
+    global _steps_taken
+    _steps_taken += 1
+
+
+_steps_taken = 0
+register_optimizer_step_post_hook(_count_step)
