@@ -8,7 +8,7 @@ from torch.nn import functional
 from reknit.data.attention_rules import Window, bidirectional, causal
 from reknit.encoders.attention import AttentionLayout, packed_attention
 from reknit.encoders.embedding_model import _plain_view
-from reknit.encoders.inference import can_be_packed, packed_for_inference, weights_version
+from reknit.encoders.inference import WeightsWatch, can_be_packed, packed_for_inference
 from reknit.encoders.native import NativeConfig, NativeEncoder
 
 BERT = NativeConfig(vocabulary=100, dim=32, depth=2, heads=4, intermediate=64, max_positions=64, token_types=2)
@@ -67,37 +67,55 @@ def test_the_packed_copy_shares_the_tables_and_leaves_the_encoder_as_it_was():
     assert all(torch.equal(before[name], after[name]) and after[name].dtype == torch.float32 for name in before)
 
 
-def test_the_version_of_the_weights_follows_every_kind_of_change():
-    encoder = NativeEncoder(BERT)
-    seen = {weights_version(encoder)}
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=0.1, fused=True)
+def step(encoder):
+    optimiser = torch.optim.AdamW((one for one in encoder.parameters() if one.requires_grad), lr=0.1, fused=True)
     encoder(view()).last.sum().backward()
     optimiser.step()
-    seen.add(weights_version(encoder))
+
+
+def load(encoder):
     encoder.load_state_dict(NativeEncoder(BERT).state_dict())
-    seen.add(weights_version(encoder))
+
+
+def zero(encoder):
     with torch.no_grad():
         encoder.blocks[0].up.weight.zero_()
-    seen.add(weights_version(encoder))
-    assert len(seen) == 4
 
 
-def test_the_version_of_the_weights_follows_vectors_trained_alone():
+def average(encoder):
+    for parameter in encoder.parameters():
+        parameter.data.mul_(0.5)
+
+
+def assign(encoder):
+    encoder.blocks[0].up.weight = torch.nn.Parameter(encoder.blocks[0].up.weight.detach().clone())
+
+
+@pytest.mark.parametrize("change", [step, load, zero, average, assign])
+def test_every_kind_of_change_to_the_weights_is_noticed(change):
+    encoder = NativeEncoder(BERT)
+    watch = WeightsWatch(encoder)
+    assert not watch.changed(encoder)
+    change(encoder)
+    assert watch.changed(encoder)
+    assert watch.changed(encoder), "asking does not make it forget"
+    assert not WeightsWatch(encoder).changed(encoder)
+
+
+def test_vectors_trained_alone_are_noticed():
     """ "BitFit" (Ben Zaken et al. 2022): only biases and norms have gradients."""
     encoder = NativeEncoder(BERT)
     for parameter in encoder.parameters():
         parameter.requires_grad_(parameter.ndim == 1)
-    before = weights_version(encoder)
-    optimiser = torch.optim.AdamW((one for one in encoder.parameters() if one.requires_grad), lr=0.1, fused=True)
-    encoder(view()).last.sum().backward()
-    optimiser.step()
-    assert weights_version(encoder) != before
+    watch = WeightsWatch(encoder)
+    step(encoder)
+    assert watch.changed(encoder)
 
 
-def test_weights_made_in_inference_mode_have_a_version():
+def test_weights_made_in_inference_mode_can_be_watched():
     with torch.inference_mode():
         encoder = NativeEncoder(BERT)
-    assert weights_version(encoder) == weights_version(encoder)
+    assert not WeightsWatch(encoder).changed(encoder)
 
 
 def test_nothing_is_packed_for_a_processor_that_cannot(monkeypatch):

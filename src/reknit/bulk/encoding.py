@@ -169,7 +169,7 @@ def _whole_shards(out: Path, asked: dict[str, Any], *, resume: bool, overwrite: 
 
 def _make_room(out: Path) -> None:
     """An empty folder. One that is there stays itself, for it may be the one that the user stands in."""
-    make_folder(out, asked=out)
+    make_folder(out, asked=out, exist_ok=True)
     for old in out.iterdir():
         remove(old)
 

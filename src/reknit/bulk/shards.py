@@ -111,10 +111,10 @@ def new_folder(out: Path, facts: str, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def make_folder(folder: Path, *, asked: Path) -> None:
-    """Make the folder unless it is there. Raises ReknitError, naming the folder that was asked for, otherwise."""
+def make_folder(folder: Path, *, asked: Path, exist_ok: bool = False) -> None:
+    """Path.mkdir with parents. Raises ReknitError, naming the folder that was asked for, when it cannot be made."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
         raise ReknitError(f"{asked} cannot be made ({error.strerror}): give another folder with --out") from error
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from reknit.data.batch import View
 from reknit.encoders.base import Encoder
 from reknit.encoders.huggingface import load_encoder
-from reknit.encoders.inference import can_be_packed, packed_for_inference, weights_version
+from reknit.encoders.inference import WeightsWatch, can_be_packed, packed_for_inference
 from reknit.encoders.model_files import local_folder
 from reknit.encoders.native import NativeEncoder
 from reknit.encoders.pooling import POOLING_MODES, pool
@@ -88,7 +88,7 @@ class EmbeddingModel:
         self.dims = dims
         self.similarity = similarity
         self.name = name
-        self._packed: tuple[object, NativeEncoder] | None = None
+        self._packed: tuple[WeightsWatch, NativeEncoder] | None = None
         self._check_size(None, dims)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -235,9 +235,9 @@ class EmbeddingModel:
             return self.encoder, nullcontext()
         if not can_be_packed(self.encoder):
             return self.encoder, torch.autocast(self.encoder.table.device.type, torch.bfloat16)
-        version = weights_version(self.encoder)
-        if self._packed is None or self._packed[0] != version:
-            self._packed = version, packed_for_inference(cast(NativeEncoder, self.encoder))
+        if self._packed is None or self._packed[0].changed(self.encoder):
+            # Watched from before the packing, so that a change by another thread meanwhile is not missed.
+            self._packed = WeightsWatch(self.encoder), packed_for_inference(cast(NativeEncoder, self.encoder))
         return self._packed[1], nullcontext()
 
     def _embed(self, encoder: Encoder, view: View, layers: int | None, dims: int | None) -> Tensor:

@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from reknit.encoders.native import NativeEncoder
 from reknit.encoders.transformer_block import TransformerBlock
@@ -48,7 +47,7 @@ def can_be_packed(encoder: nn.Module) -> bool:
 def packed_for_inference(encoder: NativeEncoder) -> NativeEncoder:
     """A copy that computes in bfloat16 from the embeddings' norm on; it shares the embedding tables with `encoder`.
 
-    Later changes of the encoder's weights do not reach the copy; see `weights_version`.
+    Later changes of the encoder's weights do not reach the copy; see `WeightsWatch`.
     """
     shared = [getattr(encoder, name, None) for name in ("tokens", "position_table", "token_types")]
     # deepcopy takes what its memo holds for copied already.
@@ -68,20 +67,24 @@ def packed_for_inference(encoder: NativeEncoder) -> NativeEncoder:
     return twin
 
 
-def weights_version(encoder: nn.Module) -> tuple[object, ...]:
-    """Changes whenever an optimiser step, a loaded checkpoint or an assignment has changed the weights.
+class WeightsWatch:
+    """Tells whether an encoder's weights have changed since the watch was made: an optimiser step, a loaded checkpoint,
+    an assignment.
 
-    torch counts writes to a tensor, but its fused optimisers write past the count: so the steps of all optimisers of
-    this process are counted too. Weights made in inference mode have no count, and cannot be trained.
+    torch counts writes to a tensor, but its fused optimisers, and writes through `.data`, go past the count. They move
+    every element, so one element of each tells. Weights made in inference mode have no count, and cannot be trained.
     """
-    written = tuple((one.data_ptr(), None if one.is_inference() else one._version) for one in encoder.parameters())
-    return _steps_taken, written
+
+    def __init__(self, encoder: nn.Module) -> None:
+        # Views made once: making them anew for every query would take a tenth of it.
+        self._elements = [one.detach()[(-1,) * one.ndim].view(1) for one in encoder.parameters()]
+        self._values = torch.cat(self._elements)
+        self._written = _written(encoder)
+
+    def changed(self, encoder: nn.Module) -> bool:
+        """Whether the weights of `encoder` are others than they were."""
+        return _written(encoder) != self._written or not torch.equal(torch.cat(self._elements), self._values)
 
 
-def _count_step(*_: object) -> None:
-    global _steps_taken
-    _steps_taken += 1
-
-
-_steps_taken = 0
-register_optimizer_step_post_hook(_count_step)
+def _written(encoder: nn.Module) -> list[tuple[int, int | None]]:
+    return [(one.data_ptr(), None if one.is_inference() else one._version) for one in encoder.parameters()]

@@ -60,7 +60,8 @@ def check_json_path(path: Path | None) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON aside and rename. Numbers keep every digit. Raises ReknitError when `path` is a folder."""
-    check_json_path(path)
+    if path.is_dir():
+        raise ReknitError(f"{path} is a folder: give a file to write to")
     with disk_full_explained(str(path)), written_aside(path) as aside:
         aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

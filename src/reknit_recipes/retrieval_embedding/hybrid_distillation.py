@@ -15,9 +15,10 @@ RECIPE = Recipe(
         "https://aclanthology.org/N06-1052)",
         adds="One dense model that ranks a corpus nearly as well as its hybrid with BM25, from documents alone.",
         facts=(
-            "Pseudo-queries are titles and sentences. Each ranks up to 20,000 passages by standard scores of BM25 and "
-            "of the start model, weighted by queries cut out of their passages. The student ranks the start model's "
-            "vectors of the same passages; a query's own passage is left out on both sides. Trials: docs/adaptation.md."
+            "Pseudo-queries are titles and sentences. Each ranks up to 20,000 passages by standard scores of BM25's "
+            "square root and of the start model, weighted by queries cut out of their passages. The student ranks the "
+            "start model's vectors of the same passages; a query's own passage is left out on both sides. Trials: "
+            "docs/adaptation.md."
         ),
         claim="Adapted by it, a strong small model searches the same corpus better than before, without labels.",
         citation="@inproceedings{cao2007learning, title={Learning to Rank: From Pairwise Approach to Listwise "
