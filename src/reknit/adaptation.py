@@ -16,7 +16,7 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with, remembering
-from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
+from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller, thinned, together
 from reknit.evaluation.retrieval import Encode, evaluate_retrieval
 from reknit.evaluation.teaching import prepare_lessons
 from reknit.evaluation.verdict import PROBE, decide
@@ -26,7 +26,7 @@ from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overr
 from reknit.training.corpus import Corpus, check_corpus_path, prepare_corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.interrupt import Interrupted, listen_for_stop
-from reknit.training.phases import check_batches, phases_of, train_phases
+from reknit.training.phases import check_batches, chooses_weights, phases_of, train_phases
 from reknit.training.run_folder import RunFolder
 from reknit.training.start import build_start, load_start
 from reknit.training.team import Team, joined
@@ -188,19 +188,21 @@ def _train_and_deliver(
     encode_start = remembering(encode_with(start, config.precision))
     encode_adapted = encode_with(adapted, config.precision)
     _teach(config, folder, corpus, encode_start)
-    dev = smaller(corpus.held_out.dev, config.probe.training_documents)
+    dev, test = thinned(corpus.held_out.dev), thinned(corpus.held_out.test)
+    watched = retrieval_probe(smaller(dev, config.probe.training_documents), encode_adapted)
+    choosing, judging = (dev, test) if chooses_weights(config) else (together(dev, test),) * 2
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
-        training = train_phases(config, folder, corpus, adapted, retrieval_probe(dev, encode_adapted), stop, team)
+        training = train_phases(config, folder, corpus, adapted, watched, stop, team)
     team.leave()
     if stop.asked:
         raise Interrupted("stopped after training")
 
     encode_adapted = remembering(encode_adapted)
-    weight = choose_hybrid_weight(corpus.held_out.dev, encode_adapted)
+    weight = choose_hybrid_weight(choosing, encode_adapted)
     models = {"start": encode_start, "adapted": encode_adapted}
     evaluations = []
-    for collection in (corpus.held_out.test, *collections):
+    for collection in (judging, *collections):
         logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
         evaluations.append(
             evaluate_retrieval(collection, models, hybrid_of="adapted", hybrid_weight=weight, seed=config.seed)
@@ -210,7 +212,7 @@ def _train_and_deliver(
 
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
-        weight = choose_hybrid_weight(corpus.held_out.dev, encode_start)
+        weight = choose_hybrid_weight(choosing, encode_start)
         return deliver(config, folder, corpus, start, encode_start, "start", training, evaluations, verdict, weight)
     return deliver(config, folder, corpus, adapted, encode_adapted, "adapted", training, evaluations, verdict, weight)
 

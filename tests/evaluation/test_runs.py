@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean, pstdev
+
 import numpy as np
 import pytest
 from evaluation_samples import topic_collection
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from reknit.errors import ReknitError
 from reknit.evaluation import dense
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.fusion import convex_combination, random_run
+from reknit.evaluation.fusion import fuse, random_run
 from reknit.evaluation.ranking import ranking, top_places
 
 
@@ -78,43 +80,43 @@ def test_top_places_equals_a_stable_sort(values, top):
     assert top_places(scores, top).tolist() == sorted(range(len(values)), key=lambda place: -values[place])[:top]
 
 
-runs = st.dictionaries(
-    st.sampled_from(["q1", "q2"]), st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3).map(float), max_size=6)
-)
+scores = st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(0, 9), st.integers(-3, 3)), max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(runs, min_size=1, max_size=3))
-def test_fusion_equals_a_loop(given_runs):
-    weights = [0.5, 1.0, 2.0][: len(given_runs)]
-    fused = convex_combination(given_runs, weights)
-    assert set(fused) == {query for run in given_runs for query in run}
+@settings(max_examples=80, deadline=None)
+@given(st.dictionaries(st.sampled_from(["q1", "q2"]), scores), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_fusion_equals_a_loop(given_scores, weight):
+    words, vectors = (
+        {
+            query: {document: float(pair[side]) for document, pair in found.items()}
+            for query, found in given_scores.items()
+        }
+        for side in (0, 1)
+    )
+    fused = fuse(words, vectors, weight)
+    assert list(fused) == list(given_scores)
     for query, found in fused.items():
-        expected: dict[str, float] = {}
-        for run, weight in zip(given_runs, weights, strict=True):
-            scores = run.get(query, {})
-            for document, score in scores.items():
-                width = max(scores.values()) - min(scores.values())
-                share = 1.0 if width == 0 else (score - min(scores.values())) / width
-                part = weight / sum(weights) * (0.001 + 0.999 * share)
-                expected[document] = expected.get(document, 0.0) + part
-        assert found == pytest.approx(expected)
+        roots = {document: score**0.5 for document, score in words[query].items()}
+        expected = dict.fromkeys(found, 0.0)
+        for side, factor in ((roots, 1 - weight), (vectors[query], weight)):
+            spread = pstdev(side.values()) if side else 0.0
+            for document, score in side.items():
+                expected[document] += factor * (score - fmean(side.values())) / spread if spread > 1e-9 else 0.0
+        assert found == pytest.approx(expected, abs=1e-9)
         assert list(found) == ranking(found)
-        assert all(0.0 < score <= 1.0 + 1e-9 for score in found.values())
 
 
 def test_fusion_does_not_look_at_the_size_of_scores():
-    small, large = {"q": {"a": 2.0, "b": 1.0, "c": -3.0}}, {"q": {"a": 2e6, "b": 1e6, "c": -3e6}}
-    assert convex_combination([small])["q"] == pytest.approx(convex_combination([large])["q"])
-    with pytest.raises(ReknitError, match="at least one run"):
-        convex_combination([])
-    with pytest.raises(ReknitError, match="one weight per run"):
-        convex_combination([small], weights=[1, 1])
+    words, small = {"q": {"a": 4.0, "b": 1.0, "c": 0.0}}, {"q": {"a": 0.2, "b": 0.4, "c": 0.3}}
+    large = {"q": {document: 1e6 * score - 5 for document, score in small["q"].items()}}
+    assert fuse(words, small, 0.4)["q"] == pytest.approx(fuse(words, large, 0.4)["q"])
 
 
-def test_a_found_document_stays_above_one_that_was_not_found():
-    fused = convex_combination([{"q": {"a": 2.0, "z": 1.0}}, {"q": {"b": 5.0}}], weights=[1.0, 0.0])
-    assert list(fused["q"]) == ["a", "z", "b"]
+def test_fusion_refuses_sides_that_do_not_match():
+    with pytest.raises(ReknitError, match="different queries"):
+        fuse({"q": {"a": 1.0}}, {}, 0.5)
+    with pytest.raises(ReknitError, match="different documents for query 'q'"):
+        fuse({"q": {"a": 1.0}}, {"q": {"b": 1.0}}, 0.5)
 
 
 def test_random_run_is_fair_repeatable_and_without_repeats():

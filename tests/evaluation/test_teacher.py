@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import torch
 
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight, nearest
-from reknit.evaluation.teaching import with_fewer_shared_words
 
 TEXTS = [
     "wings and lift of aircraft",
@@ -113,15 +111,6 @@ def test_of_equally_good_weights_the_even_one_is_taken() -> None:
     assert weight == 0.5
     assert reached[0] < 0.5
     assert reached[1:] == [1.0] * 9
-
-
-def test_half_of_the_shared_words_are_left_out() -> None:
-    bm25 = BM25({"a": "the wings of aircraft lift"})
-    query = "aircraft lifting above unknown winged clouds " * 50
-    left = with_fewer_shared_words(query, "the wings of aircraft lift", bm25, random.Random(0)).split()
-    assert left.count("unknown") == left.count("clouds") == left.count("above") == 50
-    for shared in ("aircraft", "lifting", "winged"):
-        assert 10 < left.count(shared) < 40
 
 
 def test_identifiers_are_found_by_their_parts() -> None:

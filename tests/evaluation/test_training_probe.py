@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller
+from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.probe import (
+    choose_hybrid_weight,
+    retrieval_probe,
+    smaller,
+    thinned,
+    together,
+    with_fewer_shared_words,
+)
 
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
 
@@ -56,5 +66,47 @@ def test_hybrid_weight_follows_the_better_side() -> None:
     assert choose_hybrid_weight(by_vectors, knows_everything) >= 0.5
 
 
-def test_of_equally_good_hybrid_weights_the_largest_is_taken() -> None:
-    assert choose_hybrid_weight(collection(), knows_everything) == 0.9
+def test_of_equally_good_hybrid_weights_the_even_one_is_taken() -> None:
+    assert choose_hybrid_weight(collection(), knows_everything) == 0.5
+
+
+def test_half_of_the_shared_words_are_left_out() -> None:
+    bm25 = BM25({"a": "the wings of aircraft lift"})
+    query = "aircraft lifting above unknown winged clouds " * 50
+    left = with_fewer_shared_words(query, "the wings of aircraft lift", bm25, random.Random(0)).split()
+    assert left.count("unknown") == left.count("clouds") == left.count("above") == 50
+    for shared in ("aircraft", "lifting", "winged"):
+        assert 10 < left.count(shared) < 40
+
+
+def test_a_thinned_query_is_never_empty() -> None:
+    bm25 = BM25({"a": "wings lift"})
+    left = {with_fewer_shared_words("wings lift", "lift wings", bm25, random.Random(seed)) for seed in range(50)}
+    assert left == {"wings lift", "wings", "lift"}
+    assert with_fewer_shared_words("", "lift wings", bm25, random.Random(0)) == ""
+
+
+def test_thinned_queries_are_found_less_easily_by_words_and_stay_the_same() -> None:
+    plain = collection()
+    titles = {f"q{n}": f"{plain.documents[f'd{n}']} elsewhere" for n in range(8)}
+    whole = RetrievalSet("probe", plain.documents, titles, plain.qrels)
+    found = thinned(whole)
+    assert found.queries == thinned(whole).queries
+    assert all(found.queries[name].endswith("elsewhere") for name in titles)
+    assert all(set(found.queries[name].split()) <= set(titles[name].split()) for name in titles)
+    lengths = [len(text.split()) for text in found.queries.values()]
+    assert sum(lengths) < 0.8 * sum(len(text.split()) for text in titles.values())
+    assert (found.documents, found.qrels, len(found.notes)) == (whole.documents, whole.qrels, 1)
+
+
+def test_two_halves_of_a_probe_make_one() -> None:
+    plain = collection()
+    halves = [
+        RetrievalSet(
+            name, plain.documents, {q: plain.queries[q] for q in queries}, {q: plain.qrels[q] for q in queries}
+        )
+        for name, queries in (("dev", ["q1", "q0"]), ("test", ["q2", "q3"]))
+    ]
+    both = together(*halves)
+    assert both.name == "test"
+    assert list(both.queries) == list(both.qrels) == ["q1", "q0", "q2", "q3"]

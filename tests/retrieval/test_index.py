@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from reknit.errors import ReknitError
 from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.fusion import convex_combination
+from reknit.evaluation.fusion import fuse
 from reknit.retrieval.index import Hit, Index, build_index
 
 DIM = 8
@@ -86,12 +86,27 @@ def test_text_search_finds_what_bm25_finds(index):
 
 
 def test_hybrid_is_the_fusion_that_evaluation_measures(index):
+    """Of the 100 best of each side, with the scores that either would give to what only the other found."""
     query, text = np.random.default_rng(1).normal(size=DIM).astype(np.float32), "bane tusk kolo"
-    both = [index.search(query, text, 100, mode=mode) for mode in ("text", "dense")]
-    sides = [{"q": {hit.id: hit.score for hit in hits}} for hits in both]
-    expected = list(convex_combination(sides, weights=[0.7, 0.3])["q"].items())[:20]
+    both = [{hit.id: hit.score for hit in index.search(query, text, 300, mode=mode)} for mode in ("text", "dense")]
+    found = {document for side in both for document in list(side)[:100]}
+    assert found - both[0].keys(), "some share no word"
+    assert len(both[0]) > 100, "some are found by words too, only deeper down"
+    words, vectors = ({"q": {document: side.get(document, 0.0) for document in found}} for side in both)
+    expected = list(fuse(words, vectors, 0.3)["q"].items())
     hits = index.search(query, text, 20, mode="hybrid", hybrid_weight=0.3)
-    assert [(hit.id, hit.score) for hit in hits] == expected
+    assert [hit.id for hit in hits] == [document for document, _ in expected[:20]]
+    assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected[:20]], abs=1e-6)
+
+
+def test_hybrid_search_takes_any_id(tmp_path):
+    found = []
+    for number, name in enumerate(("p{:03}", 'it\'s "{:03}" -- 字;')):
+        passages = [(name.format(place), title, text) for place, (_, title, text) in enumerate(PASSAGES)]
+        build_index(tmp_path / str(number), passages, encode, dim=DIM)
+        hits = Index.open(tmp_path / str(number)).search(np.ones(DIM), "bane tusk", 300, "hybrid")
+        found.append([(hit.id, hit.score) for hit in hits])
+    assert [(name.format(int(identifier[1:])), score) for identifier, score in found[0]] == found[1]
 
 
 def test_hybrid_weight_moves_between_words_and_vectors(index):

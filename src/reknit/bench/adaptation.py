@@ -76,12 +76,12 @@ def compare_adaptation(
         for seed in range(seeds):
             if all(run["seed"] != seed for run in found["runs"]):
                 logger.info("%s: reknit adapt, seed %d", folder.name, seed)
-                found["runs"].append(_adapted(folder, start, budget, seed))
+                found["runs"].append(_adapted(folder, start, budget, seed) | _where())
                 _keep(record, json_file)
         for route in against:
             if route not in found["peers"]:
                 logger.info("%s: sentence-transformers, %s", folder.name, route)
-                found["peers"][route] = _peer(folder, collection, start, seconds, route)
+                found["peers"][route] = _peer(folder, collection, start, seconds, route) | _where()
                 _keep(record, json_file)
     record["summary"] = summary(record)
     _keep(record, json_file)
@@ -116,6 +116,11 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
             "runs": len(runs),
         },
     }
+
+
+def _where() -> dict[str, Any]:
+    # A comparison of hours may be gone on with on another machine.
+    return {"processor": machine()["processor"], "date": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def _opened(json_file: Path | None, settings: dict[str, Any]) -> dict[str, Any]:

@@ -10,33 +10,34 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.ranking import Run, ranking
 
-# What a document that a run holds gets at least, so that it stays above one that the run does not hold.
-FOUND = 1e-3
 
+def fuse(by_words: Run, by_vectors: Run, dense_weight: float) -> Run:
+    """Weighted mean of each query's standard scores (mean 0 and deviation 1 over its documents) by the square root of
+    BM25 and by vectors, which have `dense_weight` of 1.
 
-def convex_combination(runs: Sequence[Run], weights: Sequence[float] | None = None) -> Run:
-    """Weighted mean of the runs' scores, each brought to 0..1 within its query by its smallest and largest score.
-
-    Bruch, Gai and Ingber (TOIS 2023, https://arxiv.org/abs/2210.11934) find this better than reciprocal rank fusion,
-    also when the weight is chosen on few queries. A document that a run does not hold gets 0 from it; runs should be
-    cut at one depth. weights: one per run, equal ones when None. Every query of any run is in the result. Raises
-    ReknitError on no runs or when weights and runs do not match.
+    BM25's scores are skewed, a few documents far above the many: without the root the best weight would differ more
+    from collection to collection (docs/adaptation.md). Bruch, Gai and Ingber (TOIS 2023,
+    https://arxiv.org/abs/2210.11934) find weighted scores better than reciprocal rank fusion, also when the weight is
+    chosen on few queries. Both runs hold the same documents for the same queries, as those of `candidates` in
+    `reknit.evaluation.hybrid` do. Raises ReknitError when they do not.
     """
-    if not runs:
-        raise ReknitError("fusion needs at least one run: give the rankings to fuse")
-    factors = [1.0] * len(runs) if weights is None else list(weights)
-    if len(factors) != len(runs):
-        raise ReknitError(f"fusion got {len(runs)} runs but {len(factors)} weights: give one weight per run")
     fused: Run = {}
-    for run, factor in zip(runs, factors, strict=True):
-        for query, scores in run.items():
-            sums = fused.setdefault(query, {})
-            lowest, highest = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
-            for document, score in scores.items():
-                share = (score - lowest) / (highest - lowest) if highest > lowest else 1.0
-                value = factor / sum(factors) * (FOUND + (1.0 - FOUND) * share)
-                sums[document] = sums.get(document, 0.0) + value
-    return {query: {document: sums[document] for document in ranking(sums)} for query, sums in fused.items()}
+    if by_words.keys() != by_vectors.keys():
+        raise ReknitError("fusion got runs of different queries: give both sides' scores of the same candidates")
+    for query, words in by_words.items():
+        documents = list(words)
+        if words.keys() != by_vectors[query].keys():
+            raise ReknitError(f"fusion got different documents for query {query!r}: give both sides' scores of each")
+        lexical = _standardised(np.sqrt([words[document] for document in documents]))
+        dense = _standardised(np.array([by_vectors[query][document] for document in documents]))
+        scores = (1 - dense_weight) * lexical + dense_weight * dense
+        sums = dict(zip(documents, scores.tolist(), strict=True))
+        fused[query] = {document: sums[document] for document in ranking(sums)}
+    return fused
+
+
+def _standardised(scores: np.ndarray) -> np.ndarray:
+    return (scores - scores.mean()) / max(scores.std(), 1e-6) if scores.size else scores
 
 
 def reciprocal_rank_fusion(runs: Sequence[Run], constant: int = 60) -> Run:

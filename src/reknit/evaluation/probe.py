@@ -1,19 +1,52 @@
-"""The retrieval probe that runs while a model trains, and the choices made by it without labels."""
+"""The retrieval probe: how it is asked, its run while a model trains, and what is chosen by it without labels."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.fusion import convex_combination
+from reknit.evaluation.fusion import fuse
+from reknit.evaluation.hybrid import candidates
 from reknit.evaluation.metrics import mean, per_query
-from reknit.evaluation.retrieval import Encode, dense_search
+from reknit.evaluation.retrieval import Encode, dense_search, vectors_of
 from reknit.evaluation.significance import as_good_as_the_best
 
 HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
+_SHARED_LEFT_OUT = 0.5
+
+
+def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Random) -> str:
+    """The query without half of the words, by chance, that BM25 would find the text by; one word stays at least.
+
+    What is cut out of a document shares more words with the rest of it than a user's question does, and a docstring
+    shares them with its identifiers. Whole, such a query makes BM25 look better than it is for users, and does not see
+    what a model has learnt of texts that say the same in other words (docs/adaptation.md).
+    """
+    words = query.split()
+    shared = set(bm25.words(text))
+    left = [word for word in words if not shared.intersection(bm25.words(word)) or rng.random() >= _SHARED_LEFT_OUT]
+    return " ".join(left or [rng.choice(words)] if words else [])
+
+
+def thinned(collection: RetrievalSet) -> RetrievalSet:
+    """The collection with `with_fewer_shared_words` done to every query, always in the same way."""
+    bm25 = BM25(collection.documents)
+    queries = {}
+    for name, query in collection.queries.items():
+        answers = [collection.documents[document] for document, grade in collection.qrels[name].items() if grade > 0]
+        queries[name] = with_fewer_shared_words(query, " ".join(answers), bm25, random.Random(f"shared {name}"))
+    note = "half of the words that a query shares with its answer are left out of it"
+    return replace(collection, queries=queries, notes=(*collection.notes, note))
+
+
+def together(first: RetrievalSet, second: RetrievalSet) -> RetrievalSet:
+    """The second collection with the queries of the first, which has the same documents, put before its own."""
+    return replace(second, queries=first.queries | second.queries, qrels=first.qrels | second.qrels)
 
 
 def smaller(collection: RetrievalSet, documents: int) -> RetrievalSet:
@@ -36,19 +69,18 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
 
 
 def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10") -> float:
-    """The dense ranking's weight in the hybrid (BM25 has 1 - weight) that is best on `collection`.
+    """The dense ranking's weight in the hybrid (BM25 has 1 - weight) by `collection`, which should be `thinned`.
 
     Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
     which. It should be as large as the collections that are searched: in a small one vectors look better than they
-    are. But its queries are words of the corpus itself, which BM25 finds more easily than those of users: of the
-    weights that are as good as the best (`as_good_as_the_best`), the largest is taken.
+    are. Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to equal
+    parts is taken: that is right for most collections, and the probe's queries are not those of users.
     """
-    dense = dense_search(collection, encode)
-    text = BM25(collection.documents).search(collection.queries, 100)
+    found = candidates(collection, BM25(collection.documents), *vectors_of(collection, encode))
     reached = []
     for weight in HYBRID_WEIGHTS:
-        run = convex_combination([text, dense], weights=[1 - weight, weight])
-        values = per_query(run, collection.qrels)[metric]
+        values = per_query(fuse(*found, weight), collection.qrels)[metric]
         reached.append([values[query] for query in collection.queries])
-    good = as_good_as_the_best(np.array(reached))
-    return max(weight for weight, is_good in zip(HYBRID_WEIGHTS, good, strict=True) if is_good)
+    good = as_good_as_the_best(np.array(reached), standard_errors=2.0)
+    weights = [weight for weight, is_good in zip(HYBRID_WEIGHTS, good, strict=True) if is_good]
+    return min(weights, key=lambda weight: abs(weight - 0.5))

@@ -12,7 +12,8 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.fusion import convex_combination, random_run
+from reknit.evaluation.fusion import fuse, random_run
+from reknit.evaluation.hybrid import candidates
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
 from reknit.evaluation.significance import bootstrap_interval
@@ -61,20 +62,23 @@ def evaluate_retrieval(
 ) -> Evaluation:
     """Rank every document for every query with each system and score the rankings.
 
-    Rows in this order: random, bm25, each model (exact search over dot products), and hybrid (convex combination of
-    bm25 and the model `hybrid_of`, weighted 1 - `hybrid_weight` and `hybrid_weight`) where that is asked for. Each
-    model is called twice: all documents, all queries. `top`: results kept per query; at least 100 for R@100 to mean
-    what it says. A query whose text is also a document is treated like any other. Raises ReknitError on an empty
-    collection, an unknown `hybrid_of`, a model named like a baseline, or a model that returns the wrong shape or values
-    that are not finite.
+    Rows in this order: random, bm25, each model (exact search over dot products), and hybrid where `hybrid_of` names a
+    model: the `top` best by bm25 and by that model, scored by both (`candidates`), the model's scores weighted by
+    `hybrid_weight` (`fuse`). Each model is called twice: all documents, all queries. `top`: results kept
+    per query; at least 100 for R@100 to mean what it says. A query whose text is also a document is treated like any
+    other. Raises ReknitError on an empty collection, an unknown `hybrid_of`, a model named like a baseline, or a model
+    that returns the wrong shape or values that are not finite.
     """
     _check(collection, models, hybrid_of)
-    bm25 = BM25(collection.documents).search(collection.queries, top)
-    runs: dict[str, Run] = {"random": random_run(collection, seed, top), "bm25": bm25}
+    bm25 = BM25(collection.documents)
+    runs = {"random": random_run(collection, seed, top), "bm25": bm25.search(collection.queries, top)}
     for name, encode in models.items():
-        runs[name] = _model_run(collection, name, encode, top)
+        documents, queries = vectors_of(collection, encode)
+        runs[name] = _model_run(collection, name, documents, queries, top)
+        if name == hybrid_of:
+            hybrid = fuse(*candidates(collection, bm25, documents, queries, top), hybrid_weight)
     if hybrid_of is not None:
-        runs["hybrid"] = convex_combination([bm25, runs[hybrid_of]], weights=[1 - hybrid_weight, hybrid_weight])
+        runs["hybrid"] = hybrid
     qrels = {query: collection.qrels[query] for query in collection.queries}
     scores = {system: per_query(run, qrels) for system, run in runs.items()}
     return Evaluation(
@@ -92,9 +96,16 @@ def dense_search(collection: RetrievalSet, encode: Encode, top: int = 100) -> Ru
 
     Raises ReknitError as `dense_run` does.
     """
-    documents = encode(list(collection.documents.values()), "document")
-    queries = encode(list(collection.queries.values()), "query")
+    documents, queries = vectors_of(collection, encode)
     return dense_run(list(collection.documents), documents, list(collection.queries), queries, top)
+
+
+def vectors_of(collection: RetrievalSet, encode: Encode) -> tuple[np.ndarray, np.ndarray]:
+    """[documents, dim] and [queries, dim] of a collection, in its order."""
+    return (
+        encode(list(collection.documents.values()), "document"),
+        encode(list(collection.queries.values()), "query"),
+    )
 
 
 def _check(collection: RetrievalSet, models: dict[str, Encode], hybrid_of: str | None) -> None:
@@ -113,9 +124,9 @@ def _check(collection: RetrievalSet, models: dict[str, Encode], hybrid_of: str |
         raise ReknitError(f"there is no model {hybrid_of!r} to fuse with BM25: the models are {sorted(models)}")
 
 
-def _model_run(collection: RetrievalSet, name: str, encode: Encode, top: int) -> Run:
+def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queries: np.ndarray, top: int) -> Run:
     try:
-        return dense_search(collection, encode, top)
+        return dense_run(list(collection.documents), documents, list(collection.queries), queries, top)
     except ReknitError as error:
         raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
 

@@ -74,14 +74,14 @@ def stratified_interval(values: Sequence[Values], seed: int, resamples: int = RE
     return float(low), float(high)
 
 
-def as_good_as_the_best(values: np.ndarray) -> np.ndarray:
-    """[choices, queries] values -> [choices] bool: whose mean is at most one standard error below the best mean.
+def as_good_as_the_best(values: np.ndarray, standard_errors: float = 1.0) -> np.ndarray:
+    """[choices, queries] values -> [choices] bool: whose mean is at most so many standard errors below the best mean.
 
     The standard error is that of the difference, query by query (the "one standard error rule" of Breiman et al. 1984).
     """
     best = values[values.mean(axis=1).argmax()]
     worse = best - values
-    return worse.mean(axis=1) <= worse.std(axis=1) / values.shape[1] ** 0.5
+    return worse.mean(axis=1) <= standard_errors * worse.std(axis=1) / values.shape[1] ** 0.5
 
 
 def _strata(values: Sequence[Values]) -> list[np.ndarray]:

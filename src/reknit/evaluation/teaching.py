@@ -17,7 +17,7 @@ from reknit.data.lessons import Lessons
 from reknit.data.passages import count_words
 from reknit.data.queries import PseudoQuery, mine_queries
 from reknit.errors import ReknitError
-from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.probe import with_fewer_shared_words
 from reknit.evaluation.retrieval import Encode
 from reknit.evaluation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight
 from reknit.recipe import TeacherSpec
@@ -31,7 +31,6 @@ logger = logging.getLogger("reknit")
 _DOCUMENTS_SHARE, _QUERIES_SHARE = 0.6, 0.9
 _WEIGHT_QUERIES = 600
 _MIN_WORDS_LEFT = 5
-_SHARED_LEFT_OUT = 0.5
 _TEXTS_AT_ONCE = 512
 _SCORES_AT_ONCE = 4_000_000
 
@@ -110,9 +109,8 @@ def _dense_weight(
 ) -> tuple[float, list[float]]:
     """`choose_dense_weight` on some of the queries, each cut out of the document that it was taken from.
 
-    A sentence shares more words with the rest of its document than a user's question does, and a docstring shares them
-    with its identifiers: so half of the shared words are left out, and identifiers are not split. Without that BM25
-    looks better than it is for users (docs/adaptation.md).
+    Half of the words that a query shares with the rest are left out (`with_fewer_shared_words`), and identifiers are
+    not split, for a docstring shares them with its code.
     """
     chosen: dict[int, int] = {}  # {document: query}
     cut: list[str] = []
@@ -134,14 +132,6 @@ def _dense_weight(
         for query, rest in zip(chosen.values(), cut, strict=True)
     ]
     return choose_dense_weight(teacher, queries, encode(queries, "query"), list(chosen))
-
-
-def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Random) -> str:
-    """The query without half of the words, by chance, that BM25 would find the text by."""
-    shared = set(bm25.words(text))
-    return " ".join(
-        word for word in query.split() if not shared.intersection(bm25.words(word)) or rng.random() >= _SHARED_LEFT_OUT
-    )
 
 
 def _encoded(

@@ -243,7 +243,7 @@ def corpus_facts(result: Result) -> Facts:
     facts = [(label, f"{corpus[key]:,}") for key, label in labels.items() if isinstance(corpus.get(key), int)]
     probe = corpus.get("probe") or {}
     if probe:
-        counts = [(probe.get("dev_queries"), "to choose the checkpoint"), (probe.get("test_queries"), "to measure")]
+        counts = [(probe.get("dev_queries"), "to choose by"), (probe.get("test_queries"), "only to judge by")]
         queries = ", ".join(f"{count:,} {purpose}" for count, purpose in counts if isinstance(count, int))
         facts.append((f"held-out queries ({probe.get('kind', 'probe')})", queries))
     return facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from reknit.errors import ReknitError
-from reknit.evaluation.fusion import convex_combination
+from reknit.evaluation.fusion import fuse
 from reknit.retrieval.build import TABLE, build_index, storable
 from reknit.retrieval.description import Description
 
@@ -84,7 +84,7 @@ class Index:
         mode "dense": by dot product of `query_vector` [dim] with the passages' vectors (score: the dot product); exact,
         or over the nearest quarter of the partitions where the index has a vector index. "text": BM25 of the words of
         `query_text`, which may be any string (score: BM25); a passage that shares no word is no hit. "hybrid": both, by
-        convex combination, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: 0 to 1). Raises
+        standard scores, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: `fuse`). Raises
         ReknitError when what the mode needs is missing, when the vector does not fit, or when the index is damaged.
         """
         if mode not in get_args(Mode):
@@ -105,23 +105,35 @@ class Index:
         except _BROKEN as error:
             raise _damaged(self.folder, error) from error
 
-    def _dense(self, vector: np.ndarray, limit: int) -> list[Hit]:
+    def _dense(self, vector: np.ndarray, limit: int, only: Collection[str] | None = None) -> list[Hit]:
         query = self._table.search(vector, vector_column_name="vector", query_type="vector").distance_type("dot")
-        rows = query.nprobes(self._probes).select([*_COLUMNS, "_distance"]).limit(limit).to_list()
+        if only is None:
+            query = query.nprobes(self._probes)
+        else:
+            query = query.where(_one_of(only), prefilter=True).bypass_vector_index()
+        rows = query.select([*_COLUMNS, "_distance"]).limit(limit).to_list()
         # LanceDB's dot distance is 1 - dot product.
         return _hits(rows, lambda row: 1.0 - row["_distance"])
 
-    def _words(self, text: str, limit: int) -> list[Hit]:
+    def _words(self, text: str, limit: int, only: Collection[str] | None = None) -> list[Hit]:
         query = self._table.search(_match(text), query_type="fts")
+        if only is not None:
+            query = query.where(_one_of(only), prefilter=True)
         return _hits(query.select([*_COLUMNS, "_score"]).limit(limit).to_list(), lambda row: row["_score"])
 
     def _hybrid(self, vector: np.ndarray, text: str, depth: int, weight: float) -> list[Hit]:
         # The fusion that evaluation measures, not LanceDB's: that one has no weights and leaves ties to chance.
         by_words = _untied(lambda limit: self._words(text, limit), depth)
         by_vector = _untied(lambda limit: self._dense(vector, limit), depth)
-        runs = [{"": {hit.id: hit.score for hit in hits}} for hits in (by_words, by_vector)]
-        fused = convex_combination(runs, weights=[1 - weight, weight])[""]
         found = {hit.id: hit for hit in by_words + by_vector}
+        # What only one side found gets its exact score by the other too: by words 0 where none is shared.
+        words = dict.fromkeys(found, 0.0) | {hit.id: hit.score for hit in by_words}
+        vectors = {hit.id: hit.score for hit in by_vector}
+        if unscored := found.keys() - {hit.id for hit in by_words}:
+            words |= {hit.id: hit.score for hit in self._words(text, len(unscored), unscored)}
+        if unscored := found.keys() - vectors.keys():
+            vectors |= {hit.id: hit.score for hit in self._dense(vector, len(unscored), unscored)}
+        fused = fuse({"": words}, {"": vectors}, weight)[""]
         return [replace(found[identifier], score=score) for identifier, score in fused.items()]
 
     def _vector(self, vector: np.ndarray | None, mode: Mode) -> np.ndarray:
@@ -142,6 +154,12 @@ def _text(text: str | None, mode: Mode) -> str:
     if text is None:
         raise ReknitError(f"{mode} search needs a query text: give one, or search with mode dense")
     return storable(text)
+
+
+def _one_of(ids: Collection[str]) -> str:
+    """SQL that is true of passages with these ids."""
+    quoted = ("'" + identifier.replace("'", "''") + "'" for identifier in ids)
+    return f"id IN ({', '.join(quoted)})"
 
 
 def _match(text: str) -> Any:

@@ -98,6 +98,18 @@ def phases_of(config: RunConfig) -> list[tuple[str, Recipe]]:
     return [(name, recipe) for name, recipe in (("pretrain", config.pretrain), ("tune", config.tune)) if recipe]
 
 
+def chooses_weights(config: RunConfig) -> bool:
+    """Whether the probe's dev half chooses what a phase of the run ends with, so that it cannot judge the run too."""
+    return any(_keeps_best(config, name, recipe) for name, recipe in phases_of(config))
+
+
+def _keeps_best(config: RunConfig, name: str, recipe: Recipe) -> bool:
+    # From scratch the first phase is there for what follows, not for what the probe says of it. From probe to probe,
+    # lessons move a model less than the small probe's noise: it would choose by chance, so the verdict alone judges.
+    first_from_scratch = config.from_scratch and name == "pretrain"
+    return config.keep == "best" and not first_from_scratch and recipe.data.source != "queries"
+
+
 def _trainer(
     config: RunConfig,
     folder: RunFolder,
@@ -112,11 +124,8 @@ def _trainer(
 ) -> Trainer:
     checkpoints, log = folder.phase(name), MetricsLog(folder.metrics)
     device = next(model.encoder.parameters()).device
-    plan = team.from_leader(lambda: _plan(config, checkpoints, probe, budget))
-    # From scratch the first phase is there for what follows, not for what the probe says of it. From probe to probe,
-    # lessons move a model less than the small probe's noise: it would choose by chance, so the verdict alone judges.
-    keep_best = config.keep == "best" and not (config.from_scratch and name == "pretrain")
-    keep_best = keep_best and recipe.data.source != "queries"
+    keep_best = _keeps_best(config, name, recipe)
+    plan = team.from_leader(lambda: _plan(config, checkpoints, probe, budget, keep_best))
     settings = PhaseSettings(
         name=name,
         optimiser=recipe.optimiser,
@@ -147,7 +156,9 @@ def _trainer(
     )
 
 
-def _plan(config: RunConfig, checkpoints: CheckpointFolder, probe: Probe, budget: BudgetSpec) -> dict[str, Any]:
+def _plan(
+    config: RunConfig, checkpoints: CheckpointFolder, probe: Probe, budget: BudgetSpec, keep_best: bool
+) -> dict[str, Any]:
     """The probe's value before the phase and how often it will run; stored, so that a resume follows the same plan."""
     stored = checkpoints.folder / "plan.json"
     if stored.exists():
@@ -157,7 +168,8 @@ def _plan(config: RunConfig, checkpoints: CheckpointFolder, probe: Probe, budget
     seconds = time.perf_counter() - began
     probes = config.probe.per_phase
     if budget.seconds is not None:
-        probes = max(1, min(probes, int(config.probe.time_share * budget.seconds / max(seconds, 1e-3))))
+        share = config.probe.time_share if keep_best else config.probe.time_share / 4  # only a curve to look at
+        probes = max(1, min(probes, int(share * budget.seconds / max(seconds, 1e-3))))
     plan = {"initial": initial, "probes": probes, "probe_seconds": seconds}
     write_json(stored, plan)
     return plan

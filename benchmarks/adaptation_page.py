@@ -1,0 +1,154 @@
+"""Make README's first table and docs/measured.md from what was measured of the main job.
+
+    python benchmarks/adaptation_page.py
+
+Reads the newest finished record of `reknit compare-adapt` (records/adaptation), records/adapt/text.json
+(measure_from_scratch.py) and records/decoded_share.json (measure_decoded_share.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reknit.bench.adaptation_table import comparison_markdown, verdicts_sentence
+from reknit.training.files import read_json
+
+ROOT = Path(__file__).parents[1]
+COMPARISONS = ROOT / "records" / "adaptation"
+FROM_SCRATCH = ROOT / "records" / "adapt" / "text.json"
+SAMPLES = ROOT / "records" / "decoded_share.json"
+README = ROOT / "README.md"
+MEASURED = ROOT / "docs" / "measured.md"
+BEGIN, END = "<!-- made by benchmarks/adaptation_page.py -->", "<!-- end -->"
+SYSTEMS = ("random", "bm25", "start", "adapted", "hybrid")
+METRICS = ("nDCG@10", "R@100", "RR@10")
+
+
+def main() -> None:
+    finished = [record for path in COMPARISONS.glob("*.json") if "summary" in (record := read_json(path))]
+    newest = max(finished, key=lambda record: record["date"])
+    parts = README.read_text(encoding="utf-8").split(BEGIN)
+    before, after = parts[0], parts[1].split(END)[1]
+    README.write_text(f"{before}{BEGIN}\n{comparison(newest)}\n{END}{after}", encoding="utf-8")
+    lines = ["# Measured", "", "Made by `benchmarks/adaptation_page.py`.", ""]
+    lines += ["## From a trained model", "", comparison(newest), "", *runs(newest), ""]
+    lines += [*from_scratch(read_json(FROM_SCRATCH)), "", *samples(read_json(SAMPLES)), ""]
+    MEASURED.write_text("\n".join(lines), encoding="utf-8")
+
+
+def comparison(record: dict[str, Any]) -> str:
+    """The table of all systems, and what its figures are."""
+    machine, versions = record["machine"], record["versions"]
+    found = list(record["collections"].values())
+    seeds = max(len(one["runs"]) for one in found)
+    done = [run for one in found for run in (*one["runs"], *one["peers"].values())]
+    processors = " and ".join(sorted({run["processor"] for run in done}))
+    about = (
+        f"nDCG@10; {record['budget']} of training on {machine['cores']} cores ({processors}), no labels "
+        f"seen; start model {record['start']}. reknit: the median of {seeds} seeds (least to greatest); "
+        f"sentence-transformers {versions['sentence-transformers']}: one seed. {record['date'][:10]}, torch "
+        f"{versions['torch']}; "
+        f"`{record['command']}`."
+    )
+    return "\n\n".join([comparison_markdown(record), wrapped(about), wrapped(verdicts_sentence(record))])
+
+
+def wrapped(text: str) -> str:
+    """Lines of at most 120 characters."""
+    lines = [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) >= 120:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+def runs(record: dict[str, Any]) -> list[str]:
+    """Every run of `reknit adapt` on a line."""
+    lines = [
+        "Every run. Teacher: the start model's share in it. Probe: what the verdict without labels saw. Seconds: of "
+        "training, and of all with the evaluation.",
+        "",
+        "| collection | seed | teacher | start | adapted | hybrid (weight) | probe: start, adapted | without labels | "
+        "seconds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in record["collections"].items():
+        for run in one["runs"]:
+            probe = run["probe"]
+            lines.append(
+                f"| {name} | {run['seed']} | {run['teacher']['dense_weight']:g} | {one['baselines']['start']:.3f} | "
+                f"{run['adapted']:.3f} | {run['hybrid']:.3f} ({run['hybrid_weight']:g}) | "
+                f"{probe['start']:.3f}, {probe['adapted']:.3f} | use {run['probe_verdict']} | "
+                f"{run['training_seconds']:.0f}, {run['seconds']:.0f} |"
+            )
+    return lines
+
+
+def from_scratch(record: dict[str, Any]) -> list[str]:
+    """The run without a start model."""
+    training, corpus = record["training"], record["corpus"]
+    lines = [
+        "## From nothing",
+        "",
+        f"`{record['command']}`: {corpus['passages']:,} passages of {corpus['documents']:,} documents, "
+        f"{training['seconds']:.0f} s, {training['tokens']:,} tokens at {training['tokens_per_second']:,.0f} a second, "
+        f"{training['flops']:.2e} FLOPs. {record['date'][:10]}, {record['machine']['processor']}, "
+        f"{record['machine']['cores']} cores, torch {record['versions']['torch']}, seed {record['seed']}.",
+        "",
+    ]
+    lines += [
+        f"Phase {phase['name']} ({phase['recipe']}): {phase['steps']} steps, {phase['tokens']:,} tokens; ended: "
+        f"{phase['stopped_because']}."
+        for phase in training["phases"]
+    ]
+    lines += ["", f"**{record['verdict']['sentence']}**"]
+    for evaluation in record["evaluations"]:
+        lines += [
+            "",
+            f"{evaluation['dataset']}: {evaluation['queries']} queries, {evaluation['documents']:,} documents.",
+        ]
+        lines += [*(f"Note: {note}." for note in evaluation["notes"]), ""]
+        lines += [f"| | {' | '.join(METRICS)} |", "|---|---|---|---|"]
+        for system in SYSTEMS:
+            found = [evaluation["rows"][system][metric] for metric in METRICS]
+            cells = [f"{one['value']:.3f} [{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]" for one in found]
+            lines.append(f"| {system} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"Export: largest difference {record['export']['max_abs_diff']:.1e} over three libraries; "
+        f"SentenceTransformer(RUN/model) on 100 passages {record['sentence_transformers_difference']:.1e}.",
+    ]
+    return lines
+
+
+def samples(record: dict[str, Any]) -> list[str]:
+    """Losses computed on samples."""
+    speeds = record["tokens_per_second"]
+    lines = [
+        "## DupMAE's losses on samples of tokens and texts",
+        "",
+        "`decoded_share` and `bag_of_words_share`: speed of training steps (32 texts of 128 tokens, choices in turns),",
+        "and nDCG@10 in the end, from scratch after tuning; by `benchmarks/measure_decoded_share.py`. Equal time and",
+        "equal tokens are of pre-training; an equal job spends the time saved at equal tokens on tuning.",
+        "",
+        "| shares | " + " | ".join(f"{shape}: tokens/s (share of mlm's)" for shape in speeds) + " |",
+        "|---|" + "---|" * len(speeds),
+    ]
+    for name, (decoded, texts) in record["shares"].items():
+        rates = [(shape[name], shape[name] / shape["mlm"]) for shape in speeds.values()]
+        cells = " | ".join(f"{rate:,.0f} ({ratio:.2f})" for rate, ratio in rates)
+        lines.append(f"| {decoded:g}, {texts:g} ({name}) | {cells} |")
+    lines += ["", "| pre-training | shares | seed | its tokens | nDCG@10 |", "|---|---|---|---|---|"]
+    for run in record["runs"].values():
+        after = ", ".join(f"{name} {value:.3f}" for name, value in run["after"].items())
+        lines.append(
+            f"| {run['shape']}, equal {run['equal']} | {run['choice']} | {run['seed']} | "
+            f"{run['pretraining_tokens']:,} | {after} |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    main()
