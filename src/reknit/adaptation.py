@@ -16,7 +16,7 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with, remembering
-from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller, thinned, together
+from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller, thinned
 from reknit.evaluation.retrieval import Encode, evaluate_retrieval
 from reknit.evaluation.teaching import prepare_lessons
 from reknit.evaluation.verdict import PROBE, decide
@@ -188,9 +188,13 @@ def _train_and_deliver(
     encode_start = remembering(encode_with(start, config.precision))
     encode_adapted = encode_with(adapted, config.precision)
     _teach(config, folder, corpus, encode_start)
-    dev, test = thinned(corpus.held_out.dev), thinned(corpus.held_out.test)
+    dev = thinned(corpus.held_out.dev)
     watched = retrieval_probe(smaller(dev, config.probe.training_documents), encode_adapted)
-    choosing, judging = (dev, test) if chooses_weights(config) else (together(dev, test),) * 2
+    if chooses_weights(config):
+        choosing, judging = dev, thinned(corpus.held_out.test)
+    else:
+        choosing = thinned(corpus.held_out.whole)
+        judging = replace(choosing, notes=(*choosing.notes, "the hybrid's weight was chosen on these queries too"))
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
         training = train_phases(config, folder, corpus, adapted, watched, stop, team)

@@ -35,8 +35,8 @@ def evaluate(
 ) -> list[Evaluation]:
     """Measure a model on BEIR folders beside random order, BM25, other models, and its own hybrid with BM25.
 
-    Each evaluation has the rows random, bm25, one per model under its path as given, and hybrid (the equal mean of the
-    scores of BM25 and `model`). Raises ReknitError when a model or a folder cannot be read.
+    Each evaluation has the rows random, bm25, one per model under its path as given, and hybrid (of BM25
+    and `model` in equal parts, see `fuse`). Raises ReknitError when a model or a folder cannot be read.
     """
     if not data:
         raise ReknitError("evaluate needs at least one BEIR folder: name it with --data")

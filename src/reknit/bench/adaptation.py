@@ -171,7 +171,7 @@ def _adapted(folder: Path, start: str, budget: str, seed: int) -> dict[str, Any]
         "adapted": labelled["adapted"][METRIC]["value"],
         "hybrid": labelled["hybrid"][METRIC]["value"],
         "teacher": result["teacher"],
-        "hybrid_weight": result["hybrid_weight"],
+        "hybrid_weight": result["evaluations"][-1]["hybrid_weight"],
         "probe": {name: row[METRIC]["value"] for name, row in result["evaluations"][0]["rows"].items()},
         "probe_verdict": result["probe_verdict"]["use"],
         "verdict": result["verdict"]["use"],

@@ -35,6 +35,7 @@ class HeldOut:
     kind: whether queries are titles or sentences.
     dev: queries for choosing a checkpoint.
     test: queries for the verdict; the same documents as dev, but no document is the answer in both.
+    whole: both, for the verdict of a run in which nothing was chosen by dev.
     answer_passages: numbers (in the store) of the passages that answer a query.
     training_text: {passage number: text that training may see}, for every answer and, with titles, for every other
         passage of its document (they carry the same title).
@@ -43,6 +44,7 @@ class HeldOut:
     kind: Literal["title", "sentence"]
     dev: RetrievalSet
     test: RetrievalSet
+    whole: RetrievalSet
     answer_passages: frozenset[int]
     training_text: dict[int, str]
 
@@ -94,6 +96,7 @@ def hold_out(store: PassageStore, *, queries: int = 400, max_documents: int = 50
         kind=kind,
         dev=_retrieval_set("probe-dev", probes[:half], ids, documents, kind),
         test=_retrieval_set("probe", probes[half:], ids, documents, kind),
+        whole=_retrieval_set("probe", probes, ids, documents, kind),
         answer_passages=frozenset(probe.passage for probe in probes),
         training_text=_training_text(store, probes, kind),
     )

@@ -15,14 +15,21 @@ from reknit.evaluation.ranking import Run, top_places
 K1 = 1.2
 B = 0.75
 
-_WORD = re.compile(r"\w+")
+# Of scripts that are written without spaces: Han, kana, Thai, Lao, Burmese, Khmer.
+UNSPACED = (
+    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+)
+_WORD = re.compile(f"[{UNSPACED}]+|[^\\W{UNSPACED}]+")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
 
 class BM25:
     """BM25 in Lucene's variant with English stop words and the Snowball English ("Porter 2") stemmer, by bm25s.
 
-    Words are runs of letters, digits and underscores, in lower case. Nothing is tuned on judgements.
+    Words are runs of letters, digits and underscores, in lower case; in scripts without spaces every two neighbouring
+    characters, as Lucene's analyser for Chinese and Japanese has it. Nothing is tuned on judgements.
     split_identifiers: writeBoolean and write_boolean are also found by their parts.
     """
 
@@ -75,10 +82,17 @@ class BM25:
 
     def words(self, text: str) -> list[str]:
         """The stems that a text is found by, in order."""
-        words = _WORD.findall(text)
+        words = [word for run in _WORD.findall(text) for word in _pairs(run)]
         if self._split_identifiers:
             words = [part for word in words for part in (word, *_parts(word))]
         return self._stem([word for word in map(str.lower, words) if word not in self._stop_words])
+
+
+def _pairs(run: str) -> list[str]:
+    """The overlapping pairs of characters of a run in a script without spaces; any other run is a word."""
+    if len(run) < 3 or not _UNSPACED.match(run):
+        return [run]
+    return [run[place : place + 2] for place in range(len(run) - 1)]
 
 
 def _parts(word: str) -> list[str]:

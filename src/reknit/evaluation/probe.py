@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.bm25 import BM25, UNSPACED
 from reknit.evaluation.fusion import fuse
 from reknit.evaluation.hybrid import candidates
 from reknit.evaluation.metrics import mean, per_query
@@ -18,19 +19,27 @@ from reknit.evaluation.significance import as_good_as_the_best
 
 HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
 _SHARED_LEFT_OUT = 0.5
+_PIECE = re.compile(f"[{UNSPACED}]{{1,2}}|[^\\s{UNSPACED}]+")
 
 
 def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Random) -> str:
-    """The query without half of the words, by chance, that BM25 would find the text by; one word stays at least.
+    """The query without half of the words, by chance, that BM25 would find the text by; one of them stays where nothing
+    would be left to search for. In scripts without spaces two characters count as a word.
 
     What is cut out of a document shares more words with the rest of it than a user's question does, and a docstring
     shares them with its identifiers. Whole, such a query makes BM25 look better than it is for users, and does not see
     what a model has learnt of texts that say the same in other words (docs/adaptation.md).
     """
-    words = query.split()
     shared = set(bm25.words(text))
-    left = [word for word in words if not shared.intersection(bm25.words(word)) or rng.random() >= _SHARED_LEFT_OUT]
-    return " ".join(left or [rng.choice(words)] if words else [])
+    pieces = [(piece, bm25.words(piece[0])) for piece in _PIECE.finditer(query)]
+    dropped = [piece for piece, words in pieces if shared.intersection(words) and rng.random() < _SHARED_LEFT_OUT]
+    if dropped and len(dropped) == sum(bool(words) for _, words in pieces):
+        dropped.remove(rng.choice(dropped))
+    left, end = [], 0
+    for piece in dropped:
+        left.append(query[end : piece.start()])
+        end = piece.end()
+    return " ".join("".join([*left, query[end:]]).split()) if dropped else query
 
 
 def thinned(collection: RetrievalSet) -> RetrievalSet:
@@ -42,11 +51,6 @@ def thinned(collection: RetrievalSet) -> RetrievalSet:
         queries[name] = with_fewer_shared_words(query, " ".join(answers), bm25, random.Random(f"shared {name}"))
     note = "half of the words that a query shares with its answer are left out of it"
     return replace(collection, queries=queries, notes=(*collection.notes, note))
-
-
-def together(first: RetrievalSet, second: RetrievalSet) -> RetrievalSet:
-    """The second collection with the queries of the first, which has the same documents, put before its own."""
-    return replace(second, queries=first.queries | second.queries, qrels=first.qrels | second.qrels)
 
 
 def smaller(collection: RetrievalSet, documents: int) -> RetrievalSet:

@@ -30,7 +30,7 @@ class Evaluation:
 
     dataset: its name. queries, documents: how many. rows: {system: {metric: {"value": mean over queries, "ci95":
     [low, high]}}} with metrics "nDCG@10", "R@100", "RR@10". per_query: {system: {metric: {query id: value}}}, every
-    system over the same queries. notes: remarks for the reader.
+    system over the same queries. notes: remarks for the reader. hybrid_weight: the model's in the row "hybrid".
     """
 
     dataset: str
@@ -39,6 +39,7 @@ class Evaluation:
     rows: dict[str, dict[str, dict[str, Any]]]
     per_query: dict[str, dict[str, dict[str, float]]]
     notes: list[str] = field(default_factory=list)
+    hybrid_weight: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for result.json: everything but the values of single queries, nothing rounded."""
@@ -47,6 +48,7 @@ class Evaluation:
             "queries": self.queries,
             "documents": self.documents,
             "notes": list(self.notes),
+            "hybrid_weight": self.hybrid_weight,
             "rows": self.rows,
         }
 
@@ -64,10 +66,10 @@ def evaluate_retrieval(
 
     Rows in this order: random, bm25, each model (exact search over dot products), and hybrid where `hybrid_of` names a
     model: the `top` best by bm25 and by that model, scored by both (`candidates`), the model's scores weighted by
-    `hybrid_weight` (`fuse`). Each model is called twice: all documents, all queries. `top`: results kept
-    per query; at least 100 for R@100 to mean what it says. A query whose text is also a document is treated like any
-    other. Raises ReknitError on an empty collection, an unknown `hybrid_of`, a model named like a baseline, or a model
-    that returns the wrong shape or values that are not finite.
+    `hybrid_weight` (`fuse`). Each model is called twice: all documents, all queries. `top`: results of a ranking, of
+    the hybrid's sides each; at least 100 for R@100 to mean what it says. A query whose text is also a document is
+    treated like any other. Raises ReknitError on an empty collection, an unknown `hybrid_of`, a model named like a
+    baseline, or a model that returns the wrong shape or values that are not finite.
     """
     _check(collection, models, hybrid_of)
     bm25 = BM25(collection.documents)
@@ -88,6 +90,7 @@ def evaluate_retrieval(
         rows={system: {name: _row(values, seed) for name, values in found.items()} for system, found in scores.items()},
         per_query=scores,
         notes=list(collection.notes),
+        hybrid_weight=None if hybrid_of is None else hybrid_weight,
     )
 
 

@@ -227,6 +227,13 @@ def evaluation_size(evaluation: dict[str, Any]) -> str:
     return ", ".join(f"{count:,} {noun}" for count, noun in counts if isinstance(count, int))
 
 
+def judged_by_all(result: Result) -> bool:
+    """Whether all held-out queries gave the verdict, since none was needed to choose weights by."""
+    probe = part(result, "corpus").get("probe") or {}
+    counts = [count for half in ("dev", "test") if isinstance(count := probe.get(f"{half}_queries"), int)]
+    return len(counts) == 2 and sum(counts) == next(iter(evaluations(result)), {}).get("queries")
+
+
 def corpus_facts(result: Result) -> Facts:
     """What was read and what was left out of it."""
     corpus = part(result, "corpus")
@@ -243,8 +250,10 @@ def corpus_facts(result: Result) -> Facts:
     facts = [(label, f"{corpus[key]:,}") for key, label in labels.items() if isinstance(corpus.get(key), int)]
     probe = corpus.get("probe") or {}
     if probe:
-        counts = [(probe.get("dev_queries"), "to choose by"), (probe.get("test_queries"), "only to judge by")]
+        counts = [(probe.get("dev_queries"), "to choose by"), (probe.get("test_queries"), "to judge by")]
         queries = ", ".join(f"{count:,} {purpose}" for count, purpose in counts if isinstance(count, int))
+        if judged_by_all(result):
+            queries = f"{probe['dev_queries'] + probe['test_queries']:,} to judge by"
         facts.append((f"held-out queries ({probe.get('kind', 'probe')})", queries))
     return facts
 

@@ -127,14 +127,17 @@ class Index:
         by_vector = _untied(lambda limit: self._dense(vector, limit), depth)
         found = {hit.id: hit for hit in by_words + by_vector}
         # What only one side found gets its exact score by the other too: by words 0 where none is shared.
-        words = dict.fromkeys(found, 0.0) | {hit.id: hit.score for hit in by_words}
-        vectors = {hit.id: hit.score for hit in by_vector}
-        if unscored := found.keys() - {hit.id for hit in by_words}:
-            words |= {hit.id: hit.score for hit in self._words(text, len(unscored), unscored)}
+        words, vectors = _best(by_words), _best(by_vector)
+        if unscored := found.keys() - words.keys():
+            words = dict.fromkeys(unscored, 0.0) | _best(self._words(text, self._count(unscored), unscored)) | words
         if unscored := found.keys() - vectors.keys():
-            vectors |= {hit.id: hit.score for hit in self._dense(vector, len(unscored), unscored)}
+            vectors |= _best(self._dense(vector, self._count(unscored), unscored))
         fused = fuse({"": words}, {"": vectors}, weight)[""]
         return [replace(found[identifier], score=score) for identifier, score in fused.items()]
+
+    def _count(self, ids: Collection[str]) -> int:
+        # An index may hold one id twice.
+        return self._table.count_rows(_one_of(ids))
 
     def _vector(self, vector: np.ndarray | None, mode: Mode) -> np.ndarray:
         if vector is None:
@@ -172,6 +175,11 @@ def _match(text: str) -> Any:
 def _hits(rows: list[dict[str, Any]], score: Callable[[dict[str, Any]], float]) -> list[Hit]:
     hits = [Hit(row["id"], row["title"], row["content"][row["text_start"] :], score(row)) for row in rows]
     return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+
+
+def _best(hits: list[Hit]) -> dict[str, float]:
+    """{id: score} of hits that are ordered, the best first."""
+    return {hit.id: hit.score for hit in reversed(hits)}
 
 
 def _untied(search: Callable[[int], list[Hit]], top: int) -> list[Hit]:

@@ -96,7 +96,7 @@ def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Itera
         report.eval_overlaps,
     )
     logger.info(
-        "probe: %d queries to choose by, %d only for the verdict (%s held out)",
+        "probe: %d and %d queries (%s held out)",
         len(held_out.dev.queries),
         len(held_out.test.queries),
         {"title": "titles", "sentence": "sentences"}[held_out.kind],
