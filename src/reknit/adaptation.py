@@ -16,13 +16,14 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with, remembering
+from reknit.evaluation.expansion import expanding, make_expansion
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller, thinned
 from reknit.evaluation.retrieval import Encode, evaluate_retrieval
 from reknit.evaluation.teaching import prepare_lessons
 from reknit.evaluation.verdict import PROBE, decide
 from reknit.recipe import BudgetSpec
 from reknit.training.budget import parse_budget
-from reknit.training.config import DEFAULT_START, SCRATCH, RunConfig, with_overrides
+from reknit.training.config import DEFAULT_START, SCRATCH, ExpansionSpec, RunConfig, with_overrides
 from reknit.training.corpus import Corpus, check_corpus_path, prepare_corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.interrupt import Interrupted, listen_for_stop
@@ -107,6 +108,7 @@ def pretrain(
         budget=found.budget if budget is None else _budget(budget),
         keep="last",
         eval=tuple(str(folder) for folder in eval),
+        expansion=ExpansionSpec(words=0),
     )
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
@@ -185,6 +187,7 @@ def _train_and_deliver(
     logger.info("start: %s, %d layers of width %d", config.start, start.encoder.depth, start.encoder.dim)
 
     adapted = copy.deepcopy(start)
+    adapted.expansion = None  # of the corpus that the start model was adapted to before, if it was
     encode_start = remembering(encode_with(start, config.precision))
     encode_adapted = encode_with(adapted, config.precision)
     _teach(config, folder, corpus, encode_start)
@@ -194,7 +197,8 @@ def _train_and_deliver(
         choosing, judging = dev, thinned(corpus.held_out.test)
     else:
         choosing = thinned(corpus.held_out.whole)
-        judging = replace(choosing, notes=(*choosing.notes, "the hybrid's weight was chosen on these queries too"))
+        chosen = "the hybrid's weight and the query expansion's were chosen on these queries too"
+        judging = replace(choosing, notes=(*choosing.notes, chosen))
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
         training = train_phases(config, folder, corpus, adapted, watched, stop, team)
@@ -202,9 +206,13 @@ def _train_and_deliver(
     if stop.asked:
         raise Interrupted("stopped after training")
 
-    encode_adapted = remembering(encode_adapted)
-    weight = choose_hybrid_weight(choosing, encode_adapted)
+    encode_plain = remembering(encode_adapted)
+    expansion = make_expansion(corpus, encode_plain, config.expansion, choosing, config.seed)
+    encode_adapted = expanding(encode_plain, expansion)
     models = {"start": encode_start, "adapted": encode_adapted}
+    if expansion is not None:
+        models["plain"] = encode_plain
+    weight = choose_hybrid_weight(choosing, encode_adapted)
     evaluations = []
     for collection in (judging, *collections):
         logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
@@ -214,11 +222,13 @@ def _train_and_deliver(
     verdict = decide(evaluations, seed=config.seed)
     logger.info("verdict: %s", verdict.sentence)
 
+    rest = (training, evaluations, verdict)
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
         weight = choose_hybrid_weight(choosing, encode_start)
-        return deliver(config, folder, corpus, start, encode_start, "start", training, evaluations, verdict, weight)
-    return deliver(config, folder, corpus, adapted, encode_adapted, "adapted", training, evaluations, verdict, weight)
+        return deliver(config, folder, corpus, start, encode_start, "start", *rest, weight, expansion)
+    adapted.expansion = expansion
+    return deliver(config, folder, corpus, adapted, encode_plain, "adapted", *rest, weight, expansion)
 
 
 def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: Encode) -> None:

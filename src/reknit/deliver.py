@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from reknit.data.lessons import Lessons
 from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.encoders.query_expansion import QueryExpansion
 from reknit.evaluation.retrieval import Encode, Evaluation
 from reknit.evaluation.verdict import Verdict, decide
 from reknit.export.check import check_export
@@ -46,10 +47,11 @@ def deliver(
     evaluations: list[Evaluation],
     verdict: Verdict,
     hybrid_weight: float,
+    expansion: QueryExpansion | None,
 ) -> dict[str, Any]:
     """Write model/, index/, result.json and report.html; returns what result.json holds.
 
-    encode: what the index's vectors are made by, of `model`.
+    encode: what the index's vectors are made by, of `model`. expansion: of the adapted model, as it was measured.
 
     Raises ReknitError when the exported model's vectors differ between reknit, transformers and sentence-transformers.
     """
@@ -67,6 +69,7 @@ def deliver(
         "model_holds": model_holds,
         "evaluations": [evaluation.to_json() for evaluation in evaluations],
         "hybrid_weight": hybrid_weight,
+        "query_expansion": expansion and {"words": len(expansion.words), "weight": expansion.weight},
         "training": training,
         "teacher": Lessons.open(folder.lessons).facts if folder.lessons.exists() else None,
         "corpus": _corpus_facts(corpus, folder, model),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
@@ -12,6 +13,7 @@ from evaluation_samples import REAL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reknit.data.words import UNSPACED
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.bm25 import BM25
@@ -27,12 +29,30 @@ DOCUMENTS = {
 }
 
 
+def naive_words(text: str) -> list[str]:
+    """Character by character: runs of one kind, those without spaces between words as overlapping pairs."""
+    runs: list[str] = []
+    before = ""
+    for character in text:
+        kind = "unspaced" if re.match(f"[{UNSPACED}]", character) else "word" if re.match(r"\w", character) else ""
+        if kind and kind == before:
+            runs[-1] += character
+        elif kind:
+            runs.append(character)
+        before = kind
+    found = []
+    for run in runs:
+        pairs = [first + second for first, second in itertools.pairwise(run)]
+        found += pairs if len(run) > 2 and re.match(f"[{UNSPACED}]", run) else [run]
+    return found
+
+
 def naive_bm25(documents: dict[str, str], query: str) -> dict[str, float]:
     """Lucene's formula, one document and one word at a time."""
     stem = Stemmer.Stemmer("english").stemWord
 
     def words(text: str) -> list[str]:
-        return [stem(word) for word in re.findall(r"\w+", text.lower()) if word not in STOPWORDS_EN]
+        return [stem(word.lower()) for word in naive_words(text) if word.lower() not in STOPWORDS_EN]
 
     split = {document: words(text) for document, text in documents.items()}
     average = sum(len(found) for found in split.values()) / len(split)

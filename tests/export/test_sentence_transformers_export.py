@@ -10,6 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.encoders.query_expansion import QueryExpansion
 from reknit.errors import ReknitError
 from reknit.export.sentence_transformers import save
 
@@ -126,3 +127,27 @@ def test_models_that_run_through_transformers(tmp_path: Path, bert: EmbeddingMod
     assert check_export(model, out).max_abs_diff < 1e-5
     with pytest.raises(ReknitError, match="layers cannot be cut at export"):
         save(model, tmp_path / "cut", layers=1)
+
+
+def test_a_query_expansion_goes_with_the_model(bert: EmbeddingModel, tmp_path: Path) -> None:
+    documents = ["the dog runs", "a cat sleeps", "the model learns"]
+    plain = bert.encode(["dog"], prompt_name="query")
+    bert.expansion = QueryExpansion.of(documents, bert.encode(documents), weight=0.8)
+    asked = bert.encode(["dog"], prompt_name="query")
+    assert np.abs(asked - plain).max() > 1e-2
+    loaded = EmbeddingModel.load(save(bert, tmp_path / "whole"))
+    np.testing.assert_allclose(loaded.encode(["dog"], prompt_name="query"), asked, atol=1e-6)
+    np.testing.assert_allclose(loaded.encode(["dog"]), plain, atol=1e-6)
+    np.testing.assert_allclose(loaded.encode(["dog"], prompt_name="document"), plain, atol=1e-6)
+
+    cut = EmbeddingModel.load(save(bert, tmp_path / "cut", dims=8))
+    expected = bert.encode(["dog"], prompt_name="query", dims=8)
+    np.testing.assert_allclose(cut.encode(["dog"], prompt_name="query"), expected, atol=1e-6)
+    # The words stand for vectors of all layers.
+    assert EmbeddingModel.load(save(bert, tmp_path / "shallow", layers=1)).expansion is None
+
+
+def test_an_expansion_of_another_width_is_refused(bert: EmbeddingModel, tmp_path: Path) -> None:
+    bert.expansion = QueryExpansion.of(["a dog"], np.ones((1, 5)))
+    with pytest.raises(ReknitError, match="query expansion of 5 coordinates"):
+        EmbeddingModel.load(save(bert, tmp_path / "out"))

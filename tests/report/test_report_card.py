@@ -93,3 +93,10 @@ def test_hostile_text_changes_nothing():
 
 def test_markdown_escapes_and_stays_on_one_line():
     assert markdown("a|b <i> *c*\n# d") == r"a\|b &lt;i&gt; \*c\* \# d"
+
+
+def test_an_expanded_model_says_how_queries_are_encoded():
+    assert "query_expansion" not in model_card(full_result(), full_config())
+    card = model_card({**full_result(), "query_expansion": {"words": 4721, "weight": 0.4}}, full_config())
+    assert 'model.encode(["a query"], prompt_name="query")' in card
+    assert 'other libraries leave that out: the row "plain" says how well they search' in card

@@ -38,7 +38,7 @@ logger = logging.getLogger("reknit")
 
 METRIC = "nDCG@10"
 BASELINES = ("bm25", "start", "rrf")
-RESULTS = ("adapted", "hybrid")
+RESULTS = ("plain", "adapted", "hybrid")
 
 
 def compare_adaptation(
@@ -95,8 +95,9 @@ def columns(record: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     for route in sorted({route for one in found.values() for route in one["peers"]}):
         values[route] = {of: [one["peers"][route]["value"]] for of, one in found.items() if route in one["peers"]}
     for name in RESULTS:
-        values[name] = {of: [run[name] for run in one["runs"]] for of, one in found.items() if one["runs"]}
-    return values
+        measured = {of: [run[name] for run in one["runs"] if name in run] for of, one in found.items()}
+        values[name] = {of: those for of, those in measured.items() if those}
+    return {name: of for name, of in values.items() if of}
 
 
 def summary(record: dict[str, Any]) -> dict[str, Any]:
@@ -168,10 +169,13 @@ def _adapted(folder: Path, start: str, budget: str, seed: int) -> dict[str, Any]
     labelled = result["evaluations"][-1]["rows"]
     return {
         "seed": seed,
+        # Without an expansion both are one model.
+        "plain": labelled.get("plain", labelled["adapted"])[METRIC]["value"],
         "adapted": labelled["adapted"][METRIC]["value"],
         "hybrid": labelled["hybrid"][METRIC]["value"],
         "teacher": result["teacher"],
         "hybrid_weight": result["evaluations"][-1]["hybrid_weight"],
+        "query_expansion": result["query_expansion"],
         "probe": {name: row[METRIC]["value"] for name, row in result["evaluations"][0]["rows"].items()},
         "probe_verdict": result["probe_verdict"]["use"],
         "verdict": result["verdict"]["use"],

@@ -14,6 +14,7 @@ LABELS = {
     "bm25": "BM25",
     "start": "start model",
     "rrf": "RRF of the two",
+    "plain": "adapted, queries not expanded (any library)",
     "adapted": "**adapted**, dense alone",
     "hybrid": "adapted and BM25, weight by the probe",
 }

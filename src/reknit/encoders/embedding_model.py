@@ -21,6 +21,8 @@ from reknit.encoders.inference import WeightsWatch, can_be_packed, packed_for_in
 from reknit.encoders.model_files import local_folder
 from reknit.encoders.native import NativeEncoder
 from reknit.encoders.pooling import POOLING_MODES, pool
+from reknit.encoders.query_expansion import FOLDER as EXPANSION
+from reknit.encoders.query_expansion import QueryExpansion
 from reknit.encoders.sentence_folder import SentenceFolder, read_max_length, read_sentence_folder
 from reknit.errors import ReknitError
 from reknit.tokenizers.tokenizer import Tokenizer
@@ -43,7 +45,8 @@ class EmbeddingModel:
     length 1. max_length: tokens per text at most, special tokens included. prompts: {name: text put in front}.
     default_prompt: name of the prompt used when `encode` is given none. dims: coordinates kept of each vector (None
     means all); the model's own default for `encode`. similarity: what two of its vectors are compared by, "cosine" or
-    "dot"; `encode` does not depend on it, `comparable` does. name: for tables and messages. can_be_trained: False in
+    "dot"; `encode` does not depend on it, `comparable` does. expansion: what queries know of a corpus's words, None for
+    most models. name: for tables and messages. can_be_trained: False in
     `SentenceTransformerModel`, which can only encode.
     """
 
@@ -57,6 +60,7 @@ class EmbeddingModel:
     default_prompt: str | None
     dims: int | None
     similarity: Similarity
+    expansion: QueryExpansion | None = None
     name: str
 
     def __init__(
@@ -71,6 +75,7 @@ class EmbeddingModel:
         default_prompt: str | None = None,
         dims: int | None = None,
         similarity: Similarity = "cosine",
+        expansion: QueryExpansion | None = None,
         name: str = "model",
     ) -> None:
         if pooling not in POOLING_MODES:
@@ -87,9 +92,15 @@ class EmbeddingModel:
         self.default_prompt = default_prompt
         self.dims = dims
         self.similarity = similarity
+        self.expansion = expansion
         self.name = name
         self._packed: tuple[WeightsWatch, NativeEncoder] | None = None
         self._check_size(None, dims)
+        if expansion is not None and expansion.table.shape[1] < self.dim:
+            raise ReknitError(
+                f"{name} has vectors of {self.dim} coordinates but a query expansion of {expansion.table.shape[1]} "
+                "coordinates; they do not belong together"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights can neither be copied nor pickled; a copy packs its own when it first encodes.
@@ -149,6 +160,7 @@ class EmbeddingModel:
             default_prompt=described.default_prompt,
             dims=described.dims,
             similarity=similarity,
+            expansion=QueryExpansion.load(folder / EXPANSION) if (folder / EXPANSION).is_dir() else None,
             name=name,
         )
 
@@ -167,7 +179,8 @@ class EmbeddingModel:
 
         texts: strings; an empty one is allowed. layers: use the first so many layers only. dims: keep the first so many
         coordinates, then normalise again. prompt_name: which of `prompts` to put in front of each text; "query" and
-        "document" mean the default prompt in a model without such a prompt. precision: "bfloat16" runs the matrix
+        "document" mean the default prompt in a model without such a prompt; "query" also applies the model's
+        `expansion`, where it has one and all layers are used. precision: "bfloat16" runs the matrix
         products in bfloat16. tokens_per_batch: tokens (no padding) encoded at once. on_progress: called with (texts
         done, texts).
 
@@ -199,6 +212,8 @@ class EmbeddingModel:
         finally:
             if was_training:
                 encoder.train()
+        if prompt_name == "query" and self.expansion is not None and layers in (None, encoder.depth):
+            return self.expansion.expand(texts, vectors)
         return vectors
 
     def comparable(self, vectors: np.ndarray) -> np.ndarray:

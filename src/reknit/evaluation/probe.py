@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.evaluation.bm25 import BM25, UNSPACED
+from reknit.data.words import UNSPACED
+from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.fusion import fuse
 from reknit.evaluation.hybrid import candidates
 from reknit.evaluation.metrics import mean, per_query

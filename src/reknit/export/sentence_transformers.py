@@ -26,6 +26,7 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.encoders.huggingface import native_state_to_hf
 from reknit.encoders.model_files import read_json
 from reknit.encoders.native import NativeEncoder
+from reknit.encoders.query_expansion import FOLDER as EXPANSION
 from reknit.errors import ReknitError
 
 # The folder's form is the one that version 3 introduced; a newer number would make older versions warn.
@@ -73,6 +74,9 @@ def save(
         aside.mkdir(parents=True)
         _write_transformer(model, aside, layers)
         _write_modules(model, aside, None if dims == encoder.dim else dims)
+        if model.expansion is not None and layers in (None, encoder.depth):
+            (aside / EXPANSION).mkdir()
+            model.expansion.save(aside / EXPANSION, dims)
         (aside / "README.md").write_text(card or _short_card(model, layers, dims), encoding="utf-8")
         _swap(aside, out)
     except OSError as error:

@@ -25,7 +25,7 @@ def model_card(result: Result, config: dict[str, Any]) -> str:
     sections = [
         _front_matter(result),
         _introduction(result),
-        _usage(),
+        _usage(expanded=facts.expands_queries(result)),
         _evaluation(result),
         _training(result, config),
         _fact_section("Corpus", facts.corpus_facts(result)),
@@ -80,8 +80,14 @@ def _introduction(result: Result) -> str:
     return "\n\n".join(lines)
 
 
-def _usage() -> str:
-    return """## Use
+def _usage(*, expanded: bool) -> str:
+    prompt = ', prompt_name="query"' if expanded else ""
+    about = """
+
+`query_expansion/` holds what reknit adds to the vectors of queries, and of nothing else (`prompt_name="query"`): each
+word of the corpus has a direction there, the mean of the documents that contain it. Other libraries leave it out; their
+vectors fit the same index, and find what the row "plain" says."""
+    return f"""## Use
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -96,8 +102,9 @@ or, with reknit:
 import reknit
 
 model = reknit.load("path/to/this/folder")
-vectors = model.encode(["a query", "a passage"])
-```"""
+passages = model.encode(["a passage"])
+queries = model.encode(["a query"]{prompt})
+```{about if expanded else ""}"""
 
 
 def _evaluation(result: Result) -> str:

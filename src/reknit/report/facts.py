@@ -20,7 +20,8 @@ SYSTEMS = {
     "random": ("random", "documents in random order"),
     "bm25": ("BM25", "word matching, no neural model"),
     "start": ("start", "the model before training"),
-    "adapted": ("adapted", "the model after training"),
+    "adapted": ("adapted", "the model after training, as reknit runs it"),
+    "plain": ("plain", "the same without its query expansion, as other libraries run it"),
     "hybrid": ("hybrid", "BM25 and the model together, a weighted mean of both scores"),
 }
 METRICS = ("nDCG@10", "R@100", "RR@10")
@@ -130,6 +131,11 @@ def system_in_use(result: Result) -> str:
     return "start" if use_adapted(result) is False else "adapted"
 
 
+def expands_queries(result: Result) -> bool:
+    """Whether the model in `model/` is an adapted one with a query expansion."""
+    return bool(part(result, "query_expansion")) and result.get("model_holds") != "start"
+
+
 def headline(result: Result) -> str:
     answers = {True: "Use the adapted model", False: "Keep the start model", None: "No verdict"}
     return answers[use_adapted(result)]
@@ -203,9 +209,15 @@ def verdict_facts(result: Result) -> Facts:
 
 
 def remarks(result: Result) -> list[str]:
-    """What the reader should not miss beside the verdict: collections where word matching alone does better."""
+    """What the reader should not miss beside the verdict: collections where word matching alone does better, and that
+    other libraries do not expand queries."""
     chosen = system_in_use(result)
     found = []
+    if expands_queries(result):
+        found.append(
+            'Queries are expanded by the corpus\'s words in reknit; other libraries leave that out: the row "plain" '
+            "says how well they search."
+        )
     for evaluation in evaluations(result):
         metric = metric_names(evaluation)[0] if metric_names(evaluation) else ""
         words, model, both = (score(evaluation, name, metric) for name in ("bm25", chosen, "hybrid"))

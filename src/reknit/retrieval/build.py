@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from reknit.data.words import STOP_WORDS
 from reknit.errors import ReknitError
 from reknit.retrieval.description import DESCRIPTION, Description, partial_folder
 from reknit.training.memory import frugal_allocation
@@ -90,7 +91,6 @@ def _write(
     os.environ.setdefault("LANCE_FTS_PARTITION_SIZE", str(WORDS_PARTITION_MB))
     import lancedb
     import pyarrow as pa
-    from bm25s.stopwords import STOPWORDS_EN
     from lancedb.index import FTS, IvfFlat
 
     schema = pa.schema(
@@ -122,7 +122,7 @@ def _write(
         table.add(pa.Table.from_batches(waiting))
     # ICU finds words in every script, also in those that are written without spaces. The stop words are BM25's own:
     # LanceDB's are of many languages at once, and take the "C" of "C++" away.
-    words = FTS(base_tokenizer="icu/split", language="English", custom_stop_words=list(STOPWORDS_EN))
+    words = FTS(base_tokenizer="icu/split", language="English", custom_stop_words=sorted(STOP_WORDS))
     partitions = round(rows**0.5) if rows > exact_rows else 0
     with frugal_allocation():
         table.create_index("content", config=words)

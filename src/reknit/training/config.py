@@ -39,12 +39,11 @@ Config = TypeVar("Config")
 class ProbeSpec:
     """The retrieval probe cut from the corpus itself.
 
-    queries: held-out queries at most, half for choosing checkpoints and half for the verdict, or all for it where
-    the last weights are kept. documents: passages in
-    the verdict's collection at most. training_documents: passages in the smaller one that is searched while training.
-    per_phase: probes in a phase at most. time_share: with a time budget, probes may take this share of it, a
-    quarter of it where the last weights are kept. patience:
-    probes in a row without a new best that end a phase.
+    queries: held-out queries at most, half for choosing checkpoints and half for the verdict, or all for it where the
+    last weights are kept. documents: passages in the verdict's collection at most. training_documents: passages in the
+    smaller one that is searched while training. per_phase: probes in a phase at most. time_share: with a time budget,
+    probes may take this share of it, a quarter of it where the last weights are kept. patience: probes in a row without
+    a new best that end a phase.
     """
 
     queries: int = 400
@@ -56,13 +55,25 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True)
+class ExpansionSpec:
+    """What an adapted model's queries know of the corpus's words (`reknit.encoders.query_expansion`).
+
+    words: kept at most, those in most passages; 0 for no expansion. documents: passages that it is made from at most.
+    """
+
+    words: int = 100_000
+    documents: int = 20_000
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One run of `adapt` or `pretrain`.
 
     corpus, start, eval: paths or names as given. pretrain, tune: the recipes of the two phases, None to leave one out.
     pretrain_share: share of the budget for the first phase when there are two. keep: "best" keeps the best weights by
     the probe and may end with the start model; "last" keeps what the budget's end gives. passage_words: longer
-    documents are cut into passages of at most so many words. checkpoint_minutes: between two checkpoints.
+    documents are cut into passages of at most so many words. expansion: of an adapted model's queries.
+    checkpoint_minutes: between two checkpoints.
     parallel: several processes train on a copy of the model each ("ddp") or hold a slice each ("fsdp"), for models that
     do not fit.
     """
@@ -81,6 +92,7 @@ class RunConfig:
     passage_words: int = 160
     max_length: int = 256
     probe: ProbeSpec = field(default_factory=ProbeSpec)
+    expansion: ExpansionSpec = field(default_factory=ExpansionSpec)
     checkpoint_minutes: float = 2.0
     parallel: ParallelChoice = "ddp"
 

@@ -1,0 +1,54 @@
+"""The words that a text is found by: what BM25 counts, and what a query is expanded by."""
+
+from __future__ import annotations
+
+import re
+
+# Of scripts that are written without spaces: Han, kana, Thai, Lao, Burmese, Khmer.
+UNSPACED = (
+    "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+)
+# Lucene's English stop words, the set that BM25's implementations share.
+STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "  # noqa: SIM905
+    "to was will with".split()
+)
+_WORD = re.compile(f"[{UNSPACED}]+|[^\\W{UNSPACED}]+")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+
+
+class Analyser:
+    """Words by English stop words and the Snowball English ("Porter 2") stemmer.
+
+    Words are runs of letters, digits and underscores, in lower case; in scripts without spaces every two neighbouring
+    characters, as Lucene's analyser for Chinese and Japanese has it. split_identifiers: writeBoolean and write_boolean
+    are also found by their parts.
+    """
+
+    def __init__(self, *, split_identifiers: bool = False) -> None:
+        import Stemmer
+
+        self.split_identifiers = split_identifiers
+        self._stem = Stemmer.Stemmer("english").stemWords
+
+    def words(self, text: str) -> list[str]:
+        """The stems that a text is found by, in order."""
+        words = [word for run in _WORD.findall(text) for word in _pairs(run)]
+        if self.split_identifiers:
+            words = [part for word in words for part in (word, *_parts(word))]
+        return self._stem([word for word in map(str.lower, words) if word not in STOP_WORDS])
+
+
+def _pairs(run: str) -> list[str]:
+    """The overlapping pairs of characters of a run in a script without spaces; any other run is a word."""
+    if len(run) < 3 or not _UNSPACED.match(run):
+        return [run]
+    return [run[place : place + 2] for place in range(len(run) - 1)]
+
+
+def _parts(word: str) -> list[str]:
+    """The words inside an identifier in camel case or with underscores; nothing for an ordinary word."""
+    parts = _PART.findall(word)
+    return parts if len(parts) > 1 else []

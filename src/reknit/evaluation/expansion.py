@@ -1,0 +1,80 @@
+"""Makes a model's query expansion from a corpus, and chooses how much of it queries get, without labels."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import numpy as np
+
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.encoders.query_expansion import DEFAULT_WEIGHT, QueryExpansion
+from reknit.evaluation.dense import dense_run
+from reknit.evaluation.metrics import per_query
+from reknit.evaluation.retrieval import Encode, vectors_of
+from reknit.evaluation.significance import as_good_as_the_best
+from reknit.training.config import ExpansionSpec
+from reknit.training.corpus import Corpus
+
+logger = logging.getLogger("reknit")
+
+EXPANSION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+
+
+def make_expansion(
+    corpus: Corpus, encode: Encode, spec: ExpansionSpec, choosing: RetrievalSet, seed: int
+) -> QueryExpansion | None:
+    """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where spec.words is
+    0 or the best weight is 0.
+
+    encode: of the model that will be expanded.
+    """
+    if not spec.words:
+        return None
+    numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
+    texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
+    whole = QueryExpansion.of(texts, encode(texts, "document"), most=spec.words)
+    weight, reached = choose_expansion_weight(choosing, encode, whole)
+    logger.info(
+        "query expansion: %d words of %d passages, weight %.1f; nDCG@10 of the probe by weight: %s",
+        len(whole.words),
+        len(texts),
+        weight,
+        ", ".join(f"{one:.1f} {value:.3f}" for one, value in zip(EXPANSION_WEIGHTS, reached, strict=True)),
+    )
+    return whole.with_weight(weight) if weight else None
+
+
+def choose_expansion_weight(
+    collection: RetrievalSet, encode: Encode, expansion: QueryExpansion, metric: str = "nDCG@10"
+) -> tuple[float, list[float]]:
+    """The weight, and the mean of `metric` at each of EXPANSION_WEIGHTS, by `collection`, which should be `thinned`.
+
+    Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to
+    DEFAULT_WEIGHT is taken: the probe's queries are not those of users.
+    """
+    documents, queries = vectors_of(collection, encode)
+    texts = list(collection.queries.values())
+    reached = []
+    for weight in EXPANSION_WEIGHTS:
+        asked = expansion.with_weight(weight).expand(texts, queries)
+        values = per_query(
+            dense_run(list(collection.documents), documents, list(collection.queries), asked), collection.qrels
+        )
+        reached.append([values[metric][query] for query in collection.queries])
+    good = as_good_as_the_best(np.array(reached), standard_errors=2.0)
+    weights = [weight for weight, is_good in zip(EXPANSION_WEIGHTS, good, strict=True) if is_good]
+    return min(weights, key=lambda weight: abs(weight - DEFAULT_WEIGHT)), np.mean(reached, axis=1).tolist()
+
+
+def expanding(encode: Encode, expansion: QueryExpansion | None) -> Encode:
+    """`encode` with its queries expanded."""
+    if expansion is None:
+        return encode
+    found = expansion
+
+    def expanded(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
+        vectors = encode(texts, kind)
+        return found.expand(texts, vectors) if kind == "query" else vectors
+
+    return expanded

@@ -1,0 +1,109 @@
+"""Query expansion against a loop over every word and document, and what it must leave alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reknit.encoders.query_expansion import QueryExpansion
+from reknit.errors import ReknitError
+
+WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord"]
+texts = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vector)
+    return vector / length if length else vector
+
+
+def by_a_loop(documents: list[str], vectors: np.ndarray, query: str, vector: np.ndarray, weight: float) -> np.ndarray:
+    rows = np.array([unit(row) for row in vectors])
+    pull = np.zeros(vectors.shape[1])
+    for word in query.split():
+        holding = [row for row, text in zip(rows, documents, strict=True) if word in text.split()]
+        if holding:
+            rarity = math.log(1 + (len(documents) - len(holding) + 0.5) / (len(holding) + 0.5))
+            mean = np.mean([row - rows.mean(axis=0) for row in holding], axis=0)
+            pull += unit(mean) * rarity**2 if np.linalg.norm(mean) > 1e-4 else 0.0
+    length = np.linalg.norm(vector)
+    return length * unit(unit(vector) + weight * unit(pull))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=8), st.lists(texts, min_size=1, max_size=4), st.integers(0, 1000))
+def test_it_equals_a_loop(documents: list[str], queries: list[str], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors, asked = (rng.normal(size=(count, 5)).astype(np.float32) for count in (len(documents), len(queries)))
+    expanded = QueryExpansion.of(documents, vectors, weight=0.7).expand(queries, asked)
+    for query, before, after in zip(queries, asked, expanded, strict=True):
+        expected = by_a_loop(documents, vectors, query, before, 0.7)
+        np.testing.assert_allclose(after, expected, atol=2e-2)  # the table is float16, and words may cancel out
+
+
+def planted() -> tuple[QueryExpansion, np.ndarray]:
+    documents = [f"common {word}s {word}" for word in WORDS]
+    return QueryExpansion.of(documents, np.eye(6, dtype=np.float32), weight=0.5), np.full((1, 6), 2.0, np.float32)
+
+
+def test_a_word_pulls_towards_its_documents_and_lengths_stay() -> None:
+    expansion, plain = planted()
+    expanded = expansion.expand(["the Embers?"], plain)  # a stop word, an ending and a mark
+    assert expanded.argmax() == WORDS.index("ember")
+    assert np.linalg.norm(expanded) == pytest.approx(np.linalg.norm(plain))
+    assert plain.tolist() == [[2.0] * 6]
+
+
+def test_what_it_does_not_know_changes_nothing() -> None:
+    expansion, plain = planted()
+    for text in ("", "unheard of", "common"):  # a word of all documents stands for nothing
+        np.testing.assert_allclose(expansion.expand([text], plain), plain, atol=1e-3)
+    assert expansion.with_weight(0.0).expand(["ember"], plain) is plain
+    zeros = np.zeros((1, 6), np.float32)
+    assert not expansion.expand(["ember"], zeros).any()
+
+
+def test_fewer_coordinates_use_the_first_of_the_table() -> None:
+    expansion, plain = planted()
+    assert expansion.expand(["cedar"], plain[:, :4]).argmax() == WORDS.index("cedar")
+
+
+def test_the_most_frequent_words_are_kept() -> None:
+    documents = ["amber birch cedar", "amber birch", "amber"]
+    assert list(QueryExpansion.of(documents, np.eye(3), most=2).words) == ["amber", "birch"]
+
+
+def test_a_saved_expansion_is_the_same(tmp_path: Path) -> None:
+    expansion, plain = planted()
+    expansion.save(tmp_path)
+    loaded = QueryExpansion.load(tmp_path)
+    assert (loaded.words, loaded.weight) == (expansion.words, 0.5)
+    np.testing.assert_array_equal(loaded.expand(["ember dune"], plain), expansion.expand(["ember dune"], plain))
+
+
+@pytest.mark.parametrize("damage", ["no table", "half a table", "no weight", "more words", "not json"])
+def test_a_damaged_folder_is_told_in_one_line(damage: str, tmp_path: Path) -> None:
+    expansion, _ = planted()
+    expansion.save(tmp_path)
+    table, settings_file = tmp_path / "words.safetensors", tmp_path / "config.json"
+    stored = json.loads(settings_file.read_text())
+    if damage == "no table":
+        table.unlink()
+    elif damage == "half a table":
+        table.write_bytes(table.read_bytes()[:-40])
+    elif damage == "no weight":
+        settings_file.write_text(json.dumps({"words": stored["words"]}))
+    elif damage == "more words":
+        settings_file.write_text(json.dumps(stored | {"words": [*stored["words"], "one"]}))
+    else:
+        settings_file.write_text("{")
+    with pytest.raises(ReknitError) as told:
+        QueryExpansion.load(tmp_path)
+    assert str(tmp_path) in str(told.value)
+    assert "\n" not in str(told.value)
