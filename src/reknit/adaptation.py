@@ -197,7 +197,9 @@ def _train_and_deliver(
         choosing, judging = dev, thinned(corpus.held_out.test)
     else:
         choosing = thinned(corpus.held_out.whole)
-        chosen = "the hybrid's weight and the query expansion's were chosen on these queries too"
+        chosen = "the weights of the hybrid and of the query expansion were chosen on these queries too"
+        if not config.expansion.words:
+            chosen = "the hybrid's weight was chosen on these queries too"
         judging = replace(choosing, notes=(*choosing.notes, chosen))
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
@@ -220,9 +222,10 @@ def _train_and_deliver(
             evaluate_retrieval(collection, models, hybrid_of="adapted", hybrid_weight=weight, seed=config.seed)
         )
     verdict = decide(evaluations, seed=config.seed)
+    plain = None if expansion is None else decide(evaluations, system="plain", seed=config.seed)
     logger.info("verdict: %s", verdict.sentence)
 
-    rest = (training, evaluations, verdict)
+    rest = (training, evaluations, verdict, plain)
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
         weight = choose_hybrid_weight(choosing, encode_start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reknit.encoders.embedding_model import EmbeddingModel
@@ -16,7 +17,8 @@ from reknit.training.precision import PrecisionChoice, best_device
 def load(path: str | Path) -> EmbeddingModel:
     """An embedding model from a sentence-transformers folder, a plain Hugging Face folder, a run folder or a hub id.
 
-    Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]. Only safetensors weights are read
+    Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]; `prompt_name="query"` is for
+    queries: it adds the model's prompt and expands them, where the model has that. Only safetensors weights are read
     and no remote code is run. Raises ReknitError when the model cannot be loaded.
     """
     model = EmbeddingModel.load(path)
@@ -44,5 +46,12 @@ def evaluate(
     names = [str(path) for path in (model, *baselines)]
     if len(set(names)) < len(names):
         raise ReknitError("the same model is given twice: name each model once")
-    models = {name: encode_with(load(name), precision) for name in names}
+    loaded = {name: load(name) for name in names}
+    models = {name: encode_with(of_name, precision) for name, of_name in loaded.items()}
+    notes = tuple(
+        f"queries of {name} are expanded by its words, which other libraries leave out"
+        for name, of_name in loaded.items()
+        if of_name.expansion is not None
+    )
+    collections = [replace(one, notes=(*one.notes, *notes)) for one in collections]
     return [evaluate_retrieval(one, models, hybrid_of=names[0], seed=seed) for one in collections]

@@ -46,12 +46,14 @@ def deliver(
     training: dict[str, Any],
     evaluations: list[Evaluation],
     verdict: Verdict,
+    plain_verdict: Verdict | None,
     hybrid_weight: float,
     expansion: QueryExpansion | None,
 ) -> dict[str, Any]:
     """Write model/, index/, result.json and report.html; returns what result.json holds.
 
     encode: what the index's vectors are made by, of `model`. expansion: of the adapted model, as it was measured.
+    plain_verdict: of the adapted model without it.
 
     Raises ReknitError when the exported model's vectors differ between reknit, transformers and sentence-transformers.
     """
@@ -66,7 +68,9 @@ def deliver(
         "verdict": verdict.to_json(),
         # What the run would have said without labels.
         "probe_verdict": decide(evaluations[:1], seed=config.seed).to_json(),
+        "plain_verdict": plain_verdict and plain_verdict.to_json(),
         "model_holds": model_holds,
+        "model_expands_queries": model.expansion is not None,
         "evaluations": [evaluation.to_json() for evaluation in evaluations],
         "hybrid_weight": hybrid_weight,
         "query_expansion": expansion and {"words": len(expansion.words), "weight": expansion.weight},

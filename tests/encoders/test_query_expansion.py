@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +88,22 @@ def test_a_saved_expansion_is_the_same(tmp_path: Path) -> None:
     loaded = QueryExpansion.load(tmp_path)
     assert (loaded.words, loaded.weight) == (expansion.words, 0.5)
     np.testing.assert_array_equal(loaded.expand(["ember dune"], plain), expansion.expand(["ember dune"], plain))
+
+
+def test_it_can_be_copied_and_pickled() -> None:
+    expansion, plain = planted()
+    expected = expansion.expand(["ember dunes"], plain)
+    for copied in (copy.deepcopy(expansion), pickle.loads(pickle.dumps(expansion))):
+        np.testing.assert_array_equal(copied.expand(["ember dunes"], plain), expected)
+
+
+def test_threads_may_expand_at_once() -> None:
+    expansion, plain = planted()
+    asked = [[f"{word}s {other}ed"] for word in WORDS for other in WORDS] * 20
+    expected = [expansion.expand(texts, plain) for texts in asked]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda texts: expansion.expand(texts, plain), asked))
+    np.testing.assert_array_equal(np.array(found), np.array(expected))
 
 
 @pytest.mark.parametrize("damage", ["no table", "half a table", "no weight", "more words", "not json"])

@@ -51,6 +51,15 @@ def test_sentences_are_plain_and_hold_the_numbers():
     )
 
 
+def test_another_system_may_stand_for_the_adapted_one():
+    start = np.random.default_rng(0).uniform(0.2, 0.8, 150)
+    evaluation = made_evaluation("probe", {"start": start, "adapted": start + 0.1, "plain": start - 0.1})
+    assert decide([evaluation], seed=0).use == "adapted"
+    assert decide([evaluation], system="plain", seed=0).difference == pytest.approx(-0.1)
+    with pytest.raises(ReknitError, match='both "other" and "start"'):
+        decide([evaluation], system="other", seed=0)
+
+
 def test_labelled_collections_decide_before_the_probe():
     verdict = decide([planted("probe", 0.2), planted("scifact", -0.1)], seed=0)
     assert (verdict.use, verdict.decided_by) == ("start", "scifact")

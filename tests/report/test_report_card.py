@@ -97,6 +97,9 @@ def test_markdown_escapes_and_stays_on_one_line():
 
 def test_an_expanded_model_says_how_queries_are_encoded():
     assert "query_expansion" not in model_card(full_result(), full_config())
-    card = model_card({**full_result(), "query_expansion": {"words": 4721, "weight": 0.4}}, full_config())
+    card = model_card({**full_result(), "model_expands_queries": True}, full_config())
     assert 'model.encode(["a query"], prompt_name="query")' in card
-    assert 'other libraries leave that out: the row "plain" says how well they search' in card
+    assert 'other libraries leave that out, and the row "plain" says how well they search' in card
+    assert "not surely better" not in card
+    unsure = {"model_expands_queries": True, "plain_verdict": {"use": "start", "difference": -0.004}}
+    assert "is not surely better than the start model (-0.004)" in model_card(full_result() | unsure, full_config())

@@ -63,3 +63,9 @@ def test_json_round_trip(name: str) -> None:
         RunConfig(corpus="c", pretrain=catalogue.find(name), eval=("a", "b")), ("pretrain.data.max_length=77",)
     )
     assert from_json(json.loads(json.dumps(to_json(original)))) == original
+
+
+def test_a_run_from_before_expansions_goes_on_without_one():
+    stored = to_json(RunConfig(corpus="c"))
+    del stored["expansion"]
+    assert from_json(stored).expansion.words == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import threading
+from typing import Any
 
 # Of scripts that are written without spaces: Han, kana, Thai, Lao, Burmese, Khmer.
 UNSPACED = (
@@ -32,13 +35,21 @@ class Analyser:
 
         self.split_identifiers = split_identifiers
         self._stem = Stemmer.Stemmer("english").stemWords
+        # A stemmer has one buffer for its work.
+        self._one_at_a_time = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        # A stemmer can neither be copied nor pickled.
+        return functools.partial(Analyser, split_identifiers=self.split_identifiers), ()
 
     def words(self, text: str) -> list[str]:
         """The stems that a text is found by, in order."""
         words = [word for run in _WORD.findall(text) for word in _pairs(run)]
         if self.split_identifiers:
             words = [part for word in words for part in (word, *_parts(word))]
-        return self._stem([word for word in map(str.lower, words) if word not in STOP_WORDS])
+        kept = [word for word in map(str.lower, words) if word not in STOP_WORDS]
+        with self._one_at_a_time:
+            return self._stem(kept)
 
 
 def _pairs(run: str) -> list[str]:

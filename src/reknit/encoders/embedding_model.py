@@ -96,11 +96,8 @@ class EmbeddingModel:
         self.name = name
         self._packed: tuple[WeightsWatch, NativeEncoder] | None = None
         self._check_size(None, dims)
-        if expansion is not None and expansion.table.shape[1] < self.dim:
-            raise ReknitError(
-                f"{name} has vectors of {self.dim} coordinates but a query expansion of {expansion.table.shape[1]} "
-                "coordinates; they do not belong together"
-            )
+        if expansion is not None:
+            expansion.check_width(self.dim)
 
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights can neither be copied nor pickled; a copy packs its own when it first encodes.
@@ -186,7 +183,8 @@ class EmbeddingModel:
 
         Returns float32 [len(texts), dims]; zeros for a text without a single token. Threads may call this at once on a
         model in evaluation mode, as it is when loaded. Raises ReknitError for something else than a list of strings, an
-        unknown prompt or precision, or layers and dims that the model does not have.
+        unknown prompt or precision, layers and dims that the model does not have, or more dims of a query than its
+        expansion has.
         """
         check_texts(texts)
         if precision not in get_args(Precision):

@@ -10,7 +10,7 @@ space of documents, as in random indexing and in Rocchio's feedback). Documents 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,24 +48,18 @@ class QueryExpansion:
         direction is the mean of the unit vectors of the documents that contain it, less the mean of all, with length 1;
         its inverse document frequency is BM25's: log(1 + (N - n + 0.5) / (n + 0.5)) of n among N documents.
         """
-        analyser = Analyser(split_identifiers=True)
-        held = [sorted(set(analyser.words(text))) for text in texts]
-        counts = Counter(word for of_text in held for word in of_text)
-        kept = sorted(counts, key=lambda word: (-counts[word], word))[:most]
-        words = {word: row for row, word in enumerate(kept)}
-        places = [(words[word], column) for column, of_text in enumerate(held) for word in of_text if word in words]
+        kept, holders = _holders(texts, most)
         unit = torch.nn.functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
-        indices = torch.tensor(places, dtype=torch.int64).reshape(-1, 2).t()
-        contains = torch.sparse_coo_tensor(
-            indices, torch.ones(indices.shape[1]), (len(words), len(texts)), check_invariants=False
-        )
-        holding = torch.tensor([[counts[word]] for word in kept], dtype=torch.float32).reshape(-1, 1)
-        means = torch.sparse.mm(contains, unit - unit.mean(dim=0)) / holding
-        lengths = means.norm(dim=-1, keepdim=True)
-        # What is left of the mean of all documents, or nearly all, is rounding and no direction.
-        directions = torch.where(lengths > _LEAST_LENGTH, means / lengths.clamp_min(_LEAST_LENGTH), 0.0)
-        rarity = torch.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
-        return cls(words, (directions * rarity**2).half().numpy(), weight)
+        centred = (unit - unit.mean(dim=0)).numpy()
+        table = np.zeros((len(kept), centred.shape[1]), dtype=np.float16)
+        for row, documents in enumerate(holders):
+            mean = centred[documents].mean(axis=0)
+            length = np.linalg.norm(mean)
+            rarity = np.log1p((len(texts) - len(documents) + 0.5) / (len(documents) + 0.5))
+            # What is left of the mean of all documents, or nearly all, is rounding and no direction.
+            if length > _LEAST_LENGTH:
+                table[row] = mean / length * rarity**2
+        return cls({word: row for row, word in enumerate(kept)}, table, weight)
 
     def with_weight(self, weight: float) -> QueryExpansion:
         """The same words with another weight."""
@@ -75,8 +69,9 @@ class QueryExpansion:
         """[texts, dim] vectors of queries -> float32 of the same shape and lengths, turned towards the queries' words.
 
         vectors may have fewer coordinates than the table: then the first ones of both are used. A query without a known
-        word stays as it is.
+        word stays as it is. Raises ReknitError for vectors with more coordinates.
         """
+        self.check_width(vectors.shape[1])
         if not self.weight:
             return vectors
         expanded = np.array(vectors, dtype=np.float32)
@@ -88,6 +83,14 @@ class QueryExpansion:
                 turned = expanded[row] / length + self.weight * pull / np.linalg.norm(pull)
                 expanded[row] = turned * (length / np.linalg.norm(turned))
         return expanded
+
+    def check_width(self, dims: int) -> None:
+        """Raise ReknitError unless vectors of so many coordinates can be expanded."""
+        if dims > self.table.shape[1]:
+            raise ReknitError(
+                f"the model's query expansion was made for {self.table.shape[1]} coordinates, so queries of {dims} "
+                f"cannot be expanded: ask for {self.table.shape[1]} dims or fewer"
+            )
 
     def save(self, folder: Path, dims: int | None = None) -> None:
         """Write the folder; it must exist. dims: keep the first coordinates only."""
@@ -109,6 +112,24 @@ class QueryExpansion:
             table = load_file(folder / _TABLE)["words"]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ReknitError(f"{folder} does not hold a query expansion ({error}); make the model again") from error
-        if table.ndim != 2 or len(table) != len(words):
-            raise ReknitError(f"{folder} has {len(words)} words but a table of shape {list(table.shape)}")
+        if table.ndim != 2 or len(table) != len(set(words)) or len(words) != len(set(words)):
+            raise ReknitError(f"{folder} has {len(set(words))} words but a table of shape {list(table.shape)}")
+        if not 0.0 <= weight < 1.0:
+            raise ReknitError(f"{folder} has the weight {weight}; a query expansion's is from 0 to below 1")
         return cls({word: row for row, word in enumerate(words)}, table, weight)
+
+
+def _holders(texts: Sequence[str], most: int) -> tuple[list[str], list[np.ndarray]]:
+    """(words, for each the numbers of the texts that contain it): the `most` words that are in most texts."""
+    analyser = Analyser(split_identifiers=True)
+    numbers: dict[str, int] = {}
+    of_word, of_text = array("i"), array("i")
+    for place, text in enumerate(texts):
+        found = {numbers.setdefault(word, len(numbers)) for word in analyser.words(text)}
+        of_word.extend(found)
+        of_text.extend([place] * len(found))
+    order = np.argsort(np.array(of_word, dtype=np.int32), kind="stable")
+    counts = np.bincount(np.array(of_word, dtype=np.int64), minlength=len(numbers))
+    holders = np.split(np.array(of_text, dtype=np.int32)[order], np.cumsum(counts)[:-1]) if numbers else []
+    kept = sorted(numbers, key=lambda word: (-counts[numbers[word]], word))[:most]
+    return kept, [holders[numbers[word]] for word in kept]

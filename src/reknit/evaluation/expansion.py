@@ -24,16 +24,18 @@ EXPANSION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 def make_expansion(
     corpus: Corpus, encode: Encode, spec: ExpansionSpec, choosing: RetrievalSet, seed: int
 ) -> QueryExpansion | None:
-    """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where spec.words is
-    0 or the best weight is 0.
+    """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where none is asked
+    for, there are no words, or the best weight is 0.
 
     encode: of the model that will be expanded.
     """
-    if not spec.words:
+    if not spec.words or not spec.documents:
         return None
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
     whole = QueryExpansion.of(texts, encode(texts, "document"), most=spec.words)
+    if not whole.words:
+        return None
     weight, reached = choose_expansion_weight(choosing, encode, whole)
     logger.info(
         "query expansion: %d words of %d passages, weight %.1f; nDCG@10 of the probe by weight: %s",

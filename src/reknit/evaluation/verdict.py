@@ -46,8 +46,10 @@ class _Measured:
     paired: Paired
 
 
-def decide(evaluations: Sequence[Evaluation], *, metric: str = "nDCG@10", seed: int) -> Verdict:
-    """Compare the systems "adapted" and "start".
+def decide(
+    evaluations: Sequence[Evaluation], *, system: str = "adapted", metric: str = "nDCG@10", seed: int
+) -> Verdict:
+    """Compare the systems "adapted", or another that `system` names in its place, and "start".
 
     Labelled collections decide where there are any; else the collection named "probe". Over several collections the
     difference is the mean of the collections' mean differences, with a bootstrap stratified by collection. The answer
@@ -56,12 +58,12 @@ def decide(evaluations: Sequence[Evaluation], *, metric: str = "nDCG@10", seed: 
     when no evaluation holds both systems, or theirs are over different queries.
     """
     measured = [
-        _measure(evaluation, metric, seed)
+        _measure(evaluation, system, metric, seed)
         for evaluation in evaluations
-        if "adapted" in evaluation.per_query and "start" in evaluation.per_query
+        if system in evaluation.per_query and "start" in evaluation.per_query
     ]
     if not measured:
-        raise ReknitError('no verdict without an evaluation of both "adapted" and "start": evaluate both models')
+        raise ReknitError(f'no verdict without an evaluation of both "{system}" and "start": evaluate both models')
     deciding = [one for one in measured if one.dataset != PROBE] or measured
     paired = stratified_test([one.adapted - one.start for one in deciding], seed)
     worse = [one for one in deciding if _significant(one.paired) and one.paired.difference < 0]
@@ -78,17 +80,17 @@ def decide(evaluations: Sequence[Evaluation], *, metric: str = "nDCG@10", seed: 
     )
 
 
-def _measure(evaluation: Evaluation, metric: str, seed: int) -> _Measured:
+def _measure(evaluation: Evaluation, system: str, metric: str, seed: int) -> _Measured:
     values = {}
-    for system in ("adapted", "start"):
-        if metric not in evaluation.per_query[system]:
-            known = sorted(evaluation.per_query[system])
-            raise ReknitError(f"{evaluation.dataset} has no {metric!r} for {system!r}: choose one of {known}")
-        values[system] = evaluation.per_query[system][metric]
-    if values["adapted"].keys() != values["start"].keys() or not values["start"]:
+    for name in (system, "start"):
+        if metric not in evaluation.per_query[name]:
+            known = sorted(evaluation.per_query[name])
+            raise ReknitError(f"{evaluation.dataset} has no {metric!r} for {name!r}: choose one of {known}")
+        values[name] = evaluation.per_query[name][metric]
+    if values[system].keys() != values["start"].keys() or not values["start"]:
         raise ReknitError(f"{evaluation.dataset}: both models must be scored on the same queries, at least one")
     queries = sorted(values["start"])
-    adapted, start = (np.array([values[system][query] for query in queries]) for system in ("adapted", "start"))
+    adapted, start = (np.array([values[name][query] for query in queries]) for name in (system, "start"))
     return _Measured(evaluation.dataset, adapted, start, stratified_test([adapted - start], seed))
 
 

@@ -92,8 +92,10 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
     sample = _with_extremes(list(texts) or list(SAMPLE_TEXTS), model.max_length)
     layers, dims = _size_of(model, folder)
     expected = model.encode(sample, layers=layers, dims=dims)
+    loaded = EmbeddingModel.load(folder)
+    _check_expansion(model, loaded, sample, dims)
     results = {
-        "reknit": EmbeddingModel.load(folder).encode(sample),
+        "reknit": loaded.encode(sample),
         "transformers": encode_with_transformers(folder, sample, model.prompt_text(None)),
         "sentence-transformers": _encode_with_sentence_transformers(folder, sample),
     }
@@ -116,6 +118,15 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
             f"{check.max_abs_diff:.2g}, smallest cosine {check.cosine:.6f}; do not use it"
         )
     return check
+
+
+def _check_expansion(model: EmbeddingModel, loaded: EmbeddingModel, sample: list[str], dims: int | None) -> None:
+    if loaded.expansion is None:
+        return
+    expected = model.encode(sample, prompt_name="query", dims=dims)
+    difference = np.abs(loaded.encode(sample, prompt_name="query") - expected).max()
+    if not difference <= MAX_DIFFERENCE:
+        raise ReknitError(f"the exported model expands queries otherwise by {difference:.2g}; do not use it")
 
 
 def encode_with_transformers(folder: Path, texts: Sequence[str], prompt: str = "") -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from reknit.encoders.embedding_model import EmbeddingModel
@@ -32,6 +33,10 @@ def export_model(
         raise ReknitError(f"{out} exists and is not empty: give a new folder with --out")
     loaded = EmbeddingModel.load(model)
     save(loaded, out, layers=layers, dims=dims)
+    if loaded.expansion is not None and layers not in (None, loaded.encoder.depth):
+        print(
+            "note: queries are not expanded at fewer layers; the row plain is nearer to what is left", file=sys.stderr
+        )
     check = check_export(loaded, out, CHECK_TEXTS)
     if onnx:
         export_onnx(out)

@@ -51,7 +51,8 @@ def save(
 ) -> Path:
     """Write `model` to the folder `out`; a reader never sees it half written.
 
-    layers: keep the first so many layers. dims: keep the first so many coordinates of each vector (by default what
+    layers: keep the first so many layers; with fewer than all, a query expansion, which was made for all, is left out.
+    dims: keep the first so many coordinates of each vector (by default what
     `model.dims` says). card: the README, front matter included; a short one is made when None. A model folder that is
     already there is replaced.
 
@@ -67,6 +68,9 @@ def save(
         )
     if dims is not None and not 1 <= dims <= encoder.dim:
         raise ReknitError(f"cannot export {dims} dims of a model that has {encoder.dim}; use 1 to {encoder.dim}")
+    expansion = model.expansion if layers in (None, encoder.depth) else None
+    if expansion is not None:
+        expansion.check_width(dims or encoder.dim)
     _check_replaceable(out)
     aside = out.with_name(f".{out.name}.writing-{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
@@ -74,9 +78,9 @@ def save(
         aside.mkdir(parents=True)
         _write_transformer(model, aside, layers)
         _write_modules(model, aside, None if dims == encoder.dim else dims)
-        if model.expansion is not None and layers in (None, encoder.depth):
+        if expansion is not None:
             (aside / EXPANSION).mkdir()
-            model.expansion.save(aside / EXPANSION, dims)
+            expansion.save(aside / EXPANSION, dims)
         (aside / "README.md").write_text(card or _short_card(model, layers, dims), encoding="utf-8")
         _swap(aside, out)
     except OSError as error:

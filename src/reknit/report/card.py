@@ -81,7 +81,7 @@ def _introduction(result: Result) -> str:
 
 
 def _usage(*, expanded: bool) -> str:
-    prompt = ', prompt_name="query"' if expanded else ""
+    query, document = (f', prompt_name="{kind}"' if expanded else "" for kind in ("query", "document"))
     about = """
 
 `query_expansion/` holds what reknit adds to the vectors of queries, and of nothing else (`prompt_name="query"`): each
@@ -102,8 +102,8 @@ or, with reknit:
 import reknit
 
 model = reknit.load("path/to/this/folder")
-passages = model.encode(["a passage"])
-queries = model.encode(["a query"]{prompt})
+passages = model.encode(["a passage"]{document})
+queries = model.encode(["a query"]{query})
 ```{about if expanded else ""}"""
 
 

@@ -132,8 +132,8 @@ def system_in_use(result: Result) -> str:
 
 
 def expands_queries(result: Result) -> bool:
-    """Whether the model in `model/` is an adapted one with a query expansion."""
-    return bool(part(result, "query_expansion")) and result.get("model_holds") != "start"
+    """Whether the model in `model/` has a query expansion."""
+    return bool(result.get("model_expands_queries"))
 
 
 def headline(result: Result) -> str:
@@ -213,11 +213,18 @@ def remarks(result: Result) -> list[str]:
     other libraries do not expand queries."""
     chosen = system_in_use(result)
     found = []
-    if expands_queries(result):
+    if expands_queries(result) and chosen == "adapted":
         found.append(
-            'Queries are expanded by the corpus\'s words in reknit; other libraries leave that out: the row "plain" '
-            "says how well they search."
+            "Queries are expanded by the corpus's words in reknit; other libraries leave that out, and the row "
+            '"plain" says how well they search.'
         )
+        plain = part(result, "plain_verdict")
+        gain = as_number(plain.get("difference"))
+        if plain.get("use") == "start" and gain is not None:
+            found.append(
+                f"Without the expansion the adapted model is not surely better than the start model ({gain:+.3f}): "
+                "search with reknit, or keep the start model for other libraries."
+            )
     for evaluation in evaluations(result):
         metric = metric_names(evaluation)[0] if metric_names(evaluation) else ""
         words, model, both = (score(evaluation, name, metric) for name in ("bm25", chosen, "hybrid"))

@@ -129,6 +129,8 @@ def from_json(value: dict[str, Any]) -> RunConfig:
     pretrain, tune = (
         catalogue.find(value[phase]["card"]["name"]) if value[phase] else None for phase in ("pretrain", "tune")
     )
+    # A run that began before there was an expansion goes on without one.
+    value = {"expansion": {"words": 0}} | value
     return _fill(RunConfig(corpus=value["corpus"], pretrain=pretrain, tune=tune), value)
 
 

@@ -28,6 +28,7 @@ _FREE = (
     ".per_phase.",
     ".time_share.",
     ".patience.",
+    ".expansion.",
 )
 _OWN = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
 
