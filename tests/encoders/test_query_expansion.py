@@ -28,15 +28,18 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 def by_a_loop(documents: list[str], vectors: np.ndarray, query: str, vector: np.ndarray, weight: float) -> np.ndarray:
     rows = np.array([unit(row) for row in vectors])
-    pull = np.zeros(vectors.shape[1])
+    pulls = [np.zeros(vectors.shape[1])]
     for word in query.split():
         holding = [row for row, text in zip(rows, documents, strict=True) if word in text.split()]
         if holding:
             rarity = math.log(1 + (len(documents) - len(holding) + 0.5) / (len(holding) + 0.5))
             mean = np.mean([row - rows.mean(axis=0) for row in holding], axis=0)
-            pull += unit(mean) * rarity**2 if np.linalg.norm(mean) > 1e-4 else 0.0
-    length = np.linalg.norm(vector)
-    return length * unit(unit(vector) + weight * unit(pull))
+            if np.linalg.norm(mean) > 1e-4:
+                pulls.append(unit(mean) * rarity**2)
+    pull = np.sum(pulls, axis=0)
+    if np.linalg.norm(pull) <= 0.05 * np.linalg.norm(pulls, axis=1).sum():
+        return vector
+    return np.linalg.norm(vector) * unit(unit(vector) + weight * unit(pull))
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,6 +64,14 @@ def test_a_word_pulls_towards_its_documents_and_lengths_stay() -> None:
     assert expanded.argmax() == WORDS.index("ember")
     assert np.linalg.norm(expanded) == pytest.approx(np.linalg.norm(plain))
     assert plain.tolist() == [[2.0] * 6]
+
+
+def test_words_that_pull_apart_change_nothing() -> None:
+    vectors = np.repeat(np.eye(2, 3, dtype=np.float32), 2, axis=0)
+    expansion = QueryExpansion.of(["amber", "amber", "birch", "birch"], vectors)
+    asked = np.ones((1, 3), np.float32)
+    np.testing.assert_array_equal(expansion.expand(["amber birch"], asked), asked)
+    assert expansion.expand(["amber"], asked).argmax() == 0
 
 
 def test_what_it_does_not_know_changes_nothing() -> None:

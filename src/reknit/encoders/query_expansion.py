@@ -25,6 +25,7 @@ FOLDER = "query_expansion"
 DEFAULT_WEIGHT = 0.4
 MOST_WORDS = 100_000
 _LEAST_LENGTH = 1e-4
+_LEAST_REACH = 0.05
 _SETTINGS, _TABLE = "config.json", "words.safetensors"
 
 
@@ -69,7 +70,7 @@ class QueryExpansion:
         """[texts, dim] vectors of queries -> float32 of the same shape and lengths, turned towards the queries' words.
 
         vectors may have fewer coordinates than the table: then the first ones of both are used. A query without a known
-        word stays as it is. Raises ReknitError for vectors with more coordinates.
+        word, or whose words pull apart, stays as it is. Raises ReknitError for vectors with more coordinates.
         """
         self.check_width(vectors.shape[1])
         if not self.weight:
@@ -77,10 +78,12 @@ class QueryExpansion:
         expanded = np.array(vectors, dtype=np.float32)
         for row, text in enumerate(texts):
             known = [self.words[word] for word in self._analyser.words(text) if word in self.words]
-            pull = self.table[known, : expanded.shape[1]].astype(np.float32).sum(axis=0)
-            length = np.linalg.norm(expanded[row])
-            if length and pull.any():
-                turned = expanded[row] / length + self.weight * pull / np.linalg.norm(pull)
+            pulls = self.table[known, : expanded.shape[1]].astype(np.float32)
+            pull = pulls.sum(axis=0)
+            reach, length = np.linalg.norm(pull), np.linalg.norm(expanded[row])
+            # Words that pull apart leave rounding, which is no direction.
+            if length and reach > _LEAST_REACH * np.linalg.norm(pulls, axis=1).sum():
+                turned = expanded[row] / length + self.weight * pull / reach
                 expanded[row] = turned * (length / np.linalg.norm(turned))
         return expanded
 
