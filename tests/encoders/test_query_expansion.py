@@ -35,7 +35,7 @@ def by_a_loop(documents: list[str], vectors: np.ndarray, query: str, vector: np.
             rarity = math.log(1 + (len(documents) - len(holding) + 0.5) / (len(holding) + 0.5))
             mean = np.mean([row - rows.mean(axis=0) for row in holding], axis=0)
             if np.linalg.norm(mean) > 1e-4:
-                pulls.append(unit(mean) * rarity**2)
+                pulls.append(unit(mean) * rarity**1.5)
     pull = np.sum(pulls, axis=0)
     if np.linalg.norm(pull) <= 0.05 * np.linalg.norm(pulls, axis=1).sum():
         return vector

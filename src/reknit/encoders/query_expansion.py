@@ -24,15 +24,16 @@ from reknit.errors import ReknitError
 FOLDER = "query_expansion"
 DEFAULT_WEIGHT = 0.4
 MOST_WORDS = 100_000
+_RARITY_POWER = 1.5
 _LEAST_LENGTH = 1e-4
 _LEAST_REACH = 0.05
 _SETTINGS, _TABLE = "config.json", "words.safetensors"
 
 
 class QueryExpansion:
-    """words: {word: row}. table: [words, dim] float16, the direction of each word times the square of its inverse
-    document frequency (once for the query's side of a tf-idf product and once for the documents'). weight: of the words
-    together beside 1 for the query itself; 0 changes nothing.
+    """words: {word: row}. table: [words, dim] float16, the direction of each word times its inverse document frequency
+    to the power 1.5 (1 is BM25's, 2 that of a tf-idf product; docs/adaptation.md). weight: of the words together beside
+    1 for the query itself; 0 changes nothing.
     """
 
     def __init__(self, words: dict[str, int], table: np.ndarray, weight: float) -> None:
@@ -59,7 +60,7 @@ class QueryExpansion:
             rarity = np.log1p((len(texts) - len(documents) + 0.5) / (len(documents) + 0.5))
             # What is left of the mean of all documents, or nearly all, is rounding and no direction.
             if length > _LEAST_LENGTH:
-                table[row] = mean / length * rarity**2
+                table[row] = mean / length * rarity**_RARITY_POWER
         return cls({word: row for row, word in enumerate(kept)}, table, weight)
 
     def with_weight(self, weight: float) -> QueryExpansion:
