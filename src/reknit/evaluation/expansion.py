@@ -12,7 +12,7 @@ from reknit.encoders.query_expansion import DEFAULT_WEIGHT, QueryExpansion
 from reknit.evaluation.dense import dense_run
 from reknit.evaluation.metrics import per_query
 from reknit.evaluation.retrieval import Encode, vectors_of
-from reknit.evaluation.significance import as_good_as_the_best
+from reknit.evaluation.significance import nearest_as_good
 from reknit.training.config import ExpansionSpec
 from reknit.training.corpus import Corpus
 
@@ -64,9 +64,8 @@ def choose_expansion_weight(
             dense_run(list(collection.documents), documents, list(collection.queries), asked), collection.qrels
         )
         reached.append([values[metric][query] for query in collection.queries])
-    good = as_good_as_the_best(np.array(reached), standard_errors=2.0)
-    weights = [weight for weight, is_good in zip(EXPANSION_WEIGHTS, good, strict=True) if is_good]
-    return min(weights, key=lambda weight: abs(weight - DEFAULT_WEIGHT)), np.mean(reached, axis=1).tolist()
+    weight = nearest_as_good(EXPANSION_WEIGHTS, np.array(reached), DEFAULT_WEIGHT, standard_errors=2.0)
+    return weight, np.mean(reached, axis=1).tolist()
 
 
 def expanding(encode: Encode, expansion: QueryExpansion | None) -> Encode:

@@ -16,7 +16,7 @@ from reknit.evaluation.fusion import fuse
 from reknit.evaluation.hybrid import candidates
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.retrieval import Encode, dense_search, vectors_of
-from reknit.evaluation.significance import as_good_as_the_best
+from reknit.evaluation.significance import nearest_as_good
 
 HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
 _SHARED_LEFT_OUT = 0.5
@@ -86,6 +86,4 @@ def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str =
     for weight in HYBRID_WEIGHTS:
         values = per_query(fuse(*found, weight), collection.qrels)[metric]
         reached.append([values[query] for query in collection.queries])
-    good = as_good_as_the_best(np.array(reached), standard_errors=2.0)
-    weights = [weight for weight, is_good in zip(HYBRID_WEIGHTS, good, strict=True) if is_good]
-    return min(weights, key=lambda weight: abs(weight - 0.5))
+    return nearest_as_good(HYBRID_WEIGHTS, np.array(reached), 0.5, standard_errors=2.0)

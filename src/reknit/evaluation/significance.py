@@ -84,6 +84,13 @@ def as_good_as_the_best(values: np.ndarray, standard_errors: float = 1.0) -> np.
     return worse.mean(axis=1) <= standard_errors * worse.std(axis=1) / values.shape[1] ** 0.5
 
 
+def nearest_as_good(choices: Sequence[float], values: np.ndarray, centre: float, standard_errors: float = 1.0) -> float:
+    """Of the choices that are `as_good_as_the_best`, the one nearest to `centre`. values: [choices, queries]."""
+    good = as_good_as_the_best(values, standard_errors)
+    kept = [choice for choice, is_good in zip(choices, good, strict=True) if is_good]
+    return min(kept, key=lambda choice: abs(choice - centre))
+
+
 def _strata(values: Sequence[Values]) -> list[np.ndarray]:
     strata = [np.asarray(stratum, dtype=np.float64) for stratum in values]
     if not strata or any(stratum.size == 0 for stratum in strata):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.significance import as_good_as_the_best
+from reknit.evaluation.significance import nearest_as_good
 
 # Without any BM25 there would be little to learn, and a tenth of it has done no harm.
 DENSE_WEIGHTS = tuple(step / 10 for step in range(10))
@@ -109,8 +109,7 @@ def choose_dense_weight(
         lexical, dense = teacher.standard_scores(queries[rows], vectors[rows])
         columns.append(torch.stack([_gain((1 - w) * lexical + w * dense, own[rows]) for w in DENSE_WEIGHTS]))
     reached = torch.cat(columns, dim=1).numpy()
-    weights = [weight for weight, good in zip(DENSE_WEIGHTS, as_good_as_the_best(reached), strict=True) if good]
-    return min(weights, key=lambda weight: abs(weight - 0.5)), reached.mean(axis=1).tolist()
+    return nearest_as_good(DENSE_WEIGHTS, reached, 0.5), reached.mean(axis=1).tolist()
 
 
 def _gain(scores: Tensor, own: Tensor) -> Tensor:
