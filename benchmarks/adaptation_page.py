@@ -2,8 +2,8 @@
 
     python benchmarks/adaptation_page.py
 
-Reads the newest finished record of `reknit compare-adapt` (records/adaptation), records/adapt/text.json
-(measure_from_scratch.py) and records/decoded_share.json (measure_decoded_share.py).
+Reads the record of `reknit compare-adapt` (records/adaptation) with most runs, of those the newest;
+records/adapt/text.json (measure_from_scratch.py) and records/decoded_share.json (measure_decoded_share.py).
 """
 
 from __future__ import annotations
@@ -27,14 +27,19 @@ METRICS = ("nDCG@10", "R@100", "RR@10")
 
 def main() -> None:
     finished = [record for path in COMPARISONS.glob("*.json") if "summary" in (record := read_json(path))]
-    newest = max(finished, key=lambda record: record["date"])
+    widest = max(finished, key=lambda record: (runs_in(record), record["date"]))
     parts = README.read_text(encoding="utf-8").split(BEGIN)
     before, after = parts[0], parts[1].split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{comparison(newest)}\n{END}{after}", encoding="utf-8")
+    README.write_text(f"{before}{BEGIN}\n{comparison(widest)}\n{END}{after}", encoding="utf-8")
     lines = ["# Measured", "", "Made by `benchmarks/adaptation_page.py`.", ""]
-    lines += ["## From a trained model", "", comparison(newest), "", *runs(newest), ""]
+    lines += ["## From a trained model", "", comparison(widest), "", *runs(widest), ""]
     lines += [*from_scratch(read_json(FROM_SCRATCH)), "", *samples(read_json(SAMPLES)), ""]
     MEASURED.write_text("\n".join(lines), encoding="utf-8")
+
+
+def runs_in(record: dict[str, Any]) -> int:
+    """How many trainings the record holds; one of a single collection must not replace the whole table."""
+    return sum(len(one["runs"]) + len(one["peers"]) for one in record["collections"].values())
 
 
 def comparison(record: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ def choose_expansion_weight(
             dense_run(list(collection.documents), documents, list(collection.queries), asked), collection.qrels
         )
         reached.append([values[metric][query] for query in collection.queries])
-    weight = nearest_as_good(EXPANSION_WEIGHTS, np.array(reached), DEFAULT_WEIGHT, standard_errors=2.0)
+    weight = nearest_as_good(EXPANSION_WEIGHTS, np.array(reached), DEFAULT_WEIGHT)
     return weight, np.mean(reached, axis=1).tolist()
 
 

@@ -86,4 +86,4 @@ def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str =
     for weight in HYBRID_WEIGHTS:
         values = per_query(fuse(*found, weight), collection.qrels)[metric]
         reached.append([values[query] for query in collection.queries])
-    return nearest_as_good(HYBRID_WEIGHTS, np.array(reached), 0.5, standard_errors=2.0)
+    return nearest_as_good(HYBRID_WEIGHTS, np.array(reached), 0.5)

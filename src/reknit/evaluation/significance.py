@@ -17,6 +17,7 @@ Values = Sequence[float] | np.ndarray
 
 RESAMPLES = 10_000
 _DRAWS_IN_MEMORY = 2_000_000
+_STANDARD_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,20 @@ def stratified_interval(values: Sequence[Values], seed: int, resamples: int = RE
     return float(low), float(high)
 
 
-def as_good_as_the_best(values: np.ndarray, standard_errors: float = 1.0) -> np.ndarray:
-    """[choices, queries] values -> [choices] bool: whose mean is at most so many standard errors below the best mean.
+def as_good_as_the_best(values: np.ndarray) -> np.ndarray:
+    """[choices, queries] values -> [choices] bool: whose mean is at most two standard errors below the best mean.
 
-    The standard error is that of the difference, query by query (the "one standard error rule" of Breiman et al. 1984).
+    The standard error is that of the difference, query by query (the rule of Breiman et al. 1984, who take one; the
+    probe's queries are not those of users, so it must speak clearly to be followed).
     """
     best = values[values.mean(axis=1).argmax()]
     worse = best - values
-    return worse.mean(axis=1) <= standard_errors * worse.std(axis=1) / values.shape[1] ** 0.5
+    return worse.mean(axis=1) <= _STANDARD_ERRORS * worse.std(axis=1) / values.shape[1] ** 0.5
 
 
-def nearest_as_good(choices: Sequence[float], values: np.ndarray, centre: float, standard_errors: float = 1.0) -> float:
+def nearest_as_good(choices: Sequence[float], values: np.ndarray, centre: float) -> float:
     """Of the choices that are `as_good_as_the_best`, the one nearest to `centre`. values: [choices, queries]."""
-    good = as_good_as_the_best(values, standard_errors)
+    good = as_good_as_the_best(values)
     kept = [choice for choice, is_good in zip(choices, good, strict=True) if is_good]
     return min(kept, key=lambda choice: abs(choice - centre))
 
