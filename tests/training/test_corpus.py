@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+from small_corpus import write_small_corpus
+
 from reknit.data.documents import Document, ReadReport
 from reknit.data.holdout import hold_out
 from reknit.data.store import PassageStore
-from reknit.training.corpus import Corpus
+from reknit.training.config import RunConfig
+from reknit.training.corpus import Corpus, prepare_corpus
+from reknit.training.run_folder import RunFolder
 
 
 def make_corpus(folder: Path) -> Corpus:
@@ -37,3 +41,18 @@ def test_a_small_corpus_is_its_own_sample(tmp_path: Path) -> None:
     every = list(corpus.training_texts())
     assert list(corpus.sampled_training_texts(corpus.store.words, seed=0)) == every
     assert list(corpus.sampled_training_texts(10**9, seed=0)) == every
+
+
+def test_a_share_of_the_corpus_is_the_same_documents_always(tmp_path: Path) -> None:
+    path = write_small_corpus(tmp_path / "corpus.jsonl", documents=200)
+
+    def ids(share: float, name: str) -> list[str]:
+        config = RunConfig(corpus=str(path), corpus_share=share)
+        store = prepare_corpus(config, RunFolder(tmp_path / name), ()).store
+        return [passage.id for passage in store]
+
+    whole, half = ids(1.0, "whole"), ids(0.5, "half")
+    assert half == ids(0.5, "again")
+    assert half == [one for one in whole if one in set(half)]
+    assert 0.4 < len(half) / len(whole) < 0.6
+    assert set(ids(0.25, "quarter")) < set(half)

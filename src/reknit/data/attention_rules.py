@@ -57,6 +57,27 @@ class Window:
         return (context.query - context.key).abs() <= self.reach
 
 
+# Rules that hold a tensor are compared as objects: `eq=False`.
+@dataclass(frozen=True, eq=False)
+class CausalWhere:
+    """Where `causal` ([T] bool, alike in a whole sequence) a token sees itself and what came before, elsewhere all."""
+
+    causal: Tensor
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        return ~self.causal[context.query_index] | (context.key <= context.query)
+
+
+@dataclass(frozen=True, eq=False)
+class VisibleKeys:
+    """A token sees itself and the keys that are `visible` ([T] bool)."""
+
+    visible: Tensor
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        return self.visible[context.key_index] | (context.key == context.query)
+
+
 @dataclass(frozen=True)
 class Both:
     """A key is seen when both rules allow it."""

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from reknit.data.attention_rules import AttentionContext, AttentionRule, Both, Window, bidirectional, causal
+from reknit.data.attention_rules import (
+    AttentionContext,
+    AttentionRule,
+    Both,
+    CausalWhere,
+    VisibleKeys,
+    Window,
+    bidirectional,
+    causal,
+)
 from reknit.data.batch import positions_of
 
 MAX_PADDING = 0.15
@@ -247,4 +256,4 @@ def _same_in_every_layer(rule: AttentionRule) -> bool:
     """Whether a rule is known never to look at the layer; its mask is then made once per forward pass."""
     if isinstance(rule, Both):
         return _same_in_every_layer(rule.first) and _same_in_every_layer(rule.second)
-    return rule is bidirectional or rule is causal or isinstance(rule, Window)
+    return rule is bidirectional or rule is causal or isinstance(rule, Window | CausalWhere | VisibleKeys)

@@ -114,8 +114,8 @@ def format_flops(value: float) -> str:
 
 
 def format_tokens(value: float) -> str:
-    """A count of tokens for an axis: `1.5 M`, `20 k`."""
-    for suffix, size in ((" G", 1e9), (" M", 1e6), (" k", 1e3)):
+    """A count of tokens or FLOPs for an axis: `1.5 M`, `20 k`."""
+    for suffix, size in ((" E", 1e18), (" P", 1e15), (" T", 1e12), (" G", 1e9), (" M", 1e6), (" k", 1e3)):
         if abs(value) >= size:
             return f"{value / size:g}{suffix}"
     return f"{value:g}"

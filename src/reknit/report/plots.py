@@ -7,7 +7,8 @@ are coloured by the style sheet in page.html.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def curve_chart(
         shown = min(max(value, low), high)
         return HEIGHT - BOTTOM - (shown - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    drawn = [_horizontal_grid(nice_ticks(low, high, 4), y), _token_axis(nice_ticks(left, right, 4), x)]
+    drawn = [_horizontal_grid(nice_ticks(low, high, 4), y), _axis(nice_ticks(left, right, 4), x, "tokens")]
     drawn += [_line("phase", x(t), TOP, x(t), HEIGHT - BOTTOM) for t in parts if left < t < right]
     if band is not None and len(tokens) > 1:
         upper = [(x(t), y(v)) for t, v in zip(tokens, band[1], strict=True)]
@@ -78,6 +79,45 @@ def curve_chart(
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">'
         f"<title>{name}</title>{''.join(drawn)}</svg>"
+    )
+
+
+@dataclass(frozen=True)
+class Series:
+    """One of several curves in a chart. places, values: [n] its points."""
+
+    name: str
+    places: np.ndarray
+    values: np.ndarray
+
+
+def curves_chart(series: Sequence[Series], *, title: str, unit: str) -> str:
+    """Several curves over one axis from 0, each in a colour of its own, and what they are called.
+
+    title: read out by screen readers. unit: of the axis.
+    """
+    right = max(float(one.places.max()) for one in series) or 1.0
+    low, high = _padded(np.concatenate([one.values for one in series]))
+
+    def x(value: float) -> float:
+        return LEFT + value / right * (WIDTH - LEFT - RIGHT)
+
+    def y(value: float) -> float:
+        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    drawn = [_horizontal_grid(nice_ticks(low, high, 4), y), _axis(nice_ticks(0, right, 4), x, unit)]
+    names = []
+    for number, one in enumerate(series):
+        # Neighbours in the list lie far apart on the circle of hues.
+        colour = f"hsl({number * 137.5 % 360:.0f} 65% 50%)"
+        places = [(x(place), y(value)) for place, value in zip(one.places, one.values, strict=True)]
+        drawn.append(f'<path class="curve" style="stroke:{colour}" d="{_path(places)}"/>')
+        drawn += [f'<circle style="fill:{colour}" cx="{px:.1f}" cy="{py:.1f}" r="2.5"/>' for px, py in places]
+        names.append(f'<li><span style="background:{colour}"></span>{text(one.name, 60)}</li>')
+    name = text(title)
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">'
+        f'<title>{name}</title>{"".join(drawn)}</svg><ul class="legend">{"".join(names)}</ul>'
     )
 
 
@@ -115,7 +155,7 @@ def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _horizontal_grid(ticks: list[float], y) -> str:
+def _horizontal_grid(ticks: list[float], y: Callable[[float], float]) -> str:
     parts = []
     for tick in ticks:
         parts.append(_line("grid", LEFT, y(tick), WIDTH - RIGHT, y(tick)))
@@ -123,10 +163,10 @@ def _horizontal_grid(ticks: list[float], y) -> str:
     return "".join(parts)
 
 
-def _token_axis(ticks: list[float], x) -> str:
+def _axis(ticks: list[float], x: Callable[[float], float], unit: str) -> str:
     parts = [_line("axis", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM)]
     for tick in ticks:
         label = format_tokens(tick)
         parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{label}</text>')
-    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">tokens</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">{text(unit)}</text>')
     return "".join(parts)

@@ -16,7 +16,8 @@ _KEPT = 2
 
 
 class CheckpointFolder:
-    """One phase's `step-00001234/` (whole training state), `best-00001200/` and `final/` (encoder only)."""
+    """One phase's `step-00001234/` (whole training state), `best-00001200/` (encoder only) and `final/` (encoder and,
+    of the last step, the objective's heads)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,15 +74,21 @@ class CheckpointFolder:
     def load_best(self, step: int, encoder: nn.Module) -> None:
         self.load_encoder(_best(step), encoder)
 
-    def save_encoder(self, name: str, encoder: nn.Module) -> None:
-        """Write the encoder alone under `name`, such as "final"."""
+    def save_encoder(self, name: str, encoder: nn.Module, objective: nn.Module | None = None) -> None:
+        """Write the encoder under `name`, such as "final", and its heads beside it where `objective` is given."""
         target = self.folder / name
         with disk_full_explained(str(target)), written_aside(target) as aside:
             aside.mkdir()
             save_tensors(encoder.state_dict(), aside / "encoder.safetensors")
+            if objective is not None:
+                save_tensors(objective.state_dict(), aside / "objective.safetensors")
 
     def load_encoder(self, name: str, encoder: nn.Module) -> None:
         encoder.load_state_dict(load_file(self.folder / name / "encoder.safetensors"))
+
+    def load_objective(self, name: str, objective: nn.Module) -> None:
+        """Of a checkpoint that `save_encoder` wrote with its objective."""
+        objective.load_state_dict(load_file(self.folder / name / "objective.safetensors"))
 
     def finish(self, result: dict[str, Any]) -> None:
         """Mark the phase as done and drop what only a resume of it would need."""

@@ -29,6 +29,8 @@ _ABOVE_ZERO = (
     "tokens",
     "flops",
     "seconds",
+    "corpus_share",
+    "classified_texts",
 )
 _BELOW_ONE = ("pretrain_share", "warmup_ratio", "dropout", "adam_beta1", "adam_beta2")
 
@@ -72,7 +74,8 @@ class RunConfig:
     corpus, start, eval: paths or names as given. pretrain, tune: the recipes of the two phases, None to leave one out.
     pretrain_share: share of the budget for the first phase when there are two. keep: "best" keeps the best weights by
     the probe and may end with the start model; "last" keeps what the budget's end gives. passage_words: longer
-    documents are cut into passages of at most so many words. expansion: of an adapted model's queries.
+    documents are cut into passages of at most so many words. corpus_share: of the documents, drawn by their ids, that
+    are read; the others are as if they were not there. expansion: of an adapted model's queries.
     checkpoint_minutes: between two checkpoints.
     parallel: several processes train on a copy of the model each ("ddp") or hold a slice each ("fsdp"), for models that
     do not fit.
@@ -90,6 +93,7 @@ class RunConfig:
     precision: PrecisionChoice = "auto"
     max_bad: int = 100
     passage_words: int = 160
+    corpus_share: float = 1.0
     max_length: int = 256
     probe: ProbeSpec = field(default_factory=ProbeSpec)
     expansion: ExpansionSpec = field(default_factory=ExpansionSpec)
@@ -142,8 +146,12 @@ def _fill(template: Any, value: dict[str, Any]) -> Any:
         current, stored = getattr(template, item.name), value[item.name]
         if dataclasses.is_dataclass(current) and isinstance(stored, dict):
             stored = _fill(current, stored)
-        changes[item.name] = tuple(stored) if isinstance(stored, list) else stored
+        changes[item.name] = _as_tuples(stored)
     return dataclasses.replace(template, **changes)
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 def _assign(config: Any, path: list[str], text: str, whole: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,8 @@ def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Itera
         with disk_full_explained(str(passages)), Progress() as progress:
             folder.data.mkdir(parents=True, exist_ok=True)
             progress.start("read corpus", unit="documents")
-            documents = curate(_documents(config, report), report, exclude=frozenset(excluded_queries))
+            documents = _drawn(_documents(config, report), config.corpus_share)
+            documents = curate(documents, report, exclude=frozenset(excluded_queries))
             store = PassageStore.build(_counted(documents, progress), passages, max_words=config.passage_words)
         write_json(facts, dataclasses.asdict(report))
     probe = config.probe
@@ -108,6 +110,13 @@ def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:
     if config.corpus == CORPUS_NAME:
         return python_documentation()
     return read_documents(Path(config.corpus), report, max_bad=config.max_bad)
+
+
+def _drawn(documents: Iterator[Document], share: float) -> Iterator[Document]:
+    """The documents that belong to a share of all, by a hash of their ids: in the order given, the same ones always."""
+    if share >= 1.0:
+        return documents
+    return (one for one in documents if zlib.crc32(one.id.encode("utf-8", "replace")) < share * 2**32)
 
 
 def _counted(documents: Iterable[Document], progress: Progress) -> Iterator[Document]:

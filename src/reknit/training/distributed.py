@@ -99,9 +99,9 @@ class SharedCheckpoints(CheckpointFolder):
         self.trained.spread()
         return state
 
-    def save_encoder(self, name: str, encoder: nn.Module) -> None:
+    def save_encoder(self, name: str, encoder: nn.Module, objective: nn.Module | None = None) -> None:
         self.trained.collect()
-        self._by_leader(super().save_encoder, name, encoder)
+        self._by_leader(super().save_encoder, name, encoder, objective)
 
     def load_encoder(self, name: str, encoder: nn.Module) -> None:
         super().load_encoder(name, encoder)

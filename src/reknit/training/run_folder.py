@@ -36,12 +36,13 @@ _OWN = ("model", "index", "checkpoints", "report.html", "result.json", "config.j
 class RunFolder:
     """Paths of one run, and the rules for starting, resuming and overwriting it."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, data: Path | None = None) -> None:
+        """data: where passages, tokenizer and tokens are, for runs that share them."""
         self.path = Path(path)
         self.model = self.path / "model"
         self.index = self.path / "index"
         self.checkpoints = self.path / "checkpoints"
-        self.data = self.checkpoints / "data"
+        self.data = data or self.checkpoints / "data"
         self.lessons = self.data / "lessons"
         self.report = self.path / "report.html"
         self.result = self.path / "result.json"

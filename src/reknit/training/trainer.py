@@ -71,6 +71,7 @@ class PhaseState:
     step: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     flops_per_token: float | None = None
+    flops_stage: str = ""
     probes_done: int = 0
     best_value: float | None = None
     best_step: int | None = None
@@ -191,8 +192,9 @@ class Trainer:
     def _timed_step(self, ahead: ReadAhead) -> float:
         started = time.perf_counter()
         batch = ahead.take(self.state.step)
-        if self.state.flops_per_token is None:
-            self.state.flops_per_token = self._measure_flops(batch)
+        stage = self.trained.objective.stage
+        if self.state.flops_per_token is None or stage != self.state.flops_stage:
+            self.state.flops_per_token, self.state.flops_stage = self._measure_flops(batch), stage
         loss = self._step(batch, ahead.waited)
         self.keep_memory()
         self.state.step_seconds += time.perf_counter() - started
@@ -278,9 +280,12 @@ class Trainer:
             )
 
     def _measure_flops(self, batch: Batch) -> float:
-        """FLOPs of one token in this phase, counted once on a throw-away step with the objective's own parts."""
+        """FLOPs of one token, counted on a throw-away step with the objective's own parts; it leaves no trace."""
+        buffers = [(buffer, buffer.clone()) for buffer in self.trained.objective.buffers()]
         with count_flops() as counter:
             self._forward_backward(batch)
+        for buffer, before in buffers:
+            buffer.copy_(before)
         self.optimiser.zero_grad(set_to_none=True)
         return self.team.sum(counter.get_total_flops()) / batch.whole.num_tokens
 
@@ -302,6 +307,7 @@ class Trainer:
             step=state.step,
             tokens=state.ledger.tokens,
             seconds=round(state.ledger.seconds, 3),
+            flops=state.ledger.flops,
             probe=values,
         )
         if state.best_value is None or values[settings.metric] > state.best_value:
@@ -323,7 +329,9 @@ class Trainer:
         if self.settings.keep == "best" and state.best_step is not None:
             self.checkpoints.load_best(state.best_step, self.encoder)
         self.encoder.eval()
-        self.checkpoints.save_encoder("final", self.encoder)
+        # Of the best weights there are no heads.
+        heads = self.objective if self.settings.keep == "last" else None
+        self.checkpoints.save_encoder("final", self.encoder, heads)
         self.encoder.to(self.device)
         result = PhaseResult(
             name=self.settings.name,
