@@ -15,7 +15,8 @@ class Card:
 
     name: the name on the command line. adds: what it contributes, in one sentence. facts: the settings that were
     checked against the paper. deviates: each place where the recipe differs from the paper, and why. claim: the
-    paper's central claim, in one sentence. citation: BibTeX.
+    paper's central claim, in one sentence. citation: BibTeX. system: the published system that it belongs to, where
+    that has several recipes; else the name.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Card:
     citation: str
     deviates: tuple[str, ...] = ()
     status: Literal["faithful", "deviates"] = "faithful"
+    system: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,39 @@ class BudgetSpec:
     seconds: float | None = None
 
 
+# A size that a comparison of three arms with three seeds ends in 15 minutes on two cores.
+_SMALL = (
+    "corpus_share=0.1",
+    "encoder.dim=128",
+    "encoder.depth=3",
+    "encoder.heads=2",
+    "encoder.intermediate=512",
+    "encoder.vocabulary=8000",
+    "tuning_budget.tokens=200000",
+    "curve_points=4",
+)
+
+
+@dataclass(frozen=True)
+class ClaimCheck:
+    """How a card's claim is measured here, small: by a comparison, as `reknit compare` makes it.
+
+    better: (arm, other arm) pairs, arms as `reknit compare` reads them: the first is expected to be better than the
+    second. metric: a measure's label, or "all" for the mean of all measures. margin: by so much the first may be worse
+    and the claim still hold ("no worse than"). budget: of each training. corpus, eval: below the data folder. settings:
+    `a.b=c` changes to the comparison. needs: what the claim would need to be seen and this check lacks, if so.
+    """
+
+    better: tuple[tuple[str, str], ...]
+    metric: str = "all"
+    margin: float = 0.0
+    budget: str = "2Tflop"
+    corpus: str = "text/mix_en.jsonl.zst"
+    eval: tuple[str, ...] = ("cls/banking77", "sts/stsb_en", "retrieval/cranfield")
+    settings: tuple[str, ...] = _SMALL
+    needs: str = ""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A card and typed settings. A descendant is made with `dataclasses.replace` and states only its difference."""
@@ -119,3 +154,4 @@ class Recipe:
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
+    check: ClaimCheck | None = None

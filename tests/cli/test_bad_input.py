@@ -286,7 +286,7 @@ def test_start_that_can_be_measured_but_not_trained(model: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--recipe", "dupmea"], "there is no recipe 'dupmea'; did you mean dupmae?"),
+        (["--recipe", "dupmea"], "there is no recipe 'dupmea'; did you mean dupmae, meap"),
         (["--budget", "10x"], "budget '10x' is not understood: write time (10m, 90s), tokens (5Mtok) or FLOPs"),
         (["--budget", "-5m"], "budget '-5m' is not understood"),
         (["--budget", "0s"], "budget '0s' is not understood"),
@@ -317,7 +317,7 @@ def test_words(tmp_path: Path, words: list[str], message: str) -> None:
         (["adopt"], "No such command 'adopt'"),
         (["search", "absent", "query"], "absent has no index/: give the run folder of a finished `reknit adapt`"),
         (["search", "absent", "query", "--mode", "psychic"], "'psychic' is not one of 'dense', 'text', 'hybrid'"),
-        (["recipes", "nonsuch"], "there is no recipe 'nonsuch'; choose one of clm, dupmae"),
+        (["recipes", "nonsuch"], "there is no recipe 'nonsuch'; choose one of 2dmse, babylm-gptbert"),
         (["pretrain", "nonsuch", "--corpus", "c", "--out", "o"], "there is no recipe 'nonsuch'"),
         (["export", "./absent", "--out", "./new"], "model folder ./absent does not exist"),
         (["evaluate", "./absent"], "Missing option '--data'"),

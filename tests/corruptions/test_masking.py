@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_models import TOY_VOCABULARY, toy_batch, toy_sequence
 
+from reknit.corruptions import masking
 from reknit.corruptions.masking import mask_tokens, ordinary_ids, ordinary_tokens, word_units
 from reknit.data.batch import Batch, View
 from reknit.errors import ReknitError
@@ -188,3 +189,42 @@ def test_tokenizer_without_mask_token() -> None:
     with pytest.raises(ReknitError, match="no mask token"):
         mask_tokens(batch, rng())
     mask_tokens(batch, rng(), random_share=0.5, keep_share=0.5)
+
+
+def test_spans_are_masked_together_and_end_at_special_tokens() -> None:
+    batch = toy_batch(3, (42, 30, 5) * 30)
+    view = mask_tokens(batch, rng(1), ratio=0.3, random_share=0.0, keep_share=0.0, longest_span=3)
+    runs, length = [], 0
+    for asked in [*view.predict.tolist(), False]:
+        length, ended = (length + 1, 0) if asked else (0, length)
+        runs += [ended] if ended else []
+    # Single tokens would make runs of 1.43 on average (a share of .3 of all); spans of 1 to 3 make them longer.
+    assert sum(runs) / len(runs) > 1.9
+    assert not (view.predict & batch.special).any()
+    for part, tokens in zip(view.predict.split([42, 30, 5] * 30), batch.tokens.split([42, 30, 5] * 30), strict=True):
+        assert 1 <= int(part.sum()) <= max(3, round(0.3 * (len(tokens) - 2)) + 1)
+
+
+def test_span_units_are_a_loop_over_the_drawn_lengths() -> None:
+    batch = toy_batch(2, (9, 14, 4))
+    draws = torch.rand(batch.num_tokens, generator=rng(5))
+    lengths = [int(float(draw) * 3) + 1 for draw in draws]
+    ends, total = set(), 0
+    for length in lengths:
+        total += length
+        ends.add(total)
+    special = batch.special.tolist()
+    first = set(batch.cu_seqlens[:-1].tolist())
+    starts = [p in ends or p in first or special[p] or (p > 0 and special[p - 1]) for p in range(batch.num_tokens)]
+    starts[0] = True
+    units, unit = [], -1
+    for start in starts:
+        unit += start
+        units.append(unit)
+    assert masking._span_units(batch, draws, 3).tolist() == units
+
+
+@pytest.mark.parametrize("settings", [{"longest_span": 0}, {"longest_span": 2, "whole_words": True}])
+def test_impossible_spans(settings: dict[str, object]) -> None:
+    with pytest.raises(ReknitError, match="longest_span"):
+        mask_tokens(toy_batch(0), rng(), **settings)

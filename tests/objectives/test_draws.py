@@ -17,8 +17,8 @@ from reknit.data.share import share_of
 from reknit.decoders.bag_of_words import ordinary_content
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.losses.cross_entropy import cross_entropy
-from reknit.objectives.draws import drawn_texts, drawn_tokens
-from reknit.objectives.retromae import RetroMAESpec, draw_seed
+from reknit.objectives.draws import draw_seed, drawn_texts, drawn_tokens
+from reknit.objectives.retromae import RetroMAESpec
 
 # Texts of very different lengths, two of them without words; of the first list a draw is often empty.
 SMALL, RAGGED = (5, 2, 4), (5, 17, 2, 12, 24, 3, 14, 20, 2)

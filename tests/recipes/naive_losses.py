@@ -21,6 +21,25 @@ def naive_cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targ
     return total / max(len(targets), 1)
 
 
+def naive_binary_cross_entropy(logits: Tensor, labels: list[bool]) -> Tensor:
+    total = logits.new_zeros(())
+    for logit, label in zip(logits, labels, strict=True):
+        right = 1 / (1 + (-logit).exp()) if label else 1 / (1 + logit.exp())
+        total = total - right.log()
+    return total / max(len(labels), 1)
+
+
+def naive_distribution_divergence(states: Tensor, table: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    losses = []
+    for state, wanted in zip(states, targets.tolist(), strict=True):
+        if sum(wanted) == 0:
+            continue
+        logits = torch.stack([state @ row for row in table]) + bias
+        total = logits.exp().sum().log()
+        losses.append(sum(share * (math.log(share) - (logits[v] - total)) for v, share in enumerate(wanted) if share))
+    return torch.stack(losses).mean() if losses else states.new_zeros(())
+
+
 def naive_info_nce(
     queries: Tensor,
     passages: Tensor,
@@ -28,6 +47,8 @@ def naive_info_nce(
     temperature: float,
     symmetric: bool = False,
     same_side: bool = False,
+    focal: float = 0.0,
+    mixed: int = 0,
 ) -> Tensor:
     count = len(queries)
     groups = groups or list(range(count))
@@ -44,11 +65,34 @@ def naive_info_nce(
                     scores.append(similarity(anchors[i], partners[j]))
                     if same_side:
                         scores.append(similarity(anchors[i], anchors[j]))
-            losses.append(torch.stack(scores).exp().sum().log() - scores[0])
+            others = [j for j in range(count) if groups[j] != groups[i]]
+            if mixed and others:
+                hardest = sorted(others, key=lambda j: -float(similarity(anchors[i], partners[j])))[:mixed]
+                weights = [similarity(anchors[i], partners[j]).exp() for j in hardest]
+                units = [partners[j] / partners[j].norm() for j in hardest]
+                mixture = sum(w * unit for w, unit in zip(weights, units, strict=True)) / sum(weights)
+                scores.append(similarity(anchors[i], mixture))
+            loss = torch.stack(scores).exp().sum().log() - scores[0]
+            losses.append(loss * (1 - float((-loss).exp())) ** focal)
         return torch.stack(losses).mean()
 
     loss = one_direction(queries, passages)
     return (loss + one_direction(passages, queries)) / 2 if symmetric else loss
+
+
+def naive_score_divergence(student: Tensor, teacher: Tensor, groups: list[int], temperature: float) -> Tensor:
+    """Of pairs of vectors, query and passage in turns."""
+    losses = []
+    for i in range(len(groups)):
+        seen = [j for j in range(len(groups)) if j == i or groups[j] != groups[i]]
+        shares = []
+        for vectors in (student, teacher):
+            query, passages = vectors[2 * i], [vectors[2 * j + 1] for j in seen]
+            scores = [query @ one / (query.norm() * one.norm()) / temperature for one in passages]
+            total = torch.stack(scores).exp().sum()
+            shares.append([score.exp() / total for score in scores])
+        losses.append(sum(b * (b.log() - a.log()) for a, b in zip(*shares, strict=True)))
+    return torch.stack(losses).mean()
 
 
 def naive_bag_of_words(

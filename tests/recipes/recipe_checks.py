@@ -11,27 +11,40 @@ from dataclasses import replace
 from unittest import mock
 
 import torch
-from naive_losses import naive_bag_of_words, naive_cross_entropy, naive_info_nce, naive_ranking_divergence
+from naive_losses import (
+    naive_bag_of_words,
+    naive_binary_cross_entropy,
+    naive_cross_entropy,
+    naive_distribution_divergence,
+    naive_info_nce,
+    naive_ranking_divergence,
+    naive_score_divergence,
+)
 from torch import Tensor, nn
 from toy_models import amplify, generator
 
-from reknit.data.batch import Batch
+from reknit.data.batch import Batch, View
 from reknit.encoders import attention_layout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.objectives.base import EmbeddingObjective, Objective
 from reknit.objectives.contrastive import Contrastive
-from reknit.objectives.draws import drawn_texts
-from reknit.objectives.predictions import ReconstructionObjective
+from reknit.objectives.draws import draw_seed, drawn_texts
+from reknit.objectives.elastic import ElasticContrastive
+from reknit.objectives.predictions import Decisions, Distributions, Predictions, ReconstructionObjective
 from reknit.objectives.ranking_distillation import RankingDistillation
-from reknit.objectives.retromae import RetroMAE, draw_seed
+from reknit.objectives.retromae import RetroMAE
 
 
 def check_gradients_reach_encoder(objective: Objective, encoder: nn.Module, batch: Batch) -> None:
-    """Each named loss alone sends a gradient to every block and to the table."""
+    """Each named loss alone sends a gradient to every block and to the table, but an auxiliary one to no block."""
     for name, gradients in _gradients_by_loss(objective, encoder, batch).items():
         table = id(encoder.table)
+        if name in objective.auxiliary:
+            reached = sum(float(gradients[id(p)].abs().sum()) for p in encoder.blocks.parameters())
+            assert reached == 0, f"loss {name!r} is auxiliary, but does reach the encoder's blocks"
+            continue
         assert gradients[table].abs().sum() > 0, f"loss {name!r} does not reach the embedding table"
-        for number, block in enumerate(encoder.blocks):
+        for number, block in enumerate(encoder.blocks[:1] if name in objective.partial else encoder.blocks):
             reached = sum(float(gradients[id(p)].abs().sum()) for p in block.parameters() if id(p) in gradients)
             assert reached > 0, f"loss {name!r} does not reach block {number}"
 
@@ -74,10 +87,11 @@ def check_packing_invariance(objective: Objective, encoder: Encoder, batch: Batc
     objective.eval(), encoder.eval()
     with torch.no_grad():
         results = [_first_sequence(objective, encoder, each, length) for each in (batch, other)]
+    assert any(values.numel() for values in results[0].values()), "nothing is computed for the first sequence"
     for name, here in results[0].items():
         there = results[1][name]
         assert here.shape == there.shape, f"{name!r}: {here.shape} here, {there.shape} beside other neighbours"
-        difference = float((here - there).abs().max())
+        difference = _difference(here, there)
         assert difference < 1e-5, f"{name!r} of a sequence moves by {difference:.2g} with its neighbours"
 
 
@@ -90,7 +104,7 @@ def check_padding_invariance(objective: Objective, encoder: nn.Module, batch: Ba
     alone = _all_results(objective, encoder, batch, lambda lengths: [(n, n + 1) for n in range(len(lengths))])
     padded = _all_results(objective, encoder, batch, lambda lengths: [(0, len(lengths))])
     for name, expected in alone.items():
-        difference = float((padded[name] - expected).abs().max())
+        difference = _difference(padded[name], expected)
         assert difference < 1e-5, f"{name} moves by {difference:.2g} with padding"
 
 
@@ -158,7 +172,10 @@ def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) ->
     """The losses of the objective are those of loops, over its predictions or over random vectors."""
     objective.eval(), encoder.eval()
     with torch.no_grad():
-        if isinstance(objective, Contrastive):
+        if isinstance(objective, ElasticContrastive):
+            vectors = torch.randn(batch.num_sequences, 3, 8, generator=generator(3))
+            losses, expected = objective.score(vectors, batch).losses, _naive_elastic(objective, vectors, batch)
+        elif isinstance(objective, Contrastive):
             vectors = torch.randn(batch.num_sequences, 8, generator=generator(3))
             losses, expected = objective.score(vectors, batch).losses, _naive_contrastive(objective, vectors, batch)
         elif isinstance(objective, RankingDistillation):
@@ -181,6 +198,8 @@ def check_positives(objective: EmbeddingObjective, batch: Batch) -> None:
     perfect = torch.eye(pairs, 32).repeat_interleave(2, dim=0)
     shifted = perfect.clone()
     shifted[1::2] = perfect[1::2].roll(1, dims=0)
+    if isinstance(objective, ElasticContrastive):  # vectors of several sizes
+        perfect, shifted = (vectors[:, None].expand(-1, 2, -1) for vectors in (perfect, shifted))
     good, bad = (float(objective.score(vectors, batch).total) for vectors in (perfect, shifted))
     assert good < 0.1 < bad, f"true pairs lose {good:.3f}, wrong pairs {bad:.3f}"
 
@@ -196,7 +215,7 @@ def check_loss_falls(objective: Objective, encoder: nn.Module, batch: Batch, ste
         optimiser.zero_grad()
         output.total.backward()
         optimiser.step()
-        objective.after_step(encoder, step / steps)
+        objective.after_step(encoder, 0.0)  # a schedule stays in its first part
         history.append({name: float(loss.detach()) for name, loss in output.losses.items()})
         assert all(torch.isfinite(loss) for loss in output.losses.values()), f"step {step}: {history[-1]}"
     for name in history[0]:
@@ -211,6 +230,17 @@ def first_losses(objective: Objective, encoder: Encoder, batch: Batch) -> dict[s
     amplify(objective, encoder)
     with torch.no_grad():
         return {name: float(loss) for name, loss in objective(encoder, batch, generator(5)).losses.items()}
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max()) if one.numel() else 0.0
+
+
+def _comparable(found: Predictions | Decisions | Distributions) -> Tensor:
+    """States; the first logits of a detection head are tiny, so they are brought to the size of states."""
+    if not isinstance(found, Decisions):
+        return found.states
+    return found.states / found.states.detach().abs().max().clamp_min(1e-6)
 
 
 def _gradients_by_loss(
@@ -231,9 +261,20 @@ def _gradients_by_loss(
 def _first_sequence(objective: Objective, encoder: Encoder, batch: Batch, length: int) -> dict[str, Tensor]:
     if isinstance(objective, EmbeddingObjective):
         return {"embedding": objective.embed(encoder, batch, generator(0))[0]}
+    shown = _shown(objective, encoder, batch)
     return {
-        name: predictions.states[predictions.positions < length]
-        for name, predictions in objective.predictions(encoder, batch, generator(0)).items()
+        name: _comparable(replace(found, states=found.states[found.positions < length]))
+        for name, found in shown.items()
+    }
+
+
+def _shown(
+    objective: ReconstructionObjective, encoder: Encoder, batch: Batch
+) -> dict[str, Predictions | Decisions | Distributions]:
+    return {
+        **objective.predictions(encoder, batch, generator(0)),
+        **objective.decisions(encoder, batch, generator(0)),
+        **objective.distributions(encoder, batch, generator(0)),
     }
 
 
@@ -245,8 +286,8 @@ def _all_results(
         if isinstance(objective, EmbeddingObjective):
             results = {"the embedding": objective.embed(encoder, batch, generator(0))}
         else:
-            predicted = objective.predictions(encoder, batch, generator(0))
-            results = {f"a state of {name!r}": predictions.states for name, predictions in predicted.items()}
+            shown = _shown(objective, encoder, batch)
+            results = {f"a state of {name!r}": _comparable(found) for name, found in shown.items()}
         losses = objective(encoder, batch, generator(0)).losses
         results |= {f"loss {name!r}": loss for name, loss in losses.items()}
         gradients = _gradients_by_loss(objective, encoder, batch, training=False)
@@ -259,19 +300,52 @@ def _all_results(
 def _naive_contrastive(objective: Contrastive, vectors: Tensor, batch: Batch) -> dict[str, Tensor]:
     groups = None if batch.groups is None else batch.groups.tolist()
     spec = objective.spec
-    loss = naive_info_nce(vectors[0::2], vectors[1::2], groups, spec.temperature, spec.symmetric, spec.same_side)
+    loss = naive_info_nce(
+        vectors[0::2],
+        vectors[1::2],
+        groups,
+        spec.temperature,
+        spec.symmetric,
+        spec.same_side,
+        spec.focal,
+        spec.mixed_negatives,
+    )
     return {"contrastive": loss}
+
+
+def _naive_elastic(objective: ElasticContrastive, vectors: Tensor, batch: Batch) -> dict[str, Tensor]:
+    groups = list(range(batch.num_sequences // 2)) if batch.groups is None else batch.groups.tolist()
+    spec = objective.spec
+    sizes = [vectors[:, size] for size in range(vectors.shape[1])]
+    losses = [naive_info_nce(one[0::2], one[1::2], groups, spec.temperature, spec.symmetric) for one in sizes]
+    divergences = [naive_score_divergence(one, sizes[-1], groups, spec.temperature) for one in sizes[:-1]]
+    return {
+        "contrastive": torch.stack(losses).mean(),
+        "alignment": spec.alignment * torch.stack(divergences).mean(),
+    }
 
 
 def _naive_reconstruction(objective: ReconstructionObjective, encoder: Encoder, batch: Batch) -> dict[str, Tensor]:
     outputs: list[Encoded] = []
-    hook = encoder.register_forward_hook(lambda module, arguments, encoded: outputs.append(encoded))
+    seen: list[View] = []
+
+    def keep(module: nn.Module, arguments: tuple[View, ...], encoded: Encoded) -> None:
+        seen.append(arguments[0]), outputs.append(encoded)
+
+    hook = encoder.register_forward_hook(keep)
     predicted = objective.predictions(encoder, batch, generator(3))
-    hook.remove()
+    table = objective.prediction_table(encoder) if hasattr(objective, "prediction_table") else encoder.table
     expected = {
-        name: naive_cross_entropy(p.states, encoder.table, objective.head.bias, batch.tokens[p.positions])
+        name: p.weight * naive_cross_entropy(p.states, table, objective.head.bias, batch.tokens[p.positions])
         for name, p in predicted.items()
     }
+    for name, decided in objective.decisions(encoder, batch, generator(3)).items():
+        shown = seen[-1].tokens.tolist()
+        labels = [shown[place] != int(batch.tokens[place]) for place in decided.positions.tolist()]
+        expected[name] = decided.weight * naive_binary_cross_entropy(decided.states, labels)
+    for name, wanted in objective.distributions(encoder, batch, generator(3)).items():
+        expected[name] = naive_distribution_divergence(wanted.states, table, objective.head.bias, wanted.targets)
+    hook.remove()
     if isinstance(objective, RetroMAE) and objective.spec.bag_of_words_weight:
         asked = drawn_texts(batch, draw_seed(generator(3)), objective.spec.bag_of_words_share).tolist()
         special = batch.vocabulary.special

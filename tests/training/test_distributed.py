@@ -30,12 +30,13 @@ def log_of(folder: Path) -> list[dict]:
 
 
 def same_steps(mine: list[dict], theirs: list[dict]) -> None:
-    """Equal losses to 1e-5 in every step, of every name, and the same gradient, of which AdamW hides the size."""
+    """Equal losses to 1e-5, large ones to a millionth, of every step and name, and the same gradient, of which AdamW
+    hides the size."""
     assert [line["step"] for line in mine] == [line["step"] for line in theirs] == list(range(1, STEPS + 1))
     for one, other in zip(mine, theirs, strict=True):
         assert one["tokens"] == other["tokens"]
-        assert one["loss"] == pytest.approx(other["loss"], rel=0, abs=1e-5)
-        assert one["losses"] == pytest.approx(other["losses"], rel=0, abs=1e-5)
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-6, abs=1e-5)
+        assert one["losses"] == pytest.approx(other["losses"], rel=1e-6, abs=1e-5)
         assert one["metrics"] == pytest.approx(other["metrics"], rel=0, abs=1e-6)
         assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-4, abs=1e-6)
 

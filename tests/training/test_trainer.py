@@ -78,6 +78,35 @@ def test_flop_budget(tmp_path: Path) -> None:
     assert toy_trainer(tmp_path / "b", how).run().steps == 2
 
 
+def objective_of(name: str) -> Objective:
+    return find(name).objective.build(toy_encoder(), TOY_VOCABULARY, "cls")
+
+
+def test_flops_are_those_of_the_part_that_the_training_is_in(tmp_path: Path) -> None:
+    spent = {
+        name: toy_trainer(tmp_path / name, settings(8), objective_of(name)).run().flops
+        for name in ("clm", "mlm", "mlm-vs-clm")
+    }
+    # `after_step` hears of what was spent before the step, so the fifth step is the last causal one.
+    assert spent["mlm-vs-clm"] == pytest.approx((5 * spent["clm"] + 3 * spent["mlm"]) / 8, rel=1e-6)
+    assert spent["mlm"] < 0.97 * spent["clm"]
+
+
+def test_counting_flops_leaves_no_trace_in_the_objective(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, settings(3), objective_of("text2token"))
+    trainer.run()
+    assert float(trainer.objective.texts_seen) == 3 * toy_batch(0).num_sequences
+
+
+def test_the_last_steps_heads_are_kept(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, settings(3))
+    trainer.run()
+    again = objective_of("mlm")
+    trainer.checkpoints.load_objective("final", again)
+    for name, value in trainer.objective.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+
+
 def test_a_bad_step_is_skipped(tmp_path: Path) -> None:
     trainer = toy_trainer(tmp_path, settings(6), Spoiled(range(3, 5)))
     result = trainer.run()

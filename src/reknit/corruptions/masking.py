@@ -21,26 +21,35 @@ def mask_tokens(
     whole_words: bool = False,
     random_share: float = 0.1,
     keep_share: float = 0.1,
+    longest_span: int = 1,
 ) -> View:
     """Hide a share of each sequence's ordinary tokens and ask for them (BERT, Devlin et al. 2019, section 3.1).
 
     In each sequence, `max(1, round(ratio * ordinary tokens))` tokens are asked for, drawn without replacement. With
     `whole_words`, words are drawn in random order, and a word is taken when at least half of it fits into that number;
-    the first word drawn is always taken. So every sequence with an ordinary token has at least one prediction. Special
+    the first word drawn is always taken; likewise the spans of 1 to `longest_span` tokens, all lengths equally likely,
+    that the text is cut into by chance. So every sequence with an ordinary token has at least one prediction. Special
     tokens (added by the tokenizer, or with an id in `vocabulary.special`) are never asked for.
 
     Of the tokens asked for, each becomes with probability `random_share` a random ordinary token, stays as it is with
     probability `keep_share`, and otherwise becomes the mask token (BERT: 0.1, 0.1 and 0.8).
 
-    batch: T packed tokens. rng: a CPU generator; all randomness is one draw of [T, 3] numbers. Returns a View on the
-    batch's device whose `hidden` are the tokens asked for that were masked or replaced.
-    Raises ReknitError for shares out of range or a vocabulary without a mask token.
+    batch: T packed tokens. rng: a CPU generator; all randomness is one draw of [T, 3] numbers, for spans [T, 4].
+    Returns a View on the batch's device whose `hidden` are the tokens asked for that were masked or replaced.
+    Raises ReknitError for shares out of range, a vocabulary without a mask token, and spans of whole words.
     """
     _check_shares(batch.vocabulary, ratio, random_share, keep_share)
+    if longest_span < 1 or (longest_span > 1 and whole_words):
+        raise ReknitError(f"longest_span is {longest_span}: it must be 1 or more, and 1 with whole_words")
     device = batch.tokens.device
-    draws = torch.rand(batch.num_tokens, 3, generator=rng).to(device)
+    draws = torch.rand(batch.num_tokens, 3 if longest_span == 1 else 4, generator=rng).to(device)
     ordinary = ordinary_tokens(batch)
-    predict = _choose(batch, ordinary, draws[:, 0], ratio, whole_words)
+    units = torch.arange(batch.num_tokens, device=device)
+    if whole_words:
+        units = word_units(batch)
+    elif longest_span > 1:
+        units = _span_units(batch, draws[:, 3], longest_span)
+    predict = _choose(batch, ordinary, draws[:, 0], ratio, units)
 
     mask_share = 1.0 - random_share - keep_share
     masked = predict & (draws[:, 1] < mask_share)
@@ -78,11 +87,23 @@ def word_units(batch: Batch) -> Tensor:
     return starts.cumsum(0) - 1
 
 
-def _choose(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, whole_words: bool) -> Tensor:
-    """[T] bool, the tokens asked for; units (tokens or words) of a sequence are taken in the order of their draws."""
+def _span_units(batch: Batch, draws: Tensor, longest: int) -> Tensor:
+    """[T] int64, number of the span that each token belongs to, ascending; no span goes beyond a special token."""
+    lengths = (draws * longest).long().clamp(max=longest - 1) + 1
+    ends = lengths.cumsum(0)
+    starts = batch.special | batch.special.roll(1)
+    starts[ends[ends < batch.num_tokens]] = True
+    starts[batch.cu_seqlens[:-1]] = True
+    return starts.cumsum(0) - 1
+
+
+def _choose(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, units: Tensor) -> Tensor:
+    """[T] bool, the tokens asked for; units (tokens, words, spans) of a sequence are taken in the order of their draws.
+
+    units: [T] int64, the number of each token's unit, ascending.
+    """
     num_sequences = batch.num_sequences
     segments = segments_of(batch.cu_seqlens)
-    units = word_units(batch) if whole_words else torch.arange(batch.num_tokens, device=draws.device)
     num_units = int(units[-1]) + 1 if units.numel() else 0
 
     ordinary_count = ordinary.new_zeros(num_sequences, dtype=torch.long).index_add_(0, segments, ordinary.long())

@@ -10,17 +10,18 @@ from torch.nn import functional
 class LanguageModelHead(nn.Module):
     """Dense, GELU, layer norm; logits are `forward(states) @ table.T + bias` (Devlin et al. 2019).
 
-    The table stays with the encoder, and the logits are made inside the losses, chunk by chunk.
+    The table stays with the encoder, and the logits are made inside the losses, chunk by chunk. width: of the table,
+    where it is another than that of the states.
     """
 
-    def __init__(self, dim: int, vocabulary: int) -> None:
+    def __init__(self, dim: int, vocabulary: int, width: int | None = None) -> None:
         super().__init__()
-        self.dense = nn.Linear(dim, dim)
-        self.norm = nn.LayerNorm(dim, eps=1e-12)
+        self.dense = nn.Linear(dim, width or dim)
+        self.norm = nn.LayerNorm(width or dim, eps=1e-12)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         nn.init.normal_(self.dense.weight, std=0.02)
         nn.init.zeros_(self.dense.bias)
 
     def forward(self, states: Tensor) -> Tensor:
-        """[P, dim] hidden states -> [P, dim], ready for the product with the table."""
+        """[P, dim] hidden states -> [P, width], ready for the product with the table."""
         return self.norm(functional.gelu(self.dense(states)))

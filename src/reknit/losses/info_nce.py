@@ -15,12 +15,19 @@ def info_nce(
     temperature: float,
     symmetric: bool = False,
     same_side: bool = False,
+    focal: float = 0.0,
+    mixed: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Mean of -log softmax over cosine similarities / temperature, with the other examples as negatives.
 
     van den Oord et al. 2018; with `symmetric` the passages also look for their queries, and the two directions are
     averaged (CLIP); with `same_side` a query's negatives are also the other queries (SimCLR's NT-Xent when `symmetric`
     too, which is Mirror-BERT's loss).
+
+    focal: an example counts as (1 - p) to this power, p being the softmax's share of its partner (as a constant), so
+    that what is learnt already counts less (after Lin et al. 2017, as KaLM-Embedding-V2 does). mixed: so many of a
+    query's hardest negatives are mixed, each weighted by its softmax among them, into one more negative (KaLM's
+    listwise mixing).
 
     queries, passages: [B, D], row i of one belongs to row i of the other; they need not be normalised.
     groups: [B] int64 or None; examples of the same group are not each other's negatives.
@@ -36,17 +43,57 @@ def info_nce(
 
     across = (queries @ passages.t()) / temperature
     forward_scores = across.masked_fill(excluded, -torch.inf)
-    loss = _matching(forward_scores, queries, related, temperature, same_side)
+    sides = [(forward_scores, queries, passages)]
     if symmetric:
-        backward_scores = across.t().masked_fill(excluded, -torch.inf)
-        loss = (loss + _matching(backward_scores, passages, related, temperature, same_side)) / 2
+        sides.append((across.t().masked_fill(excluded, -torch.inf), passages, queries))
+    losses = []
+    for scores, own, other in sides:
+        if same_side:
+            same = (own @ own.t() / temperature).masked_fill(related, -torch.inf)
+            scores = torch.cat([scores, same], dim=1)
+        if mixed:
+            scores = torch.cat([scores, _mixed_scores(scores[:, :count], own, other, mixed, temperature)], dim=1)
+        losses.append(_matching(scores, focal))
+    loss = torch.stack(losses).mean()
     found = forward_scores.detach().argmax(dim=1) == torch.arange(count, device=queries.device)
     return loss, found.float().mean()
 
 
-def _matching(scores: Tensor, own_side: Tensor, related: Tensor, temperature: float, same_side: bool) -> Tensor:
-    """Cross-entropy of each row's partner, which is on the diagonal of `scores`, [B, B]."""
-    if same_side:
-        same = (own_side @ own_side.t() / temperature).masked_fill(related, -torch.inf)
-        scores = torch.cat([scores, same], dim=1)
-    return functional.cross_entropy(scores, torch.arange(scores.shape[0], device=scores.device))
+def score_divergence(
+    student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], groups: Tensor | None = None, *, temperature: float
+) -> Tensor:
+    """Mean over the queries of KL(teacher || student), softmaxes of cosines / temperature over the batch's passages.
+
+    Starbucks' alignment of a smaller size with the full one (Zhuang et al. 2024). student, teacher: ([B, D] queries,
+    [B, D] passages), not normalised, of any two widths. groups: as in `info_nce`.
+    """
+    logs = []
+    for queries, passages in (student, teacher):
+        queries, passages = (functional.normalize(side.float(), dim=-1) for side in (queries, passages))
+        scores = queries @ passages.t() / temperature
+        if groups is not None:
+            itself = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+            excluded = (groups[:, None] == groups[None, :]) & ~itself
+            # Far below every score and finite: both sides leave the same ones out, and 0 times infinity is no number.
+            scores = scores.masked_fill(excluded, -1e9)
+        logs.append(functional.log_softmax(scores, dim=-1))
+    return (logs[1].exp() * (logs[1] - logs[0])).sum(dim=-1).mean()
+
+
+def _matching(scores: Tensor, focal: float) -> Tensor:
+    """Cross-entropy of each row's partner, which is on the diagonal of `scores`, [B, B or more]."""
+    losses = functional.cross_entropy(scores, torch.arange(scores.shape[0], device=scores.device), reduction="none")
+    if focal:
+        losses = losses * (1.0 - torch.exp(-losses.detach())).clamp(min=0.0) ** focal
+    return losses.mean()
+
+
+def _mixed_scores(scores: Tensor, own: Tensor, other: Tensor, mixed: int, temperature: float) -> Tensor:
+    """[B, 1] scores of each row with a mixture of its hardest negatives; -inf where it has none."""
+    itself = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    hardest = scores.detach().masked_fill(itself, -torch.inf).topk(min(mixed, len(scores)), dim=1)
+    there = hardest.values.isfinite()
+    shares = hardest.values.masked_fill(~there, -1e9).softmax(dim=1) * there
+    mixture = functional.normalize((shares[:, :, None] * other[hardest.indices]).sum(dim=1), dim=-1)
+    found = (own * mixture).sum(dim=1, keepdim=True) / temperature
+    return found.masked_fill(~there.any(dim=1, keepdim=True), -torch.inf)

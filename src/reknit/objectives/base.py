@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,19 @@ class StepOutput:
 
 
 class Objective(nn.Module, ABC):
-    """Owns all that is needed for training only: decoders, heads, generators, teachers."""
+    """Owns all that is needed for training only: decoders, heads, generators, teachers.
+
+    auxiliary: names of the losses that train such a part and not the encoder's blocks (a generator's). partial: of
+    those that need not reach its last blocks.
+    """
+
+    auxiliary: ClassVar[frozenset[str]] = frozenset()
+    partial: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def stage(self) -> str:
+        """Names the part of a schedule that the training is in; FLOPs of a token are counted anew in each."""
+        return ""
 
     @abstractmethod
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
@@ -36,6 +49,13 @@ class Objective(nn.Module, ABC):
         made for `batch.whole`, as every corruption does (`data/share.py`), and each loss is the mean over all of them
         (`reknit.world`), as the functions in `losses` are.
         """
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+        """[N] how likely each text is, in natural logarithms, where the objective trains a language model; else None.
+
+        Of a causal model it is log p(text), of a masked one the pseudo-log-likelihood. Without gradients.
+        """
+        return None
 
     def after_step(self, encoder: Encoder, progress: float) -> None:
         """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""

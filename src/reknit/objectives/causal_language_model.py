@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from reknit.corruptions.next_token import predict_next
-from reknit.data.batch import Batch, Vocabulary
+from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
@@ -16,27 +18,48 @@ from reknit.objectives.predictions import Predictions, ReconstructionObjective, 
 
 @dataclass(frozen=True)
 class CausalLanguageModelSpec(ObjectiveSpec):
-    """No settings: every ordinary token but a sequence's first token is predicted from its left context."""
+    """Every ordinary token but a sequence's first token is predicted from its left context.
+
+    masked_share: share of the tokens that those after them cannot see (MEAP: 0.15).
+    """
+
+    masked_share: float = 0.0
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> CausalLanguageModel:
-        return CausalLanguageModel(encoder.dim, tied_vocabulary(encoder))
+        return CausalLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
 class CausalLanguageModel(ReconstructionObjective):
     """Loss "causal": cross-entropy of each token, from the hidden state before it, under causal attention."""
 
-    def __init__(self, dim: int, vocabulary: int) -> None:
+    def __init__(self, spec: CausalLanguageModelSpec, dim: int, vocabulary: int) -> None:
         super().__init__()
+        self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
-        view = predict_next(batch)
+        view = predict_next(batch, rng, masked_share=self.spec.masked_share)
         positions = view.predict.nonzero().squeeze(1)
         states = self.head(encoder(view).last[positions - 1])
         unseen = torch.ones_like(positions, dtype=torch.bool)
         return {"causal": Predictions(states, positions, view.targets[positions], unseen)}
 
+    @torch.no_grad()
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+        return causal_log_likelihood(encoder, self.head, batch)
+
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         causal = self.predictions(encoder, batch, rng)["causal"]
         loss, accuracy = causal.loss(encoder.table, self.head.bias)
         return StepOutput({"causal": loss}, {"causal_accuracy": accuracy})
+
+
+@torch.no_grad()
+def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> Tensor:
+    """[N] the sum over each text's ordinary tokens but a first one without context of log p(token | those before)."""
+    view = predict_next(batch, torch.Generator())
+    places = view.predict.nonzero().squeeze(1)
+    logits = (head(encoder(view).last[places - 1]) @ encoder.table.t()).float() + head.bias
+    logs = functional.log_softmax(logits, dim=1).gather(1, batch.tokens[places][:, None]).squeeze(1)
+    total = torch.zeros(batch.num_sequences, device=logs.device)
+    return total.index_add_(0, segments_of(batch.cu_seqlens)[places], logs)

@@ -19,14 +19,18 @@ from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
 class ContrastiveSpec(ObjectiveSpec):
     """temperature: divides the cosine similarities. symmetric: passages also look for their queries. same_side: the
     other queries are negatives of a query too (NT-Xent). projection: a dense layer and tanh over the vector, in
-    training only; what is exported is the vector under it (SimCSE)."""
+    training only; what is exported is the vector under it (SimCSE). focal, mixed_negatives: as in `info_nce` (KaLM)."""
 
     temperature: float = 0.05
     symmetric: bool = False
     same_side: bool = False
     projection: bool = False
+    focal: float = 0.0
+    mixed_negatives: int = 0
 
     def __post_init__(self) -> None:
+        if self.focal < 0.0 or self.mixed_negatives < 0:
+            raise ReknitError("focal and mixed_negatives must be 0 or more")
         if self.temperature <= 0.0:
             raise ReknitError(f"the temperature is {self.temperature}; it must be above 0")
 
@@ -68,5 +72,7 @@ class Contrastive(EmbeddingObjective):
             temperature=spec.temperature,
             symmetric=spec.symmetric,
             same_side=spec.same_side,
+            focal=spec.focal,
+            mixed=spec.mixed_negatives,
         )
         return StepOutput({"contrastive": loss}, {"contrastive_accuracy": float(accuracy)})

@@ -17,6 +17,27 @@ from reknit.decoders.enhanced import hashed_uniform
 
 # Stand where a decoder row's context has the number of a word, so that no two draws come from the same pair of numbers.
 _TOKENS, _TEXTS = -1, -2
+# What else chance decides of each token or text, one number each.
+SAMPLED_TOKEN, VISIBLE_TO_DECODER, FROM_ENCODER, CAUSAL_TEXT = -3, -4, -5, -6
+
+
+def draw_seed(rng: torch.Generator) -> int:
+    """The seed of a step's draws that are hashes; drawn before anything whose count depends on the batch."""
+    return int(torch.randint(2**62, (), generator=rng))
+
+
+@for_whole_batch
+def token_draws(batch: Batch, seed: int, stream: int) -> Tensor:
+    """[T] uniform numbers from 0 to below 1, one a token; `stream` tells the things apart that they decide."""
+    places = torch.arange(batch.num_tokens, device=batch.tokens.device)
+    return hashed_uniform(seed, places, torch.full_like(places, stream))
+
+
+@for_whole_batch
+def text_draws(batch: Batch, seed: int, stream: int) -> Tensor:
+    """[T] the same with one number a text, which all its tokens share."""
+    numbers = torch.arange(batch.num_sequences, device=batch.tokens.device)
+    return hashed_uniform(seed, numbers, torch.full_like(numbers, stream))[segments_of(batch.cu_seqlens)]
 
 
 @for_whole_batch

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from reknit.corruptions.masking import mask_tokens
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
 
 
@@ -53,6 +55,15 @@ class MaskedLanguageModel(ReconstructionObjective):
         positions = view.predict.nonzero().squeeze(1)
         states = self.head(encoder(view).last[positions])
         return {"masked": Predictions(states, positions, view.targets[positions], view.hidden[positions])}
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+        if self.spec.random_share + self.spec.keep_share >= 1.0:
+            return None  # it has never seen a mask
+
+        def states_of(view: View) -> Tensor:
+            return self.head(encoder(view).last)
+
+        return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         masked = self.predictions(encoder, batch, rng)["masked"]

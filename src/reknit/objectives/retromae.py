@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reknit.corruptions.masking import mask_tokens, word_units
 from reknit.data.attention_rules import shifted
-from reknit.data.batch import Batch, Vocabulary
+from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.bag_of_words import ordinary_content
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads
 from reknit.decoders.language_model_head import LanguageModelHead
@@ -18,7 +18,8 @@ from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.objectives.base import ObjectiveSpec, StepOutput
-from reknit.objectives.draws import drawn_texts, drawn_tokens
+from reknit.objectives.draws import draw_seed, drawn_texts, drawn_tokens
+from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
 
 
@@ -94,6 +95,14 @@ class RetroMAE(ReconstructionObjective):
             losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
         return StepOutput(losses, metrics)
 
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+        """Of the encoder's own masked language model."""
+
+        def states_of(view: View) -> Tensor:
+            return self.head(encoder(view).last)
+
+        return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
+
     def sentence_vectors(self, encoded: Encoded) -> Tensor:
         """[N, dim] the bottleneck: all that the decoder learns of a text from the encoder."""
         return pool(encoded, self.pooling)
@@ -122,8 +131,3 @@ class RetroMAE(ReconstructionObjective):
         )
         decoded = Predictions(self.head(states), rows, batch.tokens[rows], view.hidden[rows])
         return {"masked": masked, "decoder": decoded}, encoded
-
-
-def draw_seed(rng: torch.Generator) -> int:
-    """The seed of a step's decoder rows, their contexts and the texts of the bag-of-words loss."""
-    return int(torch.randint(2**62, (), generator=rng))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from reknit.objectives.retromae import RetroMAESpec
+from reknit.recipe import ClaimCheck
 from reknit_recipes.retrieval_embedding.retromae import RECIPE as RETROMAE
 
 RECIPE = replace(
@@ -33,4 +34,12 @@ RECIPE = replace(
         ),
     ),
     objective=RetroMAESpec(decoded_share=0.15, bag_of_words_weight=0.1, bag_of_words_share=0.125),
+    check=ClaimCheck(
+        better=(
+            ("dupmae", "retromae"),
+            ("retromae", "mlm"),
+        ),
+        metric="cranfield nDCG@10",
+        settings=(*ClaimCheck.settings, "encoder.pooling=cls"),
+    ),
 )

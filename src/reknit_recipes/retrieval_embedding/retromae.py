@@ -1,7 +1,7 @@
 """RetroMAE: an encoder whose sentence vector must let a weak decoder restore the text."""
 
 from reknit.objectives.retromae import RetroMAESpec
-from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.recipe import Card, ClaimCheck, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(
@@ -42,4 +42,9 @@ RECIPE = Recipe(
     ),
     objective=RetroMAESpec(decoded_share=0.15),
     optimiser=OptimiserSpec(learning_rate=1e-4, warmup_ratio=0.1, adam_beta2=0.999, adam_epsilon=1e-8),
+    check=ClaimCheck(
+        better=(("retromae", "mlm"),),
+        metric="cranfield nDCG@10",
+        settings=(*ClaimCheck.settings, "encoder.pooling=cls"),
+    ),
 )

@@ -6,6 +6,7 @@ from reknit.recipe import Card, EncoderSpec, OptimiserSpec, Recipe
 RECIPE = Recipe(
     card=Card(
         name="mlm",
+        system="mlm-vs-clm",
         title="Masked language modelling",
         year=2025,
         family="text-objective",

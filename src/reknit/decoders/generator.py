@@ -1,0 +1,46 @@
+"""A small masked language model that fills a text's gaps, so that another model can look for what it put there."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reknit.data.batch import View, positions_of
+from reknit.decoders.enhanced import default_heads
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.decoders.stack import TransformerStack
+from reknit.encoders.dropout import Dropout
+from reknit.errors import ReknitError
+
+
+class Generator(nn.Module):
+    """ELECTRA's generator: narrow layers over the token table of the model that it helps to train (Clark et al. 2020).
+
+    width: of the table. dim: of its own states. Its predictions are `head(states) @ table.T + head.bias`.
+    """
+
+    def __init__(
+        self, width: int, dim: int, depth: int, vocabulary: int, *, max_positions: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(width, dim)
+        self.positions = nn.Embedding(max_positions, dim)
+        self.norm = nn.LayerNorm(dim, eps=1e-12)
+        self.dropout = Dropout(dropout)
+        self.stack = TransformerStack(dim, depth, default_heads(dim), intermediate=4 * dim, dropout=dropout)
+        self.head = LanguageModelHead(dim, vocabulary, width)
+        for module in (self.narrow, self.positions):
+            nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(self.narrow.bias)
+
+    def forward(self, view: View, table: Tensor) -> Tensor:
+        """[T, dim] states of the view's tokens. Raises ReknitError for a sequence longer than its position table."""
+        places = positions_of(view.cu_seqlens)
+        longest = int(places.max()) + 1 if places.numel() else 0
+        if longest > self.positions.num_embeddings:
+            raise ReknitError(
+                f"a sequence of {longest} tokens is longer than the generator's {self.positions.num_embeddings} "
+                "positions; raise objective.max_positions or lower data.max_length"
+            )
+        embedded = self.narrow(functional.embedding(view.tokens, table)) + self.positions(places)
+        return self.stack(self.dropout(self.norm(embedded)), view.cu_seqlens)

@@ -1,0 +1,99 @@
+"""Masked language modelling through decoder layers that are thrown away (BPDec)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.masking import mask_tokens
+from reknit.data.attention_rules import VisibleKeys
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.enhanced import default_heads
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.decoders.stack import TransformerStack
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.draws import FROM_ENCODER, VISIBLE_TO_DECODER, draw_seed, token_draws
+from reknit.objectives.likelihood import pseudo_log_likelihood
+from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
+
+
+@dataclass(frozen=True)
+class DecodedLanguageModelSpec(ObjectiveSpec):
+    """Settings of BPDec (Liang et al. 2024).
+
+    masked: how tokens are hidden. layers: of the decoder. gradual: its first layer looks at the hidden positions of a
+    random part of them, each further layer at more, the last at all; else all layers look at all. encoder_share:
+    tokens, by chance, whose prediction is made from the encoder's output instead of the decoder's, in training.
+    dropout: of the decoder.
+    """
+
+    masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
+    layers: int = 2
+    gradual: bool = True
+    encoder_share: float = 0.1
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.layers < 1:
+            raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
+        if not 0.0 <= self.encoder_share < 1.0:
+            raise ReknitError(f"encoder_share is {self.encoder_share}; it must be from 0 to below 1")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> DecodedLanguageModel:
+        return DecodedLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
+
+
+class DecodedLanguageModel(ReconstructionObjective):
+    """Loss "masked": cross-entropy of the hidden tokens, from the decoder's output on top of the encoder's."""
+
+    def __init__(self, spec: DecodedLanguageModelSpec, dim: int, vocabulary: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.head = LanguageModelHead(dim, vocabulary)
+        self.decoder = TransformerStack(
+            dim, spec.layers, default_heads(dim), intermediate=4 * dim, dropout=spec.dropout
+        )
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        spec, masked, seed = self.spec, self.spec.masked, draw_seed(rng)
+        view = mask_tokens(
+            batch,
+            rng,
+            ratio=masked.ratio,
+            whole_words=masked.whole_words,
+            random_share=masked.random_share,
+            keep_share=masked.keep_share,
+        )
+        encoded = encoder(view).last
+        decoded = self.decoder(
+            encoded, batch.cu_seqlens, self._rules(view.hidden, token_draws(batch, seed, VISIBLE_TO_DECODER))
+        )
+        places = view.predict.nonzero().squeeze(1)
+        states = decoded[places]
+        if self.training and spec.encoder_share:
+            from_encoder = token_draws(batch, seed, FROM_ENCODER)[places] < spec.encoder_share
+            states = torch.where(from_encoder[:, None], encoded[places].to(states.dtype), states)
+        return {"masked": Predictions(self.head(states), places, view.targets[places], view.hidden[places])}
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+        def states_of(view: View) -> Tensor:
+            everything = VisibleKeys(torch.ones_like(view.hidden))
+            return self.head(self.decoder(encoder(view).last, view.cu_seqlens, everything))
+
+        return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        masked = self.predictions(encoder, batch, rng)["masked"]
+        loss, accuracy = masked.loss(encoder.table, self.head.bias)
+        return StepOutput({"masked": loss}, {"masked_accuracy": accuracy})
+
+    def _rules(self, hidden: Tensor, draws: Tensor) -> list[VisibleKeys]:
+        """Which positions each layer of the decoder may look at: those not hidden, and a growing part of the others."""
+        layers = self.spec.layers
+        shares = [layer / layers if self.spec.gradual else 1.0 for layer in range(1, layers + 1)]
+        return [VisibleKeys(~hidden | (draws < share)) for share in shares]

@@ -1,0 +1,130 @@
+"""Contrastive learning of a model that can be cut: fewer layers, fewer coordinates (2D Matryoshka; Starbucks)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.encoders.base import Encoder
+from reknit.encoders.pooling import pool
+from reknit.errors import ReknitError
+from reknit.losses.info_nce import info_nce, score_divergence
+from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+
+_MOST_SIZES = 6
+_LEAST_DIMS = 8
+
+
+@dataclass(frozen=True)
+class ElasticContrastiveSpec(ObjectiveSpec):
+    """temperature, symmetric: as in ContrastiveSpec.
+
+    sizes: "LAYERSxDIMS" that are trained beside the full model, such as "2x64"; by default up to 6 of even steps in
+    layers and halves in coordinates. trained: "every" size in every step (Starbucks), or in each step the last layer at
+    every number of coordinates and "one" random layer at a random number (2D Matryoshka). alignment: weight of the
+    divergence of each size's scores from those of the full model, which learns nothing by it.
+    """
+
+    temperature: float = 0.05
+    symmetric: bool = False
+    sizes: tuple[str, ...] = ()
+    trained: Literal["every", "one"] = "every"
+    alignment: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0.0:
+            raise ReknitError(f"the temperature is {self.temperature}; it must be above 0")
+        if self.alignment < 0.0:
+            raise ReknitError(f"alignment is {self.alignment}; it must be 0 or more")
+        for size in self.sizes:
+            parse_size(size)
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ElasticContrastive:
+        sizes = [parse_size(size) for size in self.sizes] or default_sizes(encoder.depth, encoder.dim)
+        for layers, dims in sizes:
+            if not 1 <= layers <= encoder.depth or not 1 <= dims <= encoder.dim:
+                raise ReknitError(
+                    f"the size {layers}x{dims} is not within the encoder's {encoder.depth} layers and {encoder.dim} "
+                    "coordinates: change objective.sizes"
+                )
+        return ElasticContrastive(self, sizes, encoder.depth, encoder.dim, pooling)
+
+
+class ElasticContrastive(EmbeddingObjective):
+    """Losses "contrastive" (InfoNCE, the mean over the sizes) and "alignment" (towards the full model's scores)."""
+
+    partial = frozenset({"alignment"})
+
+    def __init__(
+        self, spec: ElasticContrastiveSpec, sizes: list[tuple[int, int]], depth: int, dim: int, pooling: str
+    ) -> None:
+        super().__init__()
+        self.spec, self.pooling, self.full = spec, pooling, (depth, dim)
+        self.sizes = [size for size in sizes if size != self.full]
+
+    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+        """[N, S, dim]: each text's vector at every size of the step, 0 beyond its coordinates; the full one last."""
+        sizes = [*self.sizes, self.full] if self.spec.trained == "every" else self._drawn(rng)
+        encoded = encoder(View.clean(batch), sorted({layers for layers, _ in sizes}))
+        cut = []
+        for layers, dims in sizes:
+            vectors = pool(encoded, self.pooling, layers)
+            kept = torch.arange(vectors.shape[1], device=vectors.device) < dims
+            cut.append(vectors.float() * kept)
+        return torch.stack(cut, dim=1)
+
+    def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
+        if batch.sequences_per_example != 2:
+            raise ReknitError(
+                f"contrastive objectives need pairs, but a batch has {batch.sequences_per_example} sequence(s) per "
+                'example; set data.source to "pairs"'
+            )
+        spec = self.spec
+        queries, passages = embeddings[0::2], embeddings[1::2]
+        count = embeddings.shape[1]
+        losses, divergences = [], []
+        for size in range(count):
+            loss, accuracy = info_nce(
+                queries[:, size],
+                passages[:, size],
+                batch.groups,
+                temperature=spec.temperature,
+                symmetric=spec.symmetric,
+            )
+            losses.append(loss)
+            if size < count - 1 and spec.alignment:
+                student = queries[:, size], passages[:, size]
+                teacher = queries[:, -1].detach(), passages[:, -1].detach()
+                divergences.append(score_divergence(student, teacher, batch.groups, temperature=spec.temperature))
+        found = {"contrastive": torch.stack(losses).mean()}
+        if divergences:
+            found["alignment"] = spec.alignment * torch.stack(divergences).mean()
+        return StepOutput(found, {"contrastive_accuracy": float(accuracy)})
+
+    def _drawn(self, rng: torch.Generator) -> list[tuple[int, int]]:
+        """A random size below the last layer, where there is one, and the last layer at all numbers of coordinates."""
+        depth = self.full[0]
+        widths = sorted({dims for _, dims in [*self.sizes, self.full]})
+        layer = int(torch.randint(1, max(depth, 2), (), generator=rng))
+        width = widths[int(torch.randint(len(widths), (), generator=rng))]
+        below = [(layer, width)] if depth > 1 else []
+        return [*below, *((depth, dims) for dims in widths)]
+
+
+def default_sizes(depth: int, dim: int) -> list[tuple[int, int]]:
+    """(layers, coordinates), small to full: even steps in layers, each with twice the coordinates of the one before."""
+    count = min(_MOST_SIZES, depth)
+    sizes = [(-(-depth * step // count), max(dim >> (count - step), min(_LEAST_DIMS, dim))) for step in range(1, count)]
+    return [*sizes, (depth, dim)]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(layers, coordinates) of "2x64". Raises ReknitError for anything else."""
+    layers, cross, dims = text.lower().partition("x")
+    if not (cross and layers.isdecimal() and dims.isdecimal() and int(layers) and int(dims)):
+        raise ReknitError(f"the size {text!r} is not understood: write layers and coordinates, such as 2x64")
+    return int(layers), int(dims)

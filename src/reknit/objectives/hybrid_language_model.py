@@ -1,0 +1,114 @@
+"""Causal and masked language modelling in one batch, both predicting the next token (GPT-BERT)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.masking import mask_tokens, ordinary_tokens
+from reknit.data.attention_rules import CausalWhere
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.causal_language_model import causal_log_likelihood
+from reknit.objectives.draws import CAUSAL_TEXT, draw_seed, text_draws
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
+
+
+@dataclass(frozen=True)
+class HybridLanguageModelSpec(ObjectiveSpec):
+    """Settings of GPT-BERT (Charpentier and Samuel 2024).
+
+    causal_share: of the texts, each drawn by itself, that are read causally; the others are masked. first_ratio,
+    last_ratio: share of masked tokens at the training's beginning and end, a straight line between them. longest_span:
+    of tokens that are masked together. random_share, keep_share: of the tokens asked for, as in BERT.
+    """
+
+    causal_share: float = 0.5
+    first_ratio: float = 0.3
+    last_ratio: float = 0.15
+    longest_span: int = 3
+    random_share: float = 0.1
+    keep_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.causal_share <= 1.0:
+            raise ReknitError(f"causal_share is {self.causal_share}; it must be between 0 and 1")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> HybridLanguageModel:
+        return HybridLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
+
+
+class HybridLanguageModel(ReconstructionObjective):
+    """Losses "masked" and "causal", of a step that has both; each is weighted by its share of the texts.
+
+    The prediction of a token is read one place before it in both, so that one head and one alignment serve both.
+    """
+
+    progress: Tensor
+
+    def __init__(self, spec: HybridLanguageModelSpec, dim: int, vocabulary: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.head = LanguageModelHead(dim, vocabulary)
+        # A buffer, so that a resumed run goes on with the ratio where it was.
+        self.register_buffer("progress", torch.zeros(()))
+
+    @property
+    def stage(self) -> str:
+        # Chance decides how many texts of a step are causal, and the ratio falls: counted ten times, not once.
+        return str(int(10 * float(self.progress)))
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        self.progress.fill_(progress)
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        view, causal = self._view(batch, rng)
+        states = encoder(view).last
+        found = {}
+        for name, asked, weight in (
+            ("masked", view.predict & ~causal, 1 - self.spec.causal_share),
+            ("causal", view.predict & causal, self.spec.causal_share),
+        ):
+            places = asked.nonzero().squeeze(1)
+            unseen = view.hidden[places] | causal[places]
+            found[name] = Predictions(self.head(states[places - 1]), places, view.targets[places], unseen, weight)
+        return found
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+        """Of the causal model."""
+        return causal_log_likelihood(encoder, self.head, batch)
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        losses, metrics = {}, {}
+        for name, predicted in self.predictions(encoder, batch, rng).items():
+            losses[name], metrics[f"{name}_accuracy"] = predicted.loss(encoder.table, self.head.bias)
+        return StepOutput(losses, metrics)
+
+    def _view(self, batch: Batch, rng: torch.Generator) -> tuple[View, Tensor]:
+        """What the encoder sees, and [T] bool, the tokens of the texts that are read causally."""
+        spec, seed = self.spec, draw_seed(rng)
+        ratio = spec.first_ratio + (spec.last_ratio - spec.first_ratio) * float(self.progress)
+        masked = mask_tokens(
+            batch,
+            rng,
+            ratio=ratio,
+            random_share=spec.random_share,
+            keep_share=spec.keep_share,
+            longest_span=spec.longest_span,
+        )
+        causal = text_draws(batch, seed, CAUSAL_TEXT) < spec.causal_share
+        predict = torch.where(causal, ordinary_tokens(batch), masked.predict)
+        predict[batch.cu_seqlens[:-1]] = False
+        view = replace(
+            masked,
+            tokens=torch.where(causal, batch.tokens, masked.tokens),
+            hidden=masked.hidden & ~causal,
+            predict=predict,
+            attention=CausalWhere(causal),
+        )
+        return view, causal

@@ -1,0 +1,60 @@
+"""How likely a language model finds whole texts: the pseudo-log-likelihood of masked models (Salazar et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reknit.corruptions.masking import ordinary_tokens
+from reknit.data.batch import Batch, View, segments_of
+
+_TOKENS_AT_ONCE = 16_384
+
+
+@torch.no_grad()
+def pseudo_log_likelihood(states_of: Callable[[View], Tensor], table: Tensor, bias: Tensor, batch: Batch) -> Tensor:
+    """[N] the sum over each text's ordinary tokens of log p(token | all others): each is masked in a copy of its own.
+
+    states_of: from a view to [T, dim] states ready for the product with `table`.
+    """
+    places = ordinary_tokens(batch).nonzero().squeeze(1)
+    segments = segments_of(batch.cu_seqlens)
+    lengths = batch.cu_seqlens.diff()
+    total = torch.zeros(batch.num_sequences, device=batch.tokens.device)
+    first = 0
+    while first < places.numel():
+        # As many copies as fit, one at least.
+        copied = lengths[segments[places[first:]]].cumsum(0)
+        count = max(1, int((copied <= _TOKENS_AT_ONCE).sum()))
+        part = places[first : first + count]
+        logs = _masked_one_by_one(states_of, table, bias, batch, part, segments[part])
+        total.index_add_(0, segments[part], logs)
+        first += count
+    return total
+
+
+def _masked_one_by_one(
+    states_of: Callable[[View], Tensor], table: Tensor, bias: Tensor, batch: Batch, places: Tensor, owners: Tensor
+) -> Tensor:
+    """[P] log p of each place's token, its text repeated once for each place."""
+    lengths = batch.cu_seqlens.diff()[owners]
+    offsets = functional.pad(lengths.cumsum(0), (1, 0))
+    starts = batch.cu_seqlens[:-1][owners]
+    source = torch.arange(int(offsets[-1]), device=places.device) + (starts - offsets[:-1]).repeat_interleave(lengths)
+    asked = places - starts + offsets[:-1]
+    copies = replace(
+        batch,
+        tokens=batch.tokens[source],
+        cu_seqlens=offsets,
+        special=batch.special[source],
+        word_starts=batch.word_starts[source],
+    )
+    hidden = torch.zeros_like(copies.special)
+    hidden[asked] = True
+    view = View(copies.tokens.masked_fill(hidden, batch.vocabulary.mask), offsets, copies.tokens, hidden, hidden)
+    logits = (states_of(view)[asked] @ table.t()).float() + bias
+    return functional.log_softmax(logits, dim=1).gather(1, batch.tokens[places][:, None]).squeeze(1)

@@ -1,0 +1,159 @@
+"""Replaced-token detection: which tokens are not the text's own (ELECTRA; RTS without a generator)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from reknit.corruptions.masking import mask_tokens, ordinary_ids, ordinary_tokens
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.detection_head import DetectionHead
+from reknit.decoders.generator import Generator
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.draws import SAMPLED_TOKEN, draw_seed, token_draws
+from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
+from reknit.objectives.sampling import sampled_tokens
+
+
+@dataclass(frozen=True)
+class RandomTokenDetectionSpec(ObjectiveSpec):
+    """ratio: share of ordinary tokens that become random ones. weight: of the loss."""
+
+    ratio: float = 0.15
+    weight: float = 1.0
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> RandomTokenDetection:
+        return RandomTokenDetection(self, encoder.dim)
+
+
+class RandomTokenDetection(ReconstructionObjective):
+    """Loss "detection": was this token replaced by a random one? Asked of every ordinary token."""
+
+    def __init__(self, spec: RandomTokenDetectionSpec, dim: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.detection = DetectionHead(dim)
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        return {}
+
+    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+        view = mask_tokens(batch, rng, ratio=self.spec.ratio, random_share=1.0, keep_share=0.0)
+        return {"detection": _decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)}
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        loss, accuracy = self.decisions(encoder, batch, rng)["detection"].loss()
+        return StepOutput({"detection": loss}, {"detection_accuracy": accuracy})
+
+
+@dataclass(frozen=True)
+class ReplacedTokenDetectionSpec(ObjectiveSpec):
+    """Settings of ELECTRA (Clark et al. 2020) and DeBERTa v3 (He et al. 2021).
+
+    ratio: share of ordinary tokens the generator fills; keep_share of them stay as they are in what it sees.
+    generator_width: its width as a share of the encoder's. generator_depth: its layers, None for as many as the
+        encoder's. detection_weight: of the second loss beside the generator's.
+    decided: "all" ordinary tokens, or only those that were "masked" for the generator (the paper's ELECTRA 15%).
+    embeddings: "shared" by both, or "disentangled": the generator's table moves the encoder's along, but what the
+        encoder learns does not reach the generator (gradient-disentangled sharing, DeBERTa v3).
+    max_positions, dropout: of the generator.
+    """
+
+    ratio: float = 0.15
+    keep_share: float = 0.15
+    generator_width: float = 0.25
+    generator_depth: int | None = None
+    detection_weight: float = 50.0
+    decided: Literal["all", "masked"] = "all"
+    embeddings: Literal["shared", "disentangled"] = "shared"
+    max_positions: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.generator_width <= 1.0:
+            raise ReknitError(f"generator_width is {self.generator_width}; it must be above 0 and at most 1")
+        if self.generator_depth is not None and self.generator_depth < 1:
+            raise ReknitError(f"generator_depth is {self.generator_depth}; a generator has one layer at least")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ReplacedTokenDetection:
+        return ReplacedTokenDetection(self, encoder)
+
+
+class ReplacedTokenDetection(ReconstructionObjective):
+    """Losses "generator" (masked language modelling by a small model) and "detection" (what did it fill in?).
+
+    A token is a replacement only where the generator's differs from the text's. No gradient goes through the sample.
+    """
+
+    auxiliary = frozenset({"generator"})
+
+    def __init__(self, spec: ReplacedTokenDetectionSpec, encoder: Encoder) -> None:
+        super().__init__()
+        self.spec = spec
+        rows, width = encoder.table.shape
+        dim = max(8, round(encoder.dim * spec.generator_width / 8) * 8)
+        depth = encoder.depth if spec.generator_depth is None else spec.generator_depth
+        self.generator = Generator(width, dim, depth, rows, max_positions=spec.max_positions, dropout=spec.dropout)
+        self.detection = DetectionHead(encoder.dim)
+        if spec.embeddings == "disentangled":
+            self.table = nn.Parameter(encoder.table.detach().clone())
+            # A parameter, so that processes that train in slices slice it like the table.
+            self.followed = nn.Parameter(self.table.detach().clone(), requires_grad=False)
+
+    @property
+    def head(self) -> nn.Module:
+        """Of the generator: what its predictions are made by."""
+        return self.generator.head
+
+    def prediction_table(self, encoder: Encoder) -> Tensor:
+        """[V, width] the table that the generator reads and predicts by."""
+        return encoder.table if self.spec.embeddings == "shared" else self.table
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        return {"generator": self._fill(encoder, batch, rng)[0]}
+
+    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+        return {"detection": self._decisions(encoder, batch, self._fill(encoder, batch, rng)[1])}
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        filled, view = self._fill(encoder, batch, rng)
+        generator, generator_accuracy = filled.loss(self.prediction_table(encoder), self.generator.head.bias)
+        detection, accuracy = self._decisions(encoder, batch, view).loss()
+        metrics = {"generator_accuracy": generator_accuracy, "detection_accuracy": accuracy}
+        return StepOutput({"generator": generator, "detection": detection}, metrics)
+
+    @torch.no_grad()
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        if self.spec.embeddings == "disentangled":
+            # The encoder's table is the generator's plus what the encoder has learnt itself.
+            encoder.table.add_(self.table - self.followed)
+            self.followed.copy_(self.table)
+
+    def _fill(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, View]:
+        """The generator's predictions, and the text with its samples in place."""
+        spec, table, seed = self.spec, self.prediction_table(encoder), draw_seed(rng)
+        masked = mask_tokens(batch, rng, ratio=spec.ratio, random_share=0.0, keep_share=spec.keep_share)
+        draws = token_draws(batch, seed, SAMPLED_TOKEN)
+        places = masked.predict.nonzero().squeeze(1)
+        states = self.generator.head(self.generator(masked, table)[places])
+        allowed = ordinary_ids(batch.vocabulary).to(batch.tokens.device)
+        tokens = batch.tokens.clone()
+        tokens[places] = sampled_tokens(states, table, self.generator.head.bias, draws[places], allowed)
+        predicted = Predictions(states, places, batch.tokens[places], masked.hidden[places])
+        return predicted, replace(masked, tokens=tokens, hidden=torch.zeros_like(masked.hidden))
+
+    def _decisions(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
+        asked = view.predict if self.spec.decided == "masked" else ordinary_tokens(batch)
+        return _decide(self.detection, encoder, view, asked, self.spec.detection_weight)
+
+
+def _decide(head: DetectionHead, encoder: Encoder, view: View, asked: Tensor, weight: float) -> Decisions:
+    """Which of the tokens `asked` about ([T] bool) are not the text's own."""
+    places = asked.nonzero().squeeze(1)
+    replaced = view.tokens[places] != view.targets[places]
+    return Decisions(head(encoder(view).last[places]), places, replaced, weight)

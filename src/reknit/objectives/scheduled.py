@@ -1,0 +1,71 @@
+"""One objective for the first part of a training and another for the rest, on one encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from reknit.data.batch import Batch, Vocabulary
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.causal_language_model import CausalLanguageModel, CausalLanguageModelSpec
+from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
+from reknit.objectives.predictions import Predictions, ReconstructionObjective
+
+
+@dataclass(frozen=True)
+class CausalThenMaskedSpec(ObjectiveSpec):
+    """switch_at: share of the budget that causal language modelling gets before masked language modelling follows."""
+
+    switch_at: float = 0.5
+    causal: CausalLanguageModelSpec = field(default_factory=CausalLanguageModelSpec)
+    masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.switch_at <= 1.0:
+            raise ReknitError(f"switch_at is {self.switch_at}; it must be between 0 and 1")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> CausalThenMasked:
+        return CausalThenMasked(self, encoder, vocabulary, pooling)
+
+
+class CausalThenMasked(ReconstructionObjective):
+    """Loss "causal" until the switch, then "masked"; each part has its own head."""
+
+    progress: Tensor
+
+    def __init__(self, spec: CausalThenMaskedSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
+        super().__init__()
+        self.spec = spec
+        self.causal = spec.causal.build(encoder, vocabulary, pooling)
+        self.masked = spec.masked.build(encoder, vocabulary, pooling)
+        # A buffer, so that a resumed run is in the part where it was.
+        self.register_buffer("progress", torch.zeros(()))
+
+    @property
+    def now(self) -> CausalLanguageModel | MaskedLanguageModel:
+        """The part whose turn it is."""
+        return self.causal if float(self.progress) < self.spec.switch_at else self.masked
+
+    @property
+    def stage(self) -> str:
+        return "causal" if self.now is self.causal else "masked"
+
+    @property
+    def head(self) -> nn.Module:
+        return self.now.head
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        return self.now.predictions(encoder, batch, rng)
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return self.now(encoder, batch, rng)
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+        return self.now.log_likelihood(encoder, batch)
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        self.progress.fill_(progress)

@@ -1,0 +1,43 @@
+"""Starbucks' fine-tuning (SRL): a fixed list of sizes, all trained in every step, aligned with the full model."""
+
+from dataclasses import replace
+
+from reknit.objectives.elastic import ElasticContrastiveSpec
+from reknit.recipe import ClaimCheck
+from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
+
+RECIPE = replace(
+    INFONCE_PAIRS,
+    card=replace(
+        INFONCE_PAIRS.card,
+        name="starbucks",
+        title="Starbucks: Improved Training for 2D Matryoshka Embeddings",
+        year=2024,
+        family="elastic-embedding",
+        paper="https://arxiv.org/abs/2410.13230; code: https://github.com/ielab/Starbucks",
+        adds="Fixed pairs of layers and coordinates, small to full, trained together, each aligned with the full "
+        "model's scores.",
+        facts=(
+            "From summaries of the paper and the project's table of systems, marked as verified there: (2, 32), "
+            "(4, 64), (6, 128), (8, 256), (10, 512), (12, 768); the sum of the contrastive losses of all pairs and the "
+            "divergence of their scores from the full model's, detached, with weight 1."
+        ),
+        claim="One model's sizes match or beat models trained for each size, and are far above random sampling of "
+        "sizes (2D Matryoshka).",
+        citation="@article{zhuang2024starbucks, title={Starbucks: Improved Training for 2D Matryoshka Embeddings}, "
+        "author={Zhuang, Shengyao and Wang, Shuai and Koopman, Bevan and Zuccon, Guido}, journal={arXiv:2410.13230}, "
+        "year={2024}}",
+        deviates=(
+            "Pairs mined from the corpus instead of labelled ones; the mean over the sizes instead of the sum.",
+            "Coordinates halve from size to size, also in the first step from the full model (the paper: 768 to 512).",
+            "Its pre-training (SMAE) is not here yet.",
+        ),
+    ),
+    objective=ElasticContrastiveSpec(temperature=0.05, symmetric=True),
+    check=ClaimCheck(
+        better=(("starbucks", "2dmse"), ("2dmse", "infonce-pairs")),
+        eval=("sts/stsb_en", "retrieval/cranfield"),
+        settings=(*ClaimCheck.settings, "tuning=none", "sizes=1x32,2x64", "max_length=64"),
+        needs="Models trained for each size alone are not among the arms yet, nor is the pre-training (SMAE).",
+    ),
+)

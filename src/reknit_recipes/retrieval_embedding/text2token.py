@@ -1,0 +1,43 @@
+"""Text2Token: the vector of a text predicts its key tokens."""
+
+from reknit.objectives.token_targets import TokenTargetSpec
+from reknit.recipe import Card, ClaimCheck, EncoderSpec, OptimiserSpec, Recipe
+
+RECIPE = Recipe(
+    card=Card(
+        name="text2token",
+        title="Text2Token: Unsupervised Text Representation Learning with Token Target Prediction",
+        year=2025,
+        family="retrieval-embedding",
+        paper="https://arxiv.org/abs/2510.10224",
+        adds="The pooled vector, through the language-model head, must give the distribution of the text's key tokens; "
+        "no pairs are contrasted.",
+        facts=(
+            "Read: the abstract and a summary (key tokens of the text, then tokens beyond it derived from the model; "
+            "two stages by divergence). From the project's table of systems, partly marked as verified there: "
+            "divergence from a target distribution; first targets from the data (frequent tokens left out, weights "
+            "like tf-idf; the exact weighting is unsure), then from the model of the first stage; a language model "
+            "with its head, frozen or not is unsure."
+        ),
+        claim="Without contrastive pairs it is competitive with unsupervised contrastive learning of language-model "
+        "embedders.",
+        citation="@article{an2025text2token, title={Text2Token: Unsupervised Text Representation Learning with Token "
+        "Target Prediction}, author={An, Ruize and Zhang, Richong and Nie, Zhijie and Wu, Zhanyu and Zhang, Yanzhao "
+        "and Long, Dingkun}, journal={arXiv:2510.10224}, year={2025}}",
+        deviates=(
+            "An encoder instead of a language model; the head is trained too.",
+            "Document frequencies are those of the texts trained on so far; the weighting is plain tf-idf.",
+            "The second stage (targets derived from the model of the first) is not here.",
+        ),
+        status="deviates",
+    ),
+    objective=TokenTargetSpec(),
+    encoder=EncoderSpec(pooling="mean"),
+    optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
+    check=ClaimCheck(
+        better=(("text2token", "simcse"),),
+        margin=0.005,
+        settings=(*ClaimCheck.settings, "tuning=none"),
+        needs="Both begin with random weights here, not with a language model.",
+    ),
+)
