@@ -12,6 +12,7 @@ import pytest
 from small_corpus import small_documents, write_small_corpus
 
 ROOT = Path(__file__).parents[1]
+SMALL_COMPARISON = ("encoder.dim=32", "encoder.depth=1", "encoder.vocabulary=300", "tuning_budget.tokens=1000")
 sys.path.append(str(Path(__file__).parent / "recipes"))
 
 
@@ -42,6 +43,10 @@ def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (labelled / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
     judgements = [f"q{n}\td{n}\t1" for n in range(10)]
     (labelled / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judgements]))
+    (tmp_path / "classes").mkdir()
+    labelled_lines = ["label\ttext", *(f"{n % 2}\tThe {d['title']}." for n, d in enumerate(small_documents(20)))]
+    for split in ("train", "test"):
+        (tmp_path / "classes" / f"{split}.tsv").write_text("\n".join(labelled_lines) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -49,19 +54,21 @@ def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shortened(command: list[str], folder: Path) -> list[str]:
     """The command with minutes made into a few thousand tokens, and the hub's model by the same one on disk."""
     replaced = [str(folder / "other-model") if part.startswith("sentence-transformers/") else part for part in command]
-    return [{"10m": "6ktok"}.get(part, part) for part in replaced]
+    return [{"10m": "6ktok", "2m": "1ktok"}.get(part, part) for part in replaced]
 
 
 def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     from reknit import cli
 
     commands = reknit_commands("README.md")
-    verbs = {"adapt", "search", "evaluate", "export", "encode", "curate", "recipes", "pretrain"}
+    verbs = {"adapt", "search", "evaluate", "export", "encode", "curate", "recipes", "pretrain", "compare"}
     assert {command[1] for command in commands} == verbs
     adapted = next(shortened(command, readers_folder) for command in commands if "--start" in command)
     for command in commands:
         # "the same command with --resume" is written short in the README.
         line = [*adapted, "--resume"] if "--resume" in command else shortened(command, readers_folder)
+        if line[1] == "compare":
+            line += [word for setting in SMALL_COMPARISON for word in ("--set", setting)]
         if line[1] == "pretrain":
             line += ["--set", "pretrain.encoder.dim=32", "--set", "pretrain.encoder.depth=1"]
         monkeypatch.setattr(sys, "argv", line)

@@ -250,6 +250,77 @@ def bench(
     show(measure(job, against or (), turns=turns, json_file=json_file), Console())
 
 
+@app.command()
+def compare(
+    recipes: Annotated[list[str], typer.Argument(help="Two recipes or more; NAME:a.b=c changes one.")],
+    corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; every trained model stays in it.")],
+    budget: Annotated[str, typer.Option(help="Of each training: time (2m), tokens (5Mtok) or FLOPs (3Pflop).")],
+    eval: Annotated[
+        list[Path], typer.Option("--eval", help="A labelled folder: search, classes or similarity; may be repeated.")
+    ],
+    seeds: Annotated[int, typer.Option(help="Trainings of each recipe.")] = 3,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+    set: Set = None,
+) -> None:
+    """Compare objectives: same encoder, tokenizer, data order and budget; several seeds, with intervals."""
+    from rich.console import Console
+
+    from reknit.research.comparison import compare as job
+    from reknit.research.table import show
+
+    result = job(
+        recipes,
+        corpus,
+        out,
+        budget=budget,
+        eval=eval,
+        seeds=seeds,
+        settings=_settings(set, max_bad),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    show(result, Console())
+    print(f"\nreport: {out / 'report.html'}   models: {out / 'arms'}")
+
+
+@app.command()
+def claim(
+    name: Annotated[str, typer.Argument(help="A recipe whose card's claim is to be measured.")],
+    seeds: Annotated[int, typer.Option(help="Trainings of each arm; three at least.")] = 3,
+    budget: Annotated[str | None, typer.Option(help="Of each training, instead of the check's own.")] = None,
+    data: Annotated[Path, typer.Option(help="The folder with the data sets.")] = Path("../shared/data"),
+    out: Annotated[Path | None, typer.Option("--out", help="Where to train; runs/claims/NAME by default.")] = None,
+    device: Annotated[Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one.")] = "auto",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="The record; records/claims/NAME.json by default.")
+    ] = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure a published claim: its arms at equal budget, with intervals and a verdict."""
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from rich.console import Console
+
+    from reknit.research.claims import check_claim
+    from reknit.research.table import show_claim
+
+    record = check_claim(
+        name,
+        data,
+        out or Path("runs") / "claims" / name,
+        seeds=seeds,
+        budget=budget,
+        json_file=json_file or Path("records") / "claims" / f"{name}.json",
+        resume=resume,
+        overwrite=overwrite,
+    )
+    show_claim(record, Console())
+
+
 @app.command("compare-adapt")
 def compare_adapt(
     data: Annotated[list[Path], typer.Argument(help="Labelled BEIR folders; only the labels judge.")],

@@ -1,0 +1,56 @@
+"""What a linear classifier finds in a model's vectors (the "linear probe" of Alain and Bengio 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reknit.errors import ReknitError
+from reknit.evaluation.retrieval import Encode
+from reknit.evaluation.tables import read_table
+
+_MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class ClassificationSet:
+    """Texts and their labels: train and test are lists of (label, text)."""
+
+    name: str
+    train: list[tuple[str, str]]
+    test: list[tuple[str, str]]
+
+
+def load_classification(folder: Path | str) -> ClassificationSet:
+    """The set in a folder with train.tsv and test.tsv, each with the columns "label" and "text".
+
+    Raises ReknitError as `read_table` does, and when there is only one label to learn.
+    """
+    folder = Path(folder)
+    train, test = (
+        [(label, text) for label, text in read_table(folder / f"{split}.tsv", ("label", "text"))]
+        for split in ("train", "test")
+    )
+    if len({label for label, _ in train}) < 2:
+        raise ReknitError(f"{folder / 'train.tsv'} has only one label: there is nothing to learn")
+    return ClassificationSet(folder.resolve().name, train, test)
+
+
+def linear_probe(data: ClassificationSet, encode: Encode, *, texts: int = 4000, seed: int = 0) -> np.ndarray:
+    """[test] 1.0 where logistic regression on the vectors gives the right label, else 0.0.
+
+    Trained on at most `texts` texts, drawn by `seed`: the same ones for every model. Coordinates are standardised;
+    the regularisation is scikit-learn's default (L2, C = 1).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(data.train))[:texts])
+    train = [data.train[place] for place in chosen.tolist()]
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_MOST_STEPS))
+    classifier.fit(encode([text for _, text in train], "document"), [label for label, _ in train])
+    found = classifier.predict(encode([text for _, text in data.test], "document"))
+    return (found == np.array([label for label, _ in data.test])).astype(np.float64)

@@ -1,0 +1,62 @@
+"""Pairs of sentences of which only one is acceptable (BLiMP; Warstadt et al. 2020)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reknit.errors import ReknitError
+
+Likelihood = Callable[[list[str]], list[float]]
+"""Sentences -> a number for each, the larger the more acceptable."""
+
+
+@dataclass(frozen=True)
+class MinimalPairs:
+    """{paradigm: (acceptable, unacceptable) sentences}."""
+
+    name: str
+    paradigms: dict[str, list[tuple[str, str]]]
+
+
+def load_minimal_pairs(folder: Path | str, at_most: int | None = None) -> MinimalPairs:
+    """The pairs of a folder's .jsonl files, one a paradigm, with "sentence_good" and "sentence_bad" in every line.
+
+    at_most: the first pairs of each paradigm. Raises ReknitError naming file and line when something is missing.
+    """
+    folder = Path(folder)
+    paradigms = {path.stem: _pairs(path)[:at_most] for path in sorted(folder.glob("*.jsonl"))}
+    if not paradigms:
+        raise ReknitError(f"{folder} has no .jsonl files of sentence pairs")
+    return MinimalPairs(folder.resolve().name, paradigms)
+
+
+def minimal_pair_accuracy(data: MinimalPairs, likelihood: Likelihood) -> float:
+    """The mean over the paradigms of the share of pairs whose acceptable sentence is the likelier one."""
+    shares = []
+    for pairs in data.paradigms.values():
+        values = likelihood([sentence for pair in pairs for sentence in pair])
+        shares.append(sum(good > bad for good, bad in zip(values[0::2], values[1::2], strict=True)) / len(pairs))
+    return sum(shares) / len(shares)
+
+
+def _pairs(path: Path) -> list[tuple[str, str]]:
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ReknitError(f"{path} is not UTF-8 text (byte {error.start}): convert it") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            found.append((str(record["sentence_good"]), str(record["sentence_bad"])))
+        except (ValueError, KeyError, TypeError) as error:
+            message = f'{path}:{number}: not a JSON object with "sentence_good" and "sentence_bad"'
+            raise ReknitError(message) from error
+    if not found:
+        raise ReknitError(f"{path} holds no pairs")
+    return found

@@ -1,0 +1,52 @@
+"""How well a model's similarities agree with people's (semantic textual similarity; Agirre et al. 2012)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from reknit.errors import ReknitError
+from reknit.evaluation.retrieval import Encode
+from reknit.evaluation.tables import read_table
+
+
+@dataclass(frozen=True)
+class SimilaritySet:
+    """Pairs of sentences and how similar people find them: lists of one length."""
+
+    name: str
+    first: list[str]
+    second: list[str]
+    scores: list[float]
+
+
+def load_similarity(folder: Path | str, split: str = "test") -> SimilaritySet:
+    """The pairs of a folder's <split>.tsv, with the columns "score", "sentence1" and "sentence2".
+
+    Raises ReknitError as `read_table` does, and for scores that are no numbers or all the same.
+    """
+    path = Path(folder) / f"{split}.tsv"
+    rows = read_table(path, ("score", "sentence1", "sentence2"))
+    try:
+        scores = [float(score) for score, _, _ in rows]
+    except ValueError as error:
+        raise ReknitError(f"{path}: a score is not a number ({error}): repair or remove the line") from error
+    if not np.isfinite(scores).all() or len(set(scores)) < 2:
+        raise ReknitError(f"{path}: the scores must be finite and not all the same")
+    return SimilaritySet(Path(folder).resolve().name, [a for _, a, _ in rows], [b for _, _, b in rows], scores)
+
+
+def spearman(data: SimilaritySet, encode: Encode) -> float:
+    """Spearman's rank correlation of cosines and scores, -1 to 1; 0 where all cosines are equal."""
+    from scipy.stats import spearmanr
+
+    first, second = (
+        functional.normalize(torch.from_numpy(np.asarray(encode(texts, "document"), dtype=np.float32)), dim=1)
+        for texts in (data.first, data.second)
+    )
+    cosines = (first * second).sum(dim=1).numpy()
+    return 0.0 if np.ptp(cosines) == 0 else float(spearmanr(cosines, data.scores).statistic)

@@ -1,0 +1,133 @@
+"""One arm of a comparison with one seed: trained, tuned, measured, kept."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.evaluation.encode import encode_with
+from reknit.evaluation.probe import retrieval_probe, smaller
+from reknit.evaluation.retrieval import Encode
+from reknit.export.sentence_transformers import save
+from reknit.objectives.base import Objective
+from reknit.research.config import Arm, ComparisonConfig, training_config, tuning_config
+from reknit.research.measures import Measure
+from reknit.training.config import RunConfig
+from reknit.training.corpus import Corpus
+from reknit.training.files import read_json, write_json
+from reknit.training.interrupt import StopRequest
+from reknit.training.log import MetricsLog
+from reknit.training.phases import check_batches, phases_of, train_phases
+from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
+from reknit.training.run_folder import RunFolder
+from reknit.training.start import build_start, load_start
+from reknit.training.team import Team
+
+logger = logging.getLogger("reknit")
+
+
+def run_arm(
+    arm: Arm,
+    comparison: ComparisonConfig,
+    seed: int,
+    folder: RunFolder,
+    corpus: Corpus,
+    measures: Sequence[Measure],
+    stop: StopRequest,
+) -> dict[str, Any]:
+    """Train and measure, or read what an earlier call has done; goes on where that was stopped.
+
+    folder: of this arm and seed, its `data` shared by all. Leaves model/ (as trained) and, after a tuning, tuned/ in
+    it. Returns plain data: what was spent, the value of each measure by its label, the curve of the retrieval probe.
+    """
+    if folder.result.exists():
+        return read_json(folder.result)
+    trained, training = _phase(training_config(arm, comparison, seed), folder, corpus, stop, None)
+    config = tuning_config(comparison, seed)
+    tuned, tuning = trained, None
+    if config is not None:
+        # A folder of its own: a run's log keeps the phases of one configuration.
+        tuned, tuning = _phase(config, RunFolder(folder.path / "tuning", folder.data), corpus, stop, trained)
+    objective = _objective(training_config(arm, comparison, seed), folder, trained)
+    values = {}
+    for measure in measures:
+        model = trained if measure.of == "trained" else tuned
+        values[measure.label] = _value(measure, model, objective, comparison)
+    save(trained, folder.model)
+    if tuned is not trained:
+        save(tuned, folder.path / "tuned")
+    result = {
+        "arm": arm.name,
+        "recipe": arm.recipe.card.name,
+        "seed": seed,
+        "training": training,
+        "tuning": tuning,
+        "values": values,
+        "curve": _curve(folder),
+    }
+    write_json(folder.result, result)
+    return result
+
+
+def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> Objective:
+    """The training's objective with its heads as they ended."""
+    name, recipe = phases_of(config)[0]
+    objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    folder.phase(name).load_objective("final", objective)
+    return objective.to(next(model.encoder.parameters()).device).eval()
+
+
+def _value(measure: Measure, model: EmbeddingModel, objective: Objective, comparison: ComparisonConfig) -> float | None:
+    """None where the objective trains no language model, and the measure wants one."""
+    if measure.score is not None:
+        return measure.score(_encode(model, measure.size, comparison.precision))
+    assert measure.likelihood is not None
+    device = next(model.encoder.parameters()).device
+
+    def likelihood(texts: list[str]) -> list[float] | None:
+        batch = model.tokenizer.pack(texts, comparison.max_length).to(device)
+        found = objective.log_likelihood(model.encoder, batch)
+        return None if found is None else found.tolist()
+
+    if likelihood(["a"]) is None:
+        return None
+    return measure.likelihood(lambda texts: likelihood(texts) or [])
+
+
+def _encode(model: EmbeddingModel, size: tuple[int, int] | None, precision: PrecisionChoice) -> Encode:
+    if size is None:
+        return encode_with(model, precision, quiet=True)
+    layers, dims = size
+    chosen = resolve_precision(precision, best_device())
+
+    def encode(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
+        vectors = model.encode(texts, prompt_name=kind, layers=layers, dims=dims, precision=chosen)
+        return model.comparable(vectors)
+
+    return encode
+
+
+def _phase(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, stop: StopRequest, given: EmbeddingModel | None
+) -> tuple[EmbeddingModel, dict[str, Any]]:
+    """(model, what was spent) of the run's one phase, which begins with a copy of `given` or with the start."""
+    check_batches(config, Team())
+    folder.path.mkdir(parents=True, exist_ok=True)
+    model = copy.deepcopy(given) or load_start(config) or build_start(config, folder, corpus)
+    probe = retrieval_probe(
+        smaller(corpus.held_out.dev, config.probe.training_documents), encode_with(model, config.precision, quiet=True)
+    )
+    facts = train_phases(config, folder, corpus, model, probe, stop, Team())
+    model.encoder.eval()
+    return model, facts
+
+
+def _curve(folder: RunFolder) -> list[dict[str, float]]:
+    """The probe's values along the training, by what had been spent."""
+    lines = [line for line in MetricsLog(folder.metrics).read() if "probe" in line and line["phase"] == "pretrain"]
+    return [{"tokens": line["tokens"], "flops": line["flops"], "nDCG@10": line["probe"]["nDCG@10"]} for line in lines]

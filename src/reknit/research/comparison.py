@@ -1,0 +1,183 @@
+"""`reknit compare`: objectives at one budget, with everything else the same."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from reknit.errors import ReknitError
+from reknit.objectives.elastic import parse_size
+from reknit.research.arms import run_arm
+from reknit.research.config import Arm, ComparisonConfig, parse_arms, training_config, tuning_config
+from reknit.research.folder import folder_of, open_folder, put_back_if_bad
+from reknit.research.measures import Measure, open_measures
+from reknit.research.page import write_page
+from reknit.research.statistics import interval, mean_ranks, paired_interval
+from reknit.training.budget import format_budget, parse_budget
+from reknit.training.config import SCRATCH, to_json, with_overrides
+from reknit.training.corpus import check_corpus_path, prepare_corpus
+from reknit.training.files import write_json
+from reknit.training.interrupt import Interrupted, listen_for_stop
+from reknit.training.machine import machine, versions
+from reknit.training.phases import check_batches
+from reknit.training.run_folder import RunFolder
+from reknit.training.team import Team
+
+logger = logging.getLogger("reknit")
+
+_DATA_SEED = 0
+
+
+def compare(
+    recipes: Sequence[str],
+    corpus: str | Path,
+    out: str | Path,
+    *,
+    budget: str,
+    eval: Sequence[str | Path],
+    seeds: int = 3,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train every recipe with every seed, measure all, and return what result.json in the folder `out` holds.
+
+    recipes: arms as `parse_arms` reads them; the first is what the others are compared with. budget: of each training,
+    such as "2m", "5Mtok" or "3Pflop"; FLOPs count generators, teachers and decoders. eval: labelled folders, see
+    `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: go on with what `out` holds, to
+    which arms and seeds may be added. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything
+    saved.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ReknitError("a comparison trains in one process: start it without torchrun")
+    out, arms = Path(out), parse_arms(recipes)
+    config = ComparisonConfig(str(corpus), parse_budget(budget), tuple(str(folder) for folder in eval))
+    config = with_overrides(config, tuple(settings))
+    if not config.eval:
+        raise ReknitError("a comparison needs something to measure by: name labelled folders with --eval")
+    if seeds < 1:
+        raise ReknitError(f"--seeds is {seeds}: at least one is needed")
+    measures = open_measures(config.eval, config.classified_texts, config.sizes)
+    _check(arms, config, measures)
+    check_corpus_path(config.corpus, out)
+    open_folder(out, config, resume=resume, overwrite=overwrite)
+    try:
+        with listen_for_stop() as stop:
+            shared = RunFolder(out, data=out / "data")
+            queries = {text for measure in measures for text in measure.queries}
+            with put_back_if_bad(out, resume=resume):
+                prepared = prepare_corpus(training_config(arms[0], config, _DATA_SEED), shared, queries)
+            runs = []
+            for seed in range(seeds):
+                for arm in arms:
+                    logger.info("seed %d, %s", seed, arm.name)
+                    folder = RunFolder(out / "arms" / folder_of(arm) / f"seed-{seed}", data=shared.data)
+                    runs.append(run_arm(arm, config, seed, folder, prepared, measures, stop))
+                    if stop.asked:
+                        raise Interrupted("stopped between two trainings")
+    except KeyboardInterrupt:
+        raise Interrupted("stopped") from None
+    result = {
+        "command": _command(arms, config, out, seeds, settings),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": to_json(config),
+        "arms": [arm.name for arm in arms],
+        "seeds": seeds,
+        "corpus": {
+            "documents": prepared.report.documents,
+            "passages": len(prepared.store),
+            "words": prepared.store.words,
+        },
+        "machine": machine(),
+        "versions": versions(),
+        "runs": runs,
+        "summary": summary(runs, arms, measures),
+    }
+    write_page(out / "report.html", result)
+    write_json(out / "result.json", result)
+    return result
+
+
+def summary(runs: Sequence[dict[str, Any]], arms: Sequence[Arm], measures: Sequence[Measure]) -> dict[str, Any]:
+    """For each arm the mean of each measure over the seeds, its difference to the first arm seed by seed, and ranks.
+
+    "all" is the mean over the measures that every arm has, and ranks are by these. A measure that an arm does not have
+    (there is no language model) is None there.
+    """
+    every, labels = [measure.label for measure in measures], common_labels(runs)
+    of_arm = {arm.name: [run for run in runs if run["arm"] == arm.name] for arm in arms}
+    values = {
+        name: {label: [run["values"][label] for run in found] for label in every}
+        | {"all": [mean(run["values"][label] for label in labels) for run in found]}
+        for name, found in of_arm.items()
+    }
+    first = values[arms[0].name]
+    ranks = mean_ranks(np.array([[values[arm.name][label] for label in labels] for arm in arms]))
+    return {
+        arm.name: {
+            "values": {label: _summed(found) for label, found in values[arm.name].items()},
+            "against_first": {label: _compared(found, first[label]) for label, found in values[arm.name].items()},
+            "mean_rank": float(rank),
+            "spent": {
+                unit: mean(run["training"][unit] for run in of_arm[arm.name]) for unit in ("tokens", "flops", "seconds")
+            },
+        }
+        for arm, rank in zip(arms, ranks, strict=True)
+    }
+
+
+def common_labels(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """The measures that every run has."""
+    return [label for label in runs[0]["values"] if all(run["values"][label] is not None for run in runs)]
+
+
+def _summed(values: list[float | None]) -> dict[str, Any] | None:
+    there = [value for value in values if value is not None]
+    return interval(there).to_json() if len(there) == len(values) else None
+
+
+def _compared(values: list[float | None], first: list[float | None]) -> dict[str, Any] | None:
+    pairs = [(a, b) for a, b in zip(values, first, strict=True) if a is not None and b is not None]
+    if len(pairs) < len(values):
+        return None
+    return paired_interval([a for a, _ in pairs], [b for _, b in pairs]).to_json()
+
+
+def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Measure]) -> None:
+    """Raise ReknitError for what would else be found after hours of training."""
+    if all(measure.score is None for measure in measures):
+        raise ReknitError("not every objective trains a language model: name other folders with --eval too")
+    runs = [training_config(arm, config, 0) for arm in arms]
+    tuning = tuning_config(config, 0)
+    for run in [*runs, *([] if tuning is None else [tuning])]:
+        recipe = run.pretrain or run.tune
+        if recipe is not None and recipe.data.source == "queries":
+            raise ReknitError(
+                f"{recipe.card.name} learns from a teacher, which a comparison does not make: leave it out"
+            )
+        check_batches(run, Team())
+    if config.start == SCRATCH:
+        for run in runs:
+            encoder = run.pretrain.encoder if run.pretrain else config.encoder
+            for layers, dims in map(parse_size, config.sizes):
+                if layers > encoder.depth or dims > encoder.dim:
+                    raise ReknitError(
+                        f"sizes asks for {layers}x{dims} of an encoder of {encoder.depth} layers and {encoder.dim} "
+                        "coordinates: change sizes or the encoder"
+                    )
+
+
+def _command(arms: Sequence[Arm], config: ComparisonConfig, out: Path, seeds: int, settings: Sequence[str]) -> str:
+    words = ["reknit", "compare", *(arm.name for arm in arms), "--corpus", config.corpus, "--out", str(out)]
+    words += ["--budget", format_budget(config.budget), "--seeds", str(seeds)]
+    for name, values in (("--eval", config.eval), ("--set", settings)):
+        words += [part for value in values for part in (name, value)]
+    return shlex.join(words)

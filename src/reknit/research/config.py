@@ -1,0 +1,126 @@
+"""What a comparison is: its arms, and what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from reknit import catalogue
+from reknit.errors import ReknitError
+from reknit.recipe import BudgetSpec, EncoderSpec, OptimiserSpec, Recipe
+from reknit.training.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig, with_overrides
+from reknit.training.precision import PrecisionChoice
+
+NO_TUNING = "none"
+
+
+@dataclass(frozen=True)
+class ComparisonConfig:
+    """All that the arms of a comparison share.
+
+    corpus, corpus_share, start, eval: as in RunConfig; start "scratch" gives every arm of a seed the same random
+    weights. budget: of each training. encoder, optimiser: in place of each recipe's own. max_length, tokens_per_batch:
+    of texts that are read one by one; objectives on pairs keep their own batches, but max_length is the limit of every
+    text, also of those that are measured. tuning: the recipe that every trained
+    encoder is tuned with before it searches, by its optimiser with tuning_learning_rate, for tuning_budget; "none" for
+    objectives that train a searching model themselves. sizes: "LAYERSxDIMS" that search and similarity are measured at
+    besides, for elastic objectives.
+    classified_texts: labelled texts a linear classifier learns from at most. curve_points: values along each training.
+    """
+
+    corpus: str
+    budget: BudgetSpec
+    eval: tuple[str, ...] = ()
+    start: str = SCRATCH
+    encoder: EncoderSpec = field(default_factory=lambda: EncoderSpec(pooling="mean"))
+    optimiser: OptimiserSpec = field(default_factory=lambda: OptimiserSpec(learning_rate=5e-4))
+    max_length: int = 128
+    tokens_per_batch: int = 4096
+    tuning: str = "infonce-pairs"
+    tuning_budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=1_000_000))
+    tuning_learning_rate: float = 5e-4
+    sizes: tuple[str, ...] = ()
+    classified_texts: int = 4000
+    curve_points: int = 8
+    passage_words: int = 160
+    corpus_share: float = 1.0
+    precision: PrecisionChoice = "auto"
+    max_bad: int = 100
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One recipe, changed by settings (`a.b=c` of its own fields)."""
+
+    name: str
+    recipe: Recipe
+
+
+def parse_arms(texts: Sequence[str]) -> list[Arm]:
+    """Arms as written on the command line: a recipe's name, and after colons what is changed of it.
+
+    "mlm:objective.ratio=0.15" is mlm with another ratio. Raises ReknitError for an unknown recipe or field, and for
+    fewer than two arms or one twice.
+    """
+    arms = [_parse_arm(text) for text in texts]
+    names = [arm.name for arm in arms]
+    if len(arms) < 2:
+        raise ReknitError("a comparison needs two arms at least: name several recipes")
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise ReknitError(f"the arm {repeated[0]!r} is given twice: name each once")
+    return arms
+
+
+def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe:
+    """The arm's recipe with all that the comparison fixes; what the arm's own settings change of it stays changed."""
+    recipe = catalogue.find(arm.recipe.card.name)
+    data = recipe.data
+    if data.source == "passages":
+        data = replace(data, max_length=comparison.max_length, tokens_per_batch=comparison.tokens_per_batch)
+    fixed = replace(recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
+    found = with_overrides(fixed, tuple(arm.name.split(":")[1:]))
+    if found.encoder.vocabulary != comparison.encoder.vocabulary:
+        raise ReknitError(f"{arm.name}: all arms share the tokenizer; set encoder.vocabulary of the comparison")
+    if found.data.max_length > max(data.max_length, comparison.max_length):
+        raise ReknitError(f"{arm.name}: max_length of {comparison.max_length} is the limit of all arms: raise that")
+    return found
+
+
+def training_config(arm: Arm, comparison: ComparisonConfig, seed: int) -> RunConfig:
+    """The arm's training as a run."""
+    return replace(
+        _run_config(comparison, seed), pretrain=shared_recipe(arm, comparison), budget=comparison.budget, keep="last"
+    )
+
+
+def tuning_config(comparison: ComparisonConfig, seed: int) -> RunConfig | None:
+    """The tuning that follows every arm's training, the same for all; None for no tuning."""
+    if comparison.tuning == NO_TUNING:
+        return None
+    recipe = catalogue.find(comparison.tuning)
+    optimiser = replace(recipe.optimiser, learning_rate=comparison.tuning_learning_rate)
+    tuning = replace(recipe, encoder=comparison.encoder, optimiser=optimiser)
+    return replace(_run_config(comparison, seed), tune=tuning, budget=comparison.tuning_budget, keep="last")
+
+
+def _run_config(comparison: ComparisonConfig, seed: int) -> RunConfig:
+    return RunConfig(
+        corpus=comparison.corpus,
+        start=comparison.start,
+        budget=comparison.budget,
+        seed=seed,
+        eval=comparison.eval,
+        precision=comparison.precision,
+        passage_words=comparison.passage_words,
+        corpus_share=comparison.corpus_share,
+        max_length=comparison.max_length,
+        max_bad=comparison.max_bad,
+        probe=ProbeSpec(per_phase=comparison.curve_points),
+        expansion=ExpansionSpec(words=0),
+    )
+
+
+def _parse_arm(text: str) -> Arm:
+    name, *settings = text.split(":")
+    return Arm(text, with_overrides(catalogue.find(name), tuple(settings)))

@@ -1,0 +1,96 @@
+"""What a trained encoder is measured by, each of a labelled folder the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from reknit.errors import ReknitError
+from reknit.evaluation.beir import load_beir
+from reknit.evaluation.classification import linear_probe, load_classification
+from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.minimal_pairs import Likelihood, load_minimal_pairs, minimal_pair_accuracy
+from reknit.evaluation.retrieval import Encode, dense_search
+from reknit.evaluation.similarity import load_similarity, spearman
+from reknit.objectives.elastic import parse_size
+
+# Each sentence is read once for each of its tokens by a masked model.
+_PAIRS_OF_A_PARADIGM = 100
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of an encoder, the higher the better.
+
+    name: of the folder. metric: what it is. of: whether the encoder is measured as trained or after the tuning. score:
+    from an `Encode` to the number. queries: texts that training must not see. size: (layers, coordinates) that the
+    encoder is cut to, None for all of it. likelihood: in place of `score`, from a language model's likelihoods of
+    sentences to the number.
+    """
+
+    name: str
+    metric: str
+    of: Literal["trained", "tuned"]
+    score: Callable[[Encode], float] | None
+    queries: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    likelihood: Callable[[Likelihood], float] | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.metric}" + ("" if self.size is None else f" at {self.size[0]}x{self.size[1]}")
+
+
+def open_measures(folders: Sequence[str | Path], classified_texts: int, sizes: Sequence[str] = ()) -> list[Measure]:
+    """The measure of each folder, told by what it holds.
+
+    corpus.jsonl: a BEIR folder, nDCG@10 of the tuned encoder. train.tsv and test.tsv with labels: accuracy of a linear
+    classifier on the encoder as trained. .jsonl files of sentence pairs: accuracy of the language model, where the
+    objective trains one. test.tsv with scores: Spearman's correlation of the tuned encoder's cosines.
+    Of sentence pairs the first 100 of each file are asked. sizes: "LAYERSxDIMS", at which search and similarity are
+    measured besides. Raises ReknitError for any other folder, broken
+    files, and two folders of one name.
+    """
+    found = [_open(Path(folder), classified_texts) for folder in folders]
+    labels = [measure.label for measure in found]
+    repeated = [label for label in labels if labels.count(label) > 1]
+    if repeated:
+        raise ReknitError(f"two folders of --eval are both named {repeated[0].split()[0]!r}: rename one")
+    cut = [replace(measure, size=parse_size(size)) for size in sizes for measure in found if measure.of == "tuned"]
+    return [*found, *cut]
+
+
+def _open(folder: Path, classified_texts: int) -> Measure:
+    if (folder / "corpus.jsonl").is_file():
+        collection = load_beir(folder)
+        qrels = {query: collection.qrels[query] for query in collection.queries}
+
+        def searched(encode: Encode) -> float:
+            return mean(per_query(dense_search(collection, encode), qrels)["nDCG@10"])
+
+        return Measure(collection.name, "nDCG@10", "tuned", searched, tuple(collection.queries.values()))
+    if not (folder / "test.tsv").is_file() and any(folder.glob("*.jsonl")):
+        sentences = load_minimal_pairs(folder, _PAIRS_OF_A_PARADIGM)
+
+        def accepted(likelihood: Likelihood) -> float:
+            return minimal_pair_accuracy(sentences, likelihood)
+
+        return Measure(sentences.name, "pair accuracy", "trained", None, likelihood=accepted)
+    if not (folder / "test.tsv").is_file():
+        raise ReknitError(
+            f"{folder} is no labelled folder: give one with corpus.jsonl (BEIR), with train.tsv and test.tsv (label, "
+            "text), with test.tsv (score, sentence1, sentence2), or with .jsonl files of sentence pairs"
+        )
+    with (folder / "test.tsv").open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline().strip().split("\t")
+    if "label" in header:
+        data = load_classification(folder)
+
+        def classified(encode: Encode) -> float:
+            return float(linear_probe(data, encode, texts=classified_texts).mean())
+
+        return Measure(data.name, "accuracy", "trained", classified)
+    pairs = load_similarity(folder)
+    return Measure(pairs.name, "Spearman", "tuned", lambda encode: spearman(pairs, encode))

@@ -1,0 +1,107 @@
+"""A comparison's results on the terminal and as Markdown: a row an arm, a column a measure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from reknit.report.facts import format_score
+from reknit.research.config import NO_TUNING
+
+MEAN = "all"
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """Print the values and the differences to the first arm."""
+    for title, headings, rows in tables(result):
+        table = Table(*headings, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        if not console.is_terminal:
+            table.width = console.measure(table, options=console.options.update(width=10_000)).maximum
+        console.print(table, soft_wrap=not console.is_terminal, highlight=False)
+    console.print(explanation(result), soft_wrap=not console.is_terminal, highlight=False)
+
+
+def show_claim(record: dict[str, Any], console: Console) -> None:
+    """Print the comparison behind a claim, each of its parts, and the verdict."""
+    show(record, console)
+    lines = [f"{record['name']}: {record['claim']}"]
+    for pair in record["pairs"]:
+        difference = with_interval(pair["difference"], signed=True)
+        metric = "the mean of all measures" if pair["metric"] == MEAN else pair["metric"]
+        than = (
+            f"no worse than {pair['other']} by {pair['margin']:g}" if pair["margin"] else f"better than {pair['other']}"
+        )
+        lines.append(f"  {pair['better']} {than}: {pair['answer']} ({metric} {difference})")
+    lines.append(f"Verdict: {record['verdict']}{'. ' + record['needs'] if record['needs'] else ''}")
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The same as Markdown."""
+    parts = []
+    for title, headings, rows in tables(result):
+        lines = [headings, ["---"] * len(headings), *rows]
+        parts += [f"{title}:", "", *("| " + " | ".join(line) + " |" for line in lines), ""]
+    return "\n".join([*parts, explanation(result)])
+
+
+def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """(title, headings, rows) of the table of values, best mean rank first, and of that of differences."""
+    found, first = result["summary"], result["arms"][0]
+    order = sorted(found, key=lambda name: found[name]["mean_rank"])
+    labels = list(found[first]["values"])
+    columns = ["mean" if label == MEAN else label for label in labels]
+    values = [
+        [
+            name,
+            *(with_interval(found[name]["values"][label]) for label in labels),
+            f"{found[name]['mean_rank']:.2f}",
+            spent(found[name]["spent"]),
+        ]
+        for name in order
+    ]
+    differences = [
+        [name, *(with_interval(found[name]["against_first"][label], signed=True) for label in labels)]
+        for name in order
+        if name != first
+    ]
+    return [
+        ("Values", ["objective", *columns, "mean rank", "spent"], values),
+        (f"Differences to {first}", ["objective", *columns], differences),
+    ]
+
+
+def explanation(result: dict[str, Any]) -> str:
+    """What the figures are."""
+    seeds, corpus, tuning = result["seeds"], result["corpus"], result["config"]["tuning"]
+    searched = "as trained" if tuning == NO_TUNING else f"after the same tuning of each ({tuning})"
+    about = f"{seeds} seeds, means with Student's 95% intervals over them" if seeds > 1 else "one seed, no intervals"
+    return (
+        f"{about}; a difference is of the same seeds. Trained on {corpus['passages']:,} passages; mean rank: 1 is best "
+        "of all arms, over measures and seeds. Pair accuracy: of the first 100 pairs of each paradigm, by the language "
+        "model that was trained, if one was. Accuracy is of a linear classifier on the encoder as trained; search "
+        f"and similarity are measured {searched}."
+    )
+
+
+def with_interval(found: dict[str, Any] | None, *, signed: bool = False) -> str:
+    """Such as 0.512 [0.490, 0.534]; a star marks an interval that leaves 0 out, a dash what is not defined."""
+    if found is None:
+        return "–"
+    shown = f"{found['mean']:+.3f}" if signed else format_score(found["mean"])
+    if found["ci95"] is None:
+        return shown
+    low, high = found["ci95"]
+    if not signed:
+        return f"{shown} [{low:.3f}, {high:.3f}]"
+    return f"{shown} [{low:+.3f}, {high:+.3f}]{'*' if low > 0 or high < 0 else ''}"
+
+
+def spent(found: dict[str, float]) -> str:
+    """Tokens, FLOPs and seconds of a training."""
+    return f"{found['tokens'] / 1e6:.2f} M tokens, {found['flops']:.1e} FLOPs, {found['seconds']:.0f} s"

@@ -1,0 +1,117 @@
+"""Claims: what an interval answers, which arms are trained, and a whole check on tiny data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from research_samples import SETTINGS, material
+
+from reknit import catalogue
+from reknit.cli import app
+from reknit.errors import ReknitError
+from reknit.recipe import ClaimCheck, Recipe
+from reknit.research import claims
+from reknit.research.config import parse_arms
+from reknit.research.statistics import Interval
+
+CHECKED = {name: recipe for name, recipe in catalogue.recipes().items() if recipe.check is not None}
+
+
+@pytest.mark.parametrize(
+    ("ci95", "margin", "answer"),
+    [
+        ((0.01, 0.03), 0.0, "holds"),
+        ((-0.01, 0.03), 0.0, "undecided at this scale"),
+        ((-0.03, -0.01), 0.0, "holds not"),
+        ((-0.004, 0.003), 0.005, "holds"),
+        ((-0.01, 0.003), 0.005, "undecided at this scale"),
+        ((-0.02, -0.006), 0.005, "holds not"),
+        (None, 0.0, "undecided at this scale"),
+    ],
+)
+def test_the_whole_interval_decides(ci95: tuple[float, float] | None, margin: float, answer: str) -> None:
+    assert claims.judge(Interval(0.0, ci95), margin) == answer
+
+
+def test_a_claim_of_several_parts() -> None:
+    undecided = "undecided at this scale"
+    assert claims.overall(["holds", "holds"]) == "holds"
+    assert claims.overall(["holds", undecided]) == undecided
+    assert claims.overall(["holds", undecided, "holds not"]) == "holds not"
+
+
+@pytest.mark.parametrize("recipe", CHECKED.values(), ids=list(CHECKED))
+def test_every_check_is_about_its_recipe_and_can_be_made(recipe: Recipe) -> None:
+    assert recipe.check is not None
+    arms = claims.arms_of(recipe.check)
+    assert len(parse_arms(arms)) == len(arms)
+    # A check that was inherited from a parent would be about the parent.
+    assert recipe.card.name in {better for better, _ in recipe.check.better}
+
+
+def test_metrics_of_checks_are_measures_of_theirs() -> None:
+    for recipe in CHECKED.values():
+        metric, names = recipe.check.metric, [folder.rsplit("/", 1)[-1] for folder in recipe.check.eval]
+        assert metric == "all" or metric.split()[0] in names
+
+
+def test_an_arm_without_a_language_model_leaves_sentence_pairs_out_of_the_mean() -> None:
+    runs = [
+        {"arm": arm, "seed": seed, "values": {"a accuracy": 0.5 + 0.1 * (arm == "x"), "b pair accuracy": pairs}}
+        for arm, pairs in (("x", 0.9), ("y", None))
+        for seed in range(3)
+    ]
+    assert claims._values({"runs": runs}, "all", "x") == [0.6] * 3
+    with pytest.raises(ReknitError, match="not every arm has the measure 'b pair accuracy'"):
+        claims._values({"runs": runs}, "b pair accuracy", "x")
+
+
+def tiny_check(recipe: Recipe) -> Recipe:
+    check = ClaimCheck(
+        better=(("slm", "mlm"), ("mlm", "rts")),
+        metric="classes accuracy",
+        budget="1000tok",
+        corpus="corpus.jsonl",
+        eval=("classes", "pairs"),
+        settings=SETTINGS,
+        needs="A larger corpus.",
+    )
+    return replace(recipe, check=check)
+
+
+def test_a_whole_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    find = catalogue.find
+    monkeypatch.setattr(catalogue, "find", lambda name: tiny_check(find(name)) if name == "slm" else find(name))
+    material(tmp_path / "data")
+    words = ["claim", "slm", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    ended = CliRunner().invoke(app, [*words, "--json", str(tmp_path / "slm.json")])
+    assert ended.exit_code == 0, ended.output
+    record = json.loads((tmp_path / "slm.json").read_text())
+    assert record["verdict"] in ("holds", "holds not", "undecided at this scale")
+    assert f"Verdict: {record['verdict']}. A larger corpus." in ended.output
+    assert record["arms"] == ["rts", "mlm", "slm"]
+    assert record["seeds"] == 3
+    assert [(pair["better"], pair["other"]) for pair in record["pairs"]] == [("slm", "mlm"), ("mlm", "rts")]
+    by_arm = {
+        arm: [run["values"]["classes accuracy"] for run in record["runs"] if run["arm"] == arm]
+        for arm in record["arms"]
+    }
+    for pair in record["pairs"]:
+        ours, others = by_arm[pair["better"]], by_arm[pair["other"]]
+        assert pair["difference"]["mean"] == pytest.approx(sum(ours) / 3 - sum(others) / 3)
+    assert {"machine", "versions", "date", "command"} <= record.keys()
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(ReknitError, match=r"the claim of infonce-pairs has no check yet; those that have: .*electra"):
+        claims.check_claim("infonce-pairs", tmp_path, tmp_path / "out")
+    with pytest.raises(ReknitError, match="three at least"):
+        claims.check_claim("electra", tmp_path, tmp_path / "out", seeds=2)
+    with pytest.raises(ReknitError, match=r"has no text/mix_en.jsonl.zst: name the folder .* with --data"):
+        claims.check_claim("electra", tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,240 @@
+"""`reknit compare` on a tiny corpus: whole, stopped and gone on with, extended, and asked for nonsense."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from research_samples import SETTINGS, material, sentences
+from typer.testing import CliRunner
+
+from reknit.api import load
+from reknit.cli import app
+from reknit.errors import ReknitError
+from reknit.recipe import BudgetSpec
+from reknit.research import arms as arms_module
+from reknit.research.comparison import compare
+from reknit.research.config import ComparisonConfig, parse_arms, shared_recipe
+from reknit.research.table import markdown
+from reknit.training.interrupt import Interrupted
+
+ARMS = ("mlm", "rts", "mlm:objective.ratio=0.15", "simcse")
+
+
+def run(folder: Path, arms: tuple[str, ...] = ARMS, **options: object) -> dict:
+    corpus, evals = folder / "corpus.jsonl", [folder / name for name in ("search", "classes", "pairs")]
+    given = {"budget": "2000tok", "eval": evals, "seeds": 2, "settings": SETTINGS} | options
+    out = given.pop("out", folder / "out")
+    return compare(arms, corpus, out, **given)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison")
+    material(folder)
+    run(folder)
+    return folder
+
+
+def result_of(folder: Path) -> dict:
+    return json.loads((folder / "out" / "result.json").read_text())
+
+
+def test_every_arm_has_every_measure_with_every_seed(finished: Path) -> None:
+    result = result_of(finished)
+    assert [(one["arm"], one["seed"]) for one in result["runs"]] == [(arm, seed) for seed in range(2) for arm in ARMS]
+    for one in result["runs"]:
+        assert list(one["values"]) == ["search nDCG@10", "classes accuracy", "pairs Spearman"]
+        assert one["training"]["tokens"] >= 2000
+        assert [point["flops"] for point in one["curve"]] == sorted(point["flops"] for point in one["curve"])
+        assert one["curve"]
+    assert result["summary"]["mlm"]["against_first"]["all"]["mean"] == 0.0
+    ranks = [found["mean_rank"] for found in result["summary"].values()]
+    assert sum(ranks) == pytest.approx(sum(range(1, len(ARMS) + 1)))
+
+
+def test_arms_of_a_seed_begin_alike_and_read_the_same(finished: Path) -> None:
+    by_arm = {(one["arm"], one["seed"]): one for one in result_of(finished)["runs"]}
+    for seed in range(2):
+        ours, other = by_arm["mlm", seed], by_arm["mlm:objective.ratio=0.15", seed]
+        assert ours["training"]["tokens"] == other["training"]["tokens"]
+        assert ours["training"]["phases"][0]["steps"] == other["training"]["phases"][0]["steps"]
+        assert ours["values"] != other["values"]
+        # Fewer predictions cost fewer FLOPs, which the ledger must see.
+        assert other["training"]["flops"] < ours["training"]["flops"]
+
+
+def test_trained_models_are_kept_and_load(finished: Path) -> None:
+    for arm in ("mlm", "rts"):
+        for name in ("model", "tuned"):
+            model = load(finished / "out" / "arms" / arm / "seed-1" / name)
+            assert model.encode(["a text"]).shape == (1, 32)
+
+
+def test_page_and_tables(finished: Path) -> None:
+    page = (finished / "out" / "report.html").read_text()
+    for shown in (*ARMS, "search nDCG@10", "mean rank", "Differences to mlm", "<svg", "reknit compare"):
+        assert shown in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    table = markdown(result_of(finished))
+    assert table.count("| mlm:objective.ratio=0.15 |") == 2
+
+
+def test_more_seeds_and_arms_keep_what_is_there(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "out", tmp_path / "copy")
+    before = result_of(finished)["runs"]
+    result = run(finished, ("mlm", "rts", "slm"), seeds=3, resume=True, out=tmp_path / "copy")
+    assert [one for one in result["runs"] if one["seed"] < 2 and one["arm"] != "slm"] == [
+        one for one in before if one["arm"] in ("mlm", "rts")
+    ]
+    assert len(result["runs"]) == 9
+
+
+def test_stopped_and_gone_on_with_is_the_same(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    material(tmp_path)
+    right, calls = arms_module.train_phases, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise Interrupted("stopped")
+        return right(*arguments)
+
+    monkeypatch.setattr(arms_module, "train_phases", interrupted)
+    with pytest.raises(Interrupted):
+        run(tmp_path, ("mlm", "rts"))
+    result = run(tmp_path, ("mlm", "rts"), resume=True)
+    values = {(one["arm"], one["seed"]): one["values"] for one in result["runs"]}
+    whole = {(one["arm"], one["seed"]): one["values"] for one in result_of(finished)["runs"]}
+    assert all(values[key] == whole[key] for key in values)
+
+
+def test_other_settings_are_refused_on_resume(finished: Path) -> None:
+    with pytest.raises(ReknitError, match="started with another budget"):
+        run(finished, budget="3000tok", resume=True)
+    with pytest.raises(ReknitError, match="already holds a comparison"):
+        run(finished)
+
+
+@pytest.mark.parametrize(
+    ("arms", "options", "message"),
+    [
+        (("mlm",), {}, "two arms at least"),
+        (("mlm", "mlm"), {}, "given twice"),
+        (("mlm", "melm"), {}, "did you mean"),
+        (("mlm", "mlm:objective.ration=1"), {}, "no field 'ration'"),
+        (("mlm", "hybrid-distillation"), {}, "learns from a teacher"),
+        (("mlm", "rts"), {"eval": []}, "labelled folders with --eval"),
+        (("mlm", "rts"), {"seeds": 0}, "--seeds is 0"),
+        (("mlm", "rts"), {"budget": "much"}, "budget 'much'"),
+        (("mlm", "rts"), {"resume": True}, "no comparison to resume"),
+        (("mlm", "rts"), {"settings": ["encoder.deep=1"]}, "no field 'deep'"),
+        (("mlm", "rts"), {"settings": ["tuning=infonce-pears"]}, "did you mean infonce-pairs"),
+        (("mlm", "rts"), {"settings": ["tuning=hybrid-distillation"]}, "learns from a teacher"),
+        (("mlm", "rts"), {"settings": ["sizes=5x8"]}, "asks for 5x8 of an encoder of 4 layers"),
+        (("mlm", "rts"), {"settings": ["classified_texts=0"]}, "must be above 0"),
+        (("mlm", "mlm:encoder.vocabulary=500"), {}, "all arms share the tokenizer"),
+        (("mlm", "mlm:data.max_length=256"), {}, "max_length of 128 is the limit of all arms"),
+    ],
+)
+def test_bad_input_changes_nothing(tmp_path: Path, arms: tuple[str, ...], options: dict, message: str) -> None:
+    material(tmp_path)
+    with pytest.raises(ReknitError, match=message):
+        run(tmp_path, arms, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_folders_are_left_alone(tmp_path: Path) -> None:
+    material(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    with pytest.raises(ReknitError, match="not empty"):
+        run(tmp_path)
+    with pytest.raises(ReknitError, match="not empty"):
+        run(tmp_path, overwrite=True)
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+def test_what_an_objective_does_not_have_is_left_out_of_means_and_ranks(tmp_path: Path) -> None:
+    material(tmp_path)
+    evals = [tmp_path / "classes", sentences(tmp_path / "sentences")]
+    result = run(tmp_path, ("mlm", "clm", "rts"), eval=evals, seeds=1)
+    label = "sentences pair accuracy"
+    found = result["summary"]
+    assert found["rts"]["values"][label] is None
+    assert found["rts"]["against_first"][label] is None
+    assert 0.0 <= found["clm"]["values"][label]["mean"] <= 1.0
+    assert found["mlm"]["values"]["all"]["mean"] == found["mlm"]["values"]["classes accuracy"]["mean"]
+    assert "–" in markdown(result)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "–" in page
+    with pytest.raises(ReknitError, match="name other folders with --eval too"):
+        run(tmp_path, ("rts", "mlm"), eval=evals[1:], seeds=1, overwrite=True)
+    assert (tmp_path / "out" / "result.json").exists()
+
+
+def test_elastic_objectives_are_measured_at_sizes_and_as_trained(tmp_path: Path) -> None:
+    material(tmp_path)
+    settings = (*SETTINGS, "tuning=none", "sizes=1x8,2x16")
+    result = run(tmp_path, ("infonce-pairs", "starbucks", "2dmse"), seeds=1, settings=settings)
+    for one in result["runs"]:
+        assert list(one["values"]) == [
+            "search nDCG@10",
+            "classes accuracy",
+            "pairs Spearman",
+            "search nDCG@10 at 1x8",
+            "pairs Spearman at 1x8",
+            "search nDCG@10 at 2x16",
+            "pairs Spearman at 2x16",
+        ]
+        assert one["tuning"] is None
+    assert not (tmp_path / "out" / "arms" / "starbucks" / "seed-0" / "tuned").exists()
+
+
+def test_a_corpus_that_is_no_good_costs_nothing_that_was_there(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    before = (tmp_path / "copy" / "out" / "result.json").read_text()
+    (tmp_path / "copy" / "corpus.jsonl").write_text('{"text": ""}\n')
+    with pytest.raises(ReknitError):
+        run(tmp_path / "copy", overwrite=True)
+    assert (tmp_path / "copy" / "out" / "result.json").read_text() == before
+    assert (tmp_path / "copy" / "out" / "arms" / "mlm").is_dir()
+    assert not (tmp_path / "copy" / "out" / ".replaced").exists()
+    shutil.rmtree(tmp_path / "copy" / "out")
+    with pytest.raises(ReknitError):
+        run(tmp_path / "copy")
+    assert not (tmp_path / "copy" / "out").exists()
+
+
+def test_sentence_pairs_are_the_same_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured of the objective itself is measured without dropout, also when the training was read back."""
+    material(tmp_path)
+    evals = [tmp_path / "classes", sentences(tmp_path / "sentences")]
+    whole = run(tmp_path, ("mlm", "clm"), eval=evals, seeds=1)
+    for result in (tmp_path / "out" / "arms").glob("*/*/result.json"):
+        result.unlink()
+    again = run(tmp_path, ("mlm", "clm"), eval=evals, seeds=1, resume=True)
+    assert [one["values"] for one in again["runs"]] == [one["values"] for one in whole["runs"]]
+
+
+def test_settings_of_an_arm_win_over_what_is_shared() -> None:
+    config = ComparisonConfig("corpus", BudgetSpec(tokens=1))
+    plain, own = parse_arms(["electra", "electra:optimiser.learning_rate=1e-5:data.max_length=32"])
+    assert shared_recipe(plain, config).optimiser == config.optimiser
+    assert shared_recipe(plain, config).encoder == config.encoder
+    assert shared_recipe(own, config).optimiser.learning_rate == 1e-5
+    assert shared_recipe(own, config).data.max_length == 32
+
+
+def test_command_line(tmp_path: Path) -> None:
+    corpus, evals = material(tmp_path)
+    words = ["compare", "mlm", "slm", "--corpus", str(corpus), "--out", str(tmp_path / "out"), "--budget", "1000tok"]
+    words += ["--seeds", "1", "--eval", str(evals[1])]
+    words += [word for setting in SETTINGS for word in ("--set", setting)]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0, ended.output
+    assert "classes accuracy" in ended.output
+    assert "one seed, no intervals" in ended.output
+    assert "Differences to mlm" in ended.output
