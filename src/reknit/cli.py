@@ -305,6 +305,7 @@ def claim(
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from rich.console import Console
 
+    from reknit.report.recipes import CLAIMS
     from reknit.research.claims import check_claim
     from reknit.research.table import show_claim
 
@@ -314,7 +315,7 @@ def claim(
         out or Path("runs") / "claims" / name,
         seeds=seeds,
         budget=budget,
-        json_file=json_file or Path("records") / "claims" / f"{name}.json",
+        json_file=json_file or CLAIMS / f"{name}.json",
         resume=resume,
         overwrite=overwrite,
     )

@@ -79,7 +79,7 @@ def test_page_and_tables(finished: Path) -> None:
         assert shown in page
     assert "http" not in page.replace("http://www.w3.org", "")
     table = markdown(result_of(finished))
-    assert table.count("| mlm:objective.ratio=0.15 |") == 2
+    assert table.count("| mlm:objective.ratio=0.15 |") == 3
 
 
 def test_more_seeds_and_arms_keep_what_is_there(finished: Path, tmp_path: Path) -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
 from reknit.recipe import Recipe
 from reknit.training.config import to_json
+from reknit.training.files import read_json
+
+CLAIMS = Path("records") / "claims"
 
 
 def listing(*, as_json: bool = False) -> str:
-    """All recipes, a line each: name, family, year, what it adds, status."""
+    """All recipes, a line each: name, year, status, what its claim came to where that was measured, what it adds."""
     recipes = catalogue.recipes()
     if as_json:
         return json.dumps([_facts(recipe) for recipe in recipes.values()], indent=2, ensure_ascii=False)
     width = max(len(name) for name in recipes)
     lines = [
-        f"{name:<{width}}  {r.card.year}  {r.card.status:<9}  {r.card.adds}" for name, r in sorted(recipes.items())
+        f"{name:<{width}}  {r.card.year}  {r.card.status:<9}  {claim_verdict(name) or '–':<9}  {r.card.adds}"
+        for name, r in sorted(recipes.items())
     ]
     return "\n".join(
         [*lines, "", "reknit recipes NAME shows a card; reknit pretrain NAME --corpus C --out RUN trains."]
@@ -39,6 +44,7 @@ def describe(name: str, *, as_json: bool = False) -> str:
         "",
         f"Adds: {card.adds}",
         f"Claim: {card.claim}",
+        f"Measured: {claim_verdict(name) or f'not yet (reknit claim {name})' if recipe.check else 'no check yet'}",
         f"Facts: {card.facts}",
         "Deviates in:",
         *deviations,
@@ -53,8 +59,14 @@ def describe(name: str, *, as_json: bool = False) -> str:
     return "\n".join(lines)
 
 
+def claim_verdict(name: str) -> str | None:
+    """What `reknit claim` has written of this recipe below the current folder, in short; None where it has not."""
+    record = CLAIMS / f"{name}.json"
+    return read_json(record)["verdict"].removesuffix(" at this scale") if record.exists() else None
+
+
 def _facts(recipe: Recipe) -> dict[str, Any]:
-    return {"name": recipe.card.name, **to_json(recipe)}
+    return {"name": recipe.card.name, "claim_verdict": claim_verdict(recipe.card.name), **to_json(recipe)}
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> list[str]:

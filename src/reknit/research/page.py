@@ -14,6 +14,8 @@ from reknit.report.plots import Series, curves_chart
 from reknit.research.table import explanation, tables
 from reknit.training.files import disk_full_explained, written_aside
 
+_UNITS = (("flops", "FLOPs"), ("tokens", "tokens"))
+
 
 def write_page(path: Path, result: dict[str, Any]) -> None:
     """Write the page; it appears whole or not at all. result: what `compare` returns."""
@@ -39,7 +41,12 @@ def render_page(result: dict[str, Any]) -> str:
         "<h2>Quality against compute</h2>",
         '<p class="quiet">nDCG@10 of the probe cut from the corpus itself, during training and before any tuning; the '
         "mean over the seeds.</p>",
-        charts([("By FLOPs", "", _chart(result, order, "flops")), ("By tokens", "", _chart(result, order, "tokens"))]),
+        charts(
+            [
+                ("By FLOPs", "", _chart(result, order, "flops", "FLOPs")),
+                ("By tokens", "", _chart(result, order, "tokens", "tokens")),
+            ]
+        ),
         "<h2>How it was made</h2>",
         fact_list(
             [
@@ -59,7 +66,7 @@ def _cell(shown: str) -> str:
     return f"{text(value)}<small>{text(bracket.strip() + rest)}</small>" if bracket else text(shown)
 
 
-def _chart(result: dict[str, Any], order: list[str], unit: str) -> str:
+def _chart(result: dict[str, Any], order: list[str], unit: str, label: str) -> str:
     series = []
     for name in order:
         curves = [run["curve"] for run in result["runs"] if run["arm"] == name]
@@ -68,4 +75,4 @@ def _chart(result: dict[str, Any], order: list[str], unit: str) -> str:
             spent = np.mean([[point[unit] for point in curve[:points]] for curve in curves], axis=0)
             reached = np.mean([[point["nDCG@10"] for point in curve[:points]] for curve in curves], axis=0)
             series.append(Series(name, spent, reached))
-    return curves_chart(series, title=f"Probe against {unit}", unit=unit) if series else ""
+    return curves_chart(series, title=f"Probe against {label}", unit=label) if series else ""

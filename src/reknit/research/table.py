@@ -14,7 +14,7 @@ MEAN = "all"
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """Print the values and the differences to the first arm."""
+    """Print all tables and what they are."""
     for title, headings, rows in tables(result):
         table = Table(*headings, title=title, title_justify="left")
         for row in rows:
@@ -51,7 +51,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """(title, headings, rows) of the table of values, best mean rank first, and of that of differences."""
+    """(title, headings, rows) of values, best mean rank first, of differences, and of what was spent."""
     found, first = result["summary"], result["arms"][0]
     order = sorted(found, key=lambda name: found[name]["mean_rank"])
     labels = list(found[first]["values"])
@@ -61,7 +61,6 @@ def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
             name,
             *(with_interval(found[name]["values"][label]) for label in labels),
             f"{found[name]['mean_rank']:.2f}",
-            spent(found[name]["spent"]),
         ]
         for name in order
     ]
@@ -71,8 +70,13 @@ def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
         if name != first
     ]
     return [
-        ("Values", ["objective", *columns, "mean rank", "spent"], values),
+        ("Values", ["objective", *columns, "mean rank"], values),
         (f"Differences to {first}", ["objective", *columns], differences),
+        (
+            "Spent on each training",
+            ["objective", "tokens", "FLOPs", "seconds"],
+            [[name, *spent(found[name]["spent"])] for name in order],
+        ),
     ]
 
 
@@ -102,6 +106,6 @@ def with_interval(found: dict[str, Any] | None, *, signed: bool = False) -> str:
     return f"{shown} [{low:+.3f}, {high:+.3f}]{'*' if low > 0 or high < 0 else ''}"
 
 
-def spent(found: dict[str, float]) -> str:
-    """Tokens, FLOPs and seconds of a training."""
-    return f"{found['tokens'] / 1e6:.2f} M tokens, {found['flops']:.1e} FLOPs, {found['seconds']:.0f} s"
+def spent(found: dict[str, Any]) -> list[str]:
+    """Tokens, FLOPs and seconds of a training: means over the seeds."""
+    return [f"{found['tokens'] / 1e6:.2f} M", f"{found['flops']:.2e}", f"{found['seconds']:.0f}"]
