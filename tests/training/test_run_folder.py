@@ -61,7 +61,7 @@ def test_a_run_set_aside_by_an_overwrite_that_wrote_nothing_comes_back(tmp_path:
     folder = RunFolder(tmp_path / "run")
     folder.open(config(), config(), (), overwrite=False)
     folder._set_aside()
-    assert not folder.holds_a_run()
+    assert not folder.is_taken()
     with pytest.raises(ReknitError, match="already holds a run"):
         folder.check(resume=False, overwrite=False)
-    assert folder.holds_a_run()
+    assert folder.is_taken()

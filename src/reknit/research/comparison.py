@@ -17,7 +17,7 @@ from reknit.errors import ReknitError
 from reknit.objectives.elastic import parse_size
 from reknit.research.arms import run_arm
 from reknit.research.config import Arm, ComparisonConfig, parse_arms, training_config, tuning_config
-from reknit.research.folder import folder_of, open_folder, put_back_if_bad
+from reknit.research.folder import ComparisonFolder
 from reknit.research.measures import Measure, open_measures
 from reknit.research.page import write_page
 from reknit.research.statistics import interval, mean_ranks, paired_interval
@@ -68,19 +68,19 @@ def compare(
     measures = open_measures(config.eval, config.classified_texts, config.sizes)
     _check(arms, config, measures)
     check_corpus_path(config.corpus, out)
-    open_folder(out, config, resume=resume, overwrite=overwrite)
+    folder = ComparisonFolder(out)
+    folder.open(config, resume=resume, overwrite=overwrite)
     try:
         with listen_for_stop() as stop:
-            shared = RunFolder(out, data=out / "data")
             queries = {text for measure in measures for text in measure.queries}
-            with put_back_if_bad(out, resume=resume):
+            with folder.preparing(resume=resume):
+                shared = RunFolder(out, data=folder.data)
                 prepared = prepare_corpus(training_config(arms[0], config, _DATA_SEED), shared, queries)
             runs = []
             for seed in range(seeds):
                 for arm in arms:
                     logger.info("seed %d, %s", seed, arm.name)
-                    folder = RunFolder(out / "arms" / folder_of(arm) / f"seed-{seed}", data=shared.data)
-                    runs.append(run_arm(arm, config, seed, folder, prepared, measures, stop))
+                    runs.append(run_arm(arm, config, seed, folder.run(arm, seed), prepared, measures, stop))
                     if stop.asked:
                         raise Interrupted("stopped between two trainings")
     except KeyboardInterrupt:
@@ -101,8 +101,8 @@ def compare(
         "runs": runs,
         "summary": summary(runs, arms, measures),
     }
-    write_page(out / "report.html", result)
-    write_json(out / "result.json", result)
+    write_page(folder.report, result)
+    write_json(folder.result, result)
     return result
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +14,8 @@ from reknit.recipe import BudgetSpec
 from reknit.training.budget import format_budget
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.config import RunConfig, from_json, to_json
-from reknit.training.files import DiskFull, disk_full_explained, read_json, write_json
+from reknit.training.files import disk_full_explained, read_json, write_json
+from reknit.training.job_folder import JobFolder
 
 # What may change on resume: it says how the rest of the training goes, not what was made before.
 _FREE = (
@@ -30,15 +29,17 @@ _FREE = (
     ".patience.",
     ".expansion.",
 )
-_OWN = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
 
 
-class RunFolder:
-    """Paths of one run, and the rules for starting, resuming and overwriting it."""
+class RunFolder(JobFolder):
+    """Paths of one run, and what of it may change on resume."""
+
+    kind = "run"
+    own = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
 
     def __init__(self, path: Path | str, data: Path | None = None) -> None:
         """data: where passages, tokenizer and tokens are, for runs that share them."""
-        self.path = Path(path)
+        super().__init__(path)
         self.model = self.path / "model"
         self.index = self.path / "index"
         self.checkpoints = self.path / "checkpoints"
@@ -46,43 +47,11 @@ class RunFolder:
         self.lessons = self.data / "lessons"
         self.report = self.path / "report.html"
         self.result = self.path / "result.json"
-        self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "train.log"
-        self.replaced = self.path / ".replaced"
-        self._made = False
 
     def phase(self, name: str) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints / name)
-
-    def holds_a_run(self) -> bool:
-        return self.config.exists()
-
-    def check(self, *, resume: bool, overwrite: bool) -> None:
-        """Raise ReknitError when the folder is not free for what is asked.
-
-        It is not when it holds a run and neither `resume` nor `overwrite` was asked for, when it holds other files than
-        a run's, or when there is no run to resume.
-        """
-        if resume and overwrite:
-            raise ReknitError("--resume and --overwrite exclude each other: give one of them")
-        if self.replaced.exists() and not self.holds_a_run():
-            # An overwriting run ended before it had written anything of its own.
-            self._move_own(self.replaced, self.path)
-            self.replaced.rmdir()
-        if self.path.exists() and not self.path.is_dir():
-            raise ReknitError(f"{self.path} is a file: give a folder with --out")
-        if self.holds_a_run() and not (resume or overwrite):
-            raise ReknitError(
-                f"{self.path} already holds a run: add --resume to go on with it or --overwrite to replace it"
-            )
-        if resume and not self.holds_a_run():
-            raise ReknitError(f"{self.path} holds no run to resume: leave --resume out to start one")
-        if self.holds_a_run() or not self.path.exists():
-            return
-        foreign = sorted(file.name for file in self.path.iterdir() if file != self.replaced)
-        if foreign:
-            raise ReknitError(f"{self.path} is not empty ({', '.join(foreign[:3])}): give a new folder with --out")
 
     def open(self, config: RunConfig, asked: RunConfig, settings: Sequence[str], *, overwrite: bool) -> None:
         """Make the folder ready for `config`, which is `asked` changed by `settings`.
@@ -90,16 +59,8 @@ class RunFolder:
         A run that is overwritten is set aside until `preparing` has ended well. Raises ReknitError when the folder
         cannot be made.
         """
-        if overwrite:
-            self._set_aside()
-        self._made = not self.path.exists()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ReknitError(
-                f"{self.path} cannot be made ({error.strerror}): give another folder with --out"
-            ) from error
-        before = read_json(self.config).get("settings", []) if self.holds_a_run() else []
+        self.make(overwrite=overwrite)
+        before = read_json(self.config).get("settings", []) if self.is_taken() else []
         write_json(self.config, to_json(config) | {"asked": _asked(asked), "settings": [*before, *settings]})
 
     def command(self) -> str:
@@ -115,23 +76,6 @@ class RunFolder:
         for name, values in (("--eval", asked["eval"]), ("--set", stored["settings"])):
             options += [part for value in values for part in (name, value)]
         return shlex.join(["reknit", *verb, "--out", str(self.path), *options])
-
-    @contextmanager
-    def preparing(self, *, resume: bool) -> Iterator[None]:
-        """Within the block the input may still turn out bad: then a fresh run leaves the folder as it found it.
-
-        An overwritten run is put back; it is removed when the block ends well. A full disk or Ctrl-C leaves what there
-        is, for a resume.
-        """
-        try:
-            yield
-        except DiskFull:
-            raise
-        except ReknitError:
-            if not resume:
-                self._put_back()
-            raise
-        shutil.rmtree(self.replaced, ignore_errors=True)
 
     def resumable(self, asked: RunConfig) -> RunConfig:
         """The stored configuration, which a resume follows.
@@ -183,36 +127,6 @@ class RunFolder:
             # What a full disk did not take is given up: the error that ended the run says so.
             with suppress(OSError):
                 handler.close()
-
-    def _set_aside(self) -> None:
-        if self.replaced.exists():
-            # An overwriting run was killed while it prepared: what is aside is the real run.
-            self._remove_own()
-            return
-        self.replaced.mkdir(parents=True)
-        self._move_own(self.path, self.replaced)
-
-    def _put_back(self) -> None:
-        self._remove_own()
-        if self.replaced.exists():
-            self._move_own(self.replaced, self.path)
-            self.replaced.rmdir()
-        elif self._made:
-            self.path.rmdir()
-
-    def _move_own(self, here: Path, there: Path) -> None:
-        # config.json last: it is what makes a folder hold a run.
-        for name in sorted(_OWN, key=lambda name: name == self.config.name):
-            if (here / name).exists():
-                os.rename(here / name, there / name)
-
-    def _remove_own(self) -> None:
-        for name in _OWN:
-            target = self.path / name
-            if target.is_dir():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
