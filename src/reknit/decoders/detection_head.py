@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reknit.decoders.initial_weights import draw_like_bert
+
 
 class DetectionHead(nn.Module):
     """Dense, GELU, one logit: above 0 where the token was replaced (ELECTRA's discriminator, Clark et al. 2020)."""
@@ -12,9 +14,7 @@ class DetectionHead(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dense, self.logit = nn.Linear(dim, dim), nn.Linear(dim, 1)
-        for layer in (self.dense, self.logit):
-            nn.init.normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
+        draw_like_bert((self.dense, self.logit))
 
     def forward(self, states: Tensor) -> Tensor:
         """[P, dim] hidden states -> [P] logits."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from reknit.data.attention_rules import AttentionContext, AttentionRule
 from reknit.data.batch import positions_of, segments_of
+from reknit.decoders.initial_weights import check_fits, draw_like_bert
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.dropout import Dropout
 from reknit.encoders.row_attention import packed_row_attention
@@ -104,11 +105,7 @@ class EnhancedDecoder(nn.Module):
         self.expand, self.contract = nn.Linear(dim, intermediate), nn.Linear(intermediate, dim)
         self.output_norm = nn.LayerNorm(dim, eps=1e-12)
         self.dropout = Dropout(dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
+        draw_like_bert(self.modules())
 
     def forward(
         self,
@@ -125,12 +122,7 @@ class EnhancedDecoder(nn.Module):
         default.
         Raises ReknitError when a sequence is longer than the position table.
         """
-        longest = int(cu_seqlens.diff().max()) if cu_seqlens.numel() > 1 else 0
-        if longest > self.positions.num_embeddings:
-            raise ReknitError(
-                f"a sequence of {longest} tokens is longer than the decoder's {self.positions.num_embeddings} "
-                "positions; raise objective.max_positions or lower data.max_length"
-            )
+        check_fits(cu_seqlens, self.positions, "decoder")
         if rows is None:
             rows = torch.arange(tokens.numel(), device=tokens.device)
         places, segments = positions_of(cu_seqlens), segments_of(cu_seqlens)

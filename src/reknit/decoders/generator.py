@@ -7,10 +7,10 @@ from torch.nn import functional
 
 from reknit.data.batch import View, positions_of
 from reknit.decoders.enhanced import default_heads
+from reknit.decoders.initial_weights import check_fits, draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
 from reknit.encoders.dropout import Dropout
-from reknit.errors import ReknitError
 
 
 class Generator(nn.Module):
@@ -29,18 +29,11 @@ class Generator(nn.Module):
         self.dropout = Dropout(dropout)
         self.stack = TransformerStack(dim, depth, default_heads(dim), intermediate=4 * dim, dropout=dropout)
         self.head = LanguageModelHead(dim, vocabulary, width)
-        for module in (self.narrow, self.positions):
-            nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(self.narrow.bias)
+        draw_like_bert((self.narrow, self.positions))
 
     def forward(self, view: View, table: Tensor) -> Tensor:
         """[T, dim] states of the view's tokens. Raises ReknitError for a sequence longer than its position table."""
+        check_fits(view.cu_seqlens, self.positions, "generator")
         places = positions_of(view.cu_seqlens)
-        longest = int(places.max()) + 1 if places.numel() else 0
-        if longest > self.positions.num_embeddings:
-            raise ReknitError(
-                f"a sequence of {longest} tokens is longer than the generator's {self.positions.num_embeddings} "
-                "positions; raise objective.max_positions or lower data.max_length"
-            )
         embedded = self.narrow(functional.embedding(view.tokens, table)) + self.positions(places)
         return self.stack(self.dropout(self.norm(embedded)), view.cu_seqlens)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reknit.decoders.initial_weights import draw_like_bert
+
 
 class LanguageModelHead(nn.Module):
     """Dense, GELU, layer norm; logits are `forward(states) @ table.T + bias` (Devlin et al. 2019).
@@ -19,8 +21,7 @@ class LanguageModelHead(nn.Module):
         self.dense = nn.Linear(dim, width or dim)
         self.norm = nn.LayerNorm(width or dim, eps=1e-12)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        nn.init.normal_(self.dense.weight, std=0.02)
-        nn.init.zeros_(self.dense.bias)
+        draw_like_bert((self.dense,))
 
     def forward(self, states: Tensor) -> Tensor:
         """[P, dim] hidden states -> [P, width], ready for the product with the table."""

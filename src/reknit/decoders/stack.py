@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from reknit.data.attention_rules import AttentionRule, bidirectional
+from reknit.decoders.initial_weights import draw_like_bert
 from reknit.encoders.attention_layout import AttentionLayout
 from reknit.encoders.native_config import NativeConfig
 from reknit.encoders.transformer_block import TransformerBlock
@@ -28,10 +29,7 @@ class TransformerStack(nn.Module):
             attention_dropout=dropout,
         )
         self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in range(depth))
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+        draw_like_bert(self.modules())
 
     def forward(
         self, hidden: Tensor, cu_seqlens: Tensor, rules: AttentionRule | Sequence[AttentionRule] = bidirectional

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.initial_weights import draw_like_bert
 from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
@@ -51,23 +52,16 @@ class Contrastive(EmbeddingObjective):
         self.projection: nn.Module = nn.Identity()
         if spec.projection:
             dense = nn.Linear(dim, dim)
-            nn.init.normal_(dense.weight, std=0.02)
-            nn.init.zeros_(dense.bias)
+            draw_like_bert((dense,))
             self.projection = nn.Sequential(dense, nn.Tanh())
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return self.projection(pool(encoder(View.clean(batch)), self.pooling))
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
-        if batch.sequences_per_example != 2:
-            raise ReknitError(
-                f"contrastive objectives need pairs, but a batch has {batch.sequences_per_example} sequence(s) per "
-                'example; set data.source to "pairs"'
-            )
         spec = self.spec
         loss, accuracy = info_nce(
-            embeddings[0::2],
-            embeddings[1::2],
+            *sides_of(embeddings, batch),
             batch.groups,
             temperature=spec.temperature,
             symmetric=spec.symmetric,
@@ -76,3 +70,13 @@ class Contrastive(EmbeddingObjective):
             mixed=spec.mixed_negatives,
         )
         return StepOutput({"contrastive": loss}, {"contrastive_accuracy": float(accuracy)})
+
+
+def sides_of(embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The rows of the queries and those of their passages. Raises ReknitError for a batch that is not of pairs."""
+    if batch.sequences_per_example != 2:
+        raise ReknitError(
+            f"contrastive objectives need pairs, but a batch has {batch.sequences_per_example} sequence(s) per "
+            'example; set data.source to "pairs"'
+        )
+    return embeddings[0::2], embeddings[1::2]
