@@ -38,8 +38,7 @@ def info_nce(
     count = queries.shape[0]
     if groups is None:
         groups = torch.arange(count, device=queries.device)
-    related = groups[:, None] == groups[None, :]
-    excluded = related & ~torch.eye(count, dtype=torch.bool, device=queries.device)
+    related, excluded = _related(groups)
 
     across = (queries @ passages.t()) / temperature
     forward_scores = across.masked_fill(excluded, -torch.inf)
@@ -72,12 +71,17 @@ def score_divergence(
         queries, passages = (functional.normalize(side.float(), dim=-1) for side in (queries, passages))
         scores = queries @ passages.t() / temperature
         if groups is not None:
-            itself = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-            excluded = (groups[:, None] == groups[None, :]) & ~itself
+            _, excluded = _related(groups)
             # Far below every score and finite: both sides leave the same ones out, and 0 times infinity is no number.
             scores = scores.masked_fill(excluded, -1e9)
         logs.append(functional.log_softmax(scores, dim=-1))
     return (logs[1].exp() * (logs[1] - logs[0])).sum(dim=-1).mean()
+
+
+def _related(groups: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, B] bool each: who is of one group, and who is so without being the same example."""
+    related = groups[:, None] == groups[None, :]
+    return related, related & ~torch.eye(len(groups), dtype=torch.bool, device=groups.device)
 
 
 def _matching(scores: Tensor, focal: float) -> Tensor:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from reknit.corruptions.next_token import predict_next
-from reknit.data.batch import Batch, Vocabulary, segments_of
+from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
+from reknit.objectives.likelihood import causal_log_likelihood
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,8 @@ class CausalLanguageModel(ReconstructionObjective):
         unseen = torch.ones_like(positions, dtype=torch.bool)
         return {"causal": Predictions(states, positions, view.targets[positions], unseen)}
 
-    @torch.no_grad()
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
         return causal_log_likelihood(encoder, self.head, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        causal = self.predictions(encoder, batch, rng)["causal"]
-        loss, accuracy = causal.loss(encoder.table, self.head.bias)
-        return StepOutput({"causal": loss}, {"causal_accuracy": accuracy})
-
-
-@torch.no_grad()
-def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> Tensor:
-    """[N] the sum over each text's ordinary tokens but a first one without context of log p(token | those before)."""
-    view = predict_next(batch, torch.Generator())
-    places = view.predict.nonzero().squeeze(1)
-    logits = (head(encoder(view).last[places - 1]) @ encoder.table.t()).float() + head.bias
-    logs = functional.log_softmax(logits, dim=1).gather(1, batch.tokens[places][:, None]).squeeze(1)
-    total = torch.zeros(batch.num_sequences, device=logs.device)
-    return total.index_add_(0, segments_of(batch.cu_seqlens)[places], logs)
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from reknit.corruptions.masking import mask_tokens
 from reknit.data.attention_rules import VisibleKeys
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.enhanced import default_heads
@@ -19,7 +18,7 @@ from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import FROM_ENCODER, VISIBLE_TO_DECODER, draw_seed, token_draws
 from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,8 @@ class DecodedLanguageModel(ReconstructionObjective):
         )
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
-        spec, masked, seed = self.spec, self.spec.masked, draw_seed(rng)
-        view = mask_tokens(
-            batch,
-            rng,
-            ratio=masked.ratio,
-            whole_words=masked.whole_words,
-            random_share=masked.random_share,
-            keep_share=masked.keep_share,
-        )
+        spec, seed = self.spec, draw_seed(rng)
+        view = spec.masked.corrupt(batch, rng)
         encoded = encoder(view).last
         decoded = self.decoder(
             encoded, batch.cu_seqlens, self._rules(view.hidden, token_draws(batch, seed, VISIBLE_TO_DECODER))
@@ -82,15 +74,12 @@ class DecodedLanguageModel(ReconstructionObjective):
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
         def states_of(view: View) -> Tensor:
-            everything = VisibleKeys(torch.ones_like(view.hidden))
-            return self.head(self.decoder(encoder(view).last, view.cu_seqlens, everything))
+            return self.head(self.decoder(encoder(view).last, view.cu_seqlens))
 
         return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        masked = self.predictions(encoder, batch, rng)["masked"]
-        loss, accuracy = masked.loss(encoder.table, self.head.bias)
-        return StepOutput({"masked": loss}, {"masked_accuracy": accuracy})
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _rules(self, hidden: Tensor, draws: Tensor) -> list[VisibleKeys]:
         """Which positions each layer of the decoder may look at: those not hidden, and a growing part of the others."""

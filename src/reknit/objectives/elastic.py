@@ -14,6 +14,7 @@ from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.info_nce import info_nce, score_divergence
 from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.objectives.contrastive import sides_of
 
 _MOST_SIZES = 6
 _LEAST_DIMS = 8
@@ -78,13 +79,8 @@ class ElasticContrastive(EmbeddingObjective):
         return torch.stack(cut, dim=1)
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
-        if batch.sequences_per_example != 2:
-            raise ReknitError(
-                f"contrastive objectives need pairs, but a batch has {batch.sequences_per_example} sequence(s) per "
-                'example; set data.source to "pairs"'
-            )
         spec = self.spec
-        queries, passages = embeddings[0::2], embeddings[1::2]
+        queries, passages = sides_of(embeddings, batch)
         count = embeddings.shape[1]
         losses, divergences = [], []
         for size in range(count):

@@ -14,9 +14,9 @@ from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
-from reknit.objectives.causal_language_model import causal_log_likelihood
 from reknit.objectives.draws import CAUSAL_TEXT, draw_seed, text_draws
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
+from reknit.objectives.likelihood import causal_log_likelihood
+from reknit.objectives.predictions import FollowsProgress, Predictions, losses_of, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -43,28 +43,21 @@ class HybridLanguageModelSpec(ObjectiveSpec):
         return HybridLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
-class HybridLanguageModel(ReconstructionObjective):
+class HybridLanguageModel(FollowsProgress):
     """Losses "masked" and "causal", of a step that has both; each is weighted by its share of the texts.
 
     The prediction of a token is read one place before it in both, so that one head and one alignment serve both.
     """
 
-    progress: Tensor
-
     def __init__(self, spec: HybridLanguageModelSpec, dim: int, vocabulary: int) -> None:
         super().__init__()
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
-        # A buffer, so that a resumed run goes on with the ratio where it was.
-        self.register_buffer("progress", torch.zeros(()))
 
     @property
     def stage(self) -> str:
         # Chance decides how many texts of a step are causal, and the ratio falls: counted ten times, not once.
         return str(int(10 * float(self.progress)))
-
-    def after_step(self, encoder: Encoder, progress: float) -> None:
-        self.progress.fill_(progress)
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view, causal = self._view(batch, rng)
@@ -84,10 +77,7 @@ class HybridLanguageModel(ReconstructionObjective):
         return causal_log_likelihood(encoder, self.head, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        losses, metrics = {}, {}
-        for name, predicted in self.predictions(encoder, batch, rng).items():
-            losses[name], metrics[f"{name}_accuracy"] = predicted.loss(encoder.table, self.head.bias)
-        return StepOutput(losses, metrics)
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _view(self, batch: Batch, rng: torch.Generator) -> tuple[View, Tensor]:
         """What the encoder sees, and [T] bool, the tokens of the texts that are read causally."""

@@ -1,4 +1,4 @@
-"""How likely a language model finds whole texts: the pseudo-log-likelihood of masked models (Salazar et al. 2020)."""
+"""How likely a language model finds whole texts: log p(text), or of masked models the pseudo-log-likelihood."""
 
 from __future__ import annotations
 
@@ -10,14 +10,38 @@ from torch import Tensor
 from torch.nn import functional
 
 from reknit.corruptions.masking import ordinary_tokens
+from reknit.corruptions.next_token import predict_next
 from reknit.data.batch import Batch, View, segments_of
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.encoders.base import Encoder
 
 _TOKENS_AT_ONCE = 16_384
 
 
 @torch.no_grad()
+def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> Tensor:
+    """[N] the sum over each text's ordinary tokens but a first one without context of log p(token | those before)."""
+    view = predict_next(batch, torch.Generator())
+    places = view.predict.nonzero().squeeze(1)
+    states = head(encoder(view).last[places - 1])
+    logs = _log_probabilities(states, encoder.table, head.bias, batch.tokens[places])
+    total = torch.zeros(batch.num_sequences, device=logs.device)
+    return total.index_add_(0, segments_of(batch.cu_seqlens)[places], logs)
+
+
+def masked_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> Tensor:
+    """[N] the pseudo-log-likelihood where `head` reads the encoder's own states."""
+
+    def states_of(view: View) -> Tensor:
+        return head(encoder(view).last)
+
+    return pseudo_log_likelihood(states_of, encoder.table, head.bias, batch)
+
+
+@torch.no_grad()
 def pseudo_log_likelihood(states_of: Callable[[View], Tensor], table: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """[N] the sum over each text's ordinary tokens of log p(token | all others): each is masked in a copy of its own.
+    """[N] the sum over each text's ordinary tokens of log p(token | all others): each is masked in a copy of its own
+    (Salazar et al. 2020).
 
     states_of: from a view to [T, dim] states ready for the product with `table`.
     """
@@ -56,5 +80,10 @@ def _masked_one_by_one(
     hidden = torch.zeros_like(copies.special)
     hidden[asked] = True
     view = View(copies.tokens.masked_fill(hidden, batch.vocabulary.mask), offsets, copies.tokens, hidden, hidden)
-    logits = (states_of(view)[asked] @ table.t()).float() + bias
-    return functional.log_softmax(logits, dim=1).gather(1, batch.tokens[places][:, None]).squeeze(1)
+    return _log_probabilities(states_of(view)[asked], table, bias, batch.tokens[places])
+
+
+def _log_probabilities(states: Tensor, table: Tensor, bias: Tensor, tokens: Tensor) -> Tensor:
+    """[P] log of the softmax of states @ table.T + bias at each token."""
+    logits = (states @ table.t()).float() + bias
+    return functional.log_softmax(logits, dim=1).gather(1, tokens[:, None]).squeeze(1)

@@ -12,8 +12,8 @@ from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
-from reknit.objectives.likelihood import pseudo_log_likelihood
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
+from reknit.objectives.likelihood import masked_log_likelihood
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,17 @@ class MaskedLanguageModelSpec(ObjectiveSpec):
     whole_words: bool = False
     random_share: float = 0.1
     keep_share: float = 0.1
+
+    def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
+        """What the encoder sees, and which tokens are asked for."""
+        return mask_tokens(
+            batch,
+            rng,
+            ratio=self.ratio,
+            whole_words=self.whole_words,
+            random_share=self.random_share,
+            keep_share=self.keep_share,
+        )
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> MaskedLanguageModel:
         return MaskedLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
@@ -38,20 +49,8 @@ class MaskedLanguageModel(ReconstructionObjective):
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
 
-    def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
-        """What the encoder sees, and which tokens are asked for."""
-        spec = self.spec
-        return mask_tokens(
-            batch,
-            rng,
-            ratio=spec.ratio,
-            whole_words=spec.whole_words,
-            random_share=spec.random_share,
-            keep_share=spec.keep_share,
-        )
-
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
-        view = self.corrupt(batch, rng)
+        view = self.spec.corrupt(batch, rng)
         positions = view.predict.nonzero().squeeze(1)
         states = self.head(encoder(view).last[positions])
         return {"masked": Predictions(states, positions, view.targets[positions], view.hidden[positions])}
@@ -59,13 +58,7 @@ class MaskedLanguageModel(ReconstructionObjective):
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask
-
-        def states_of(view: View) -> Tensor:
-            return self.head(encoder(view).last)
-
-        return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
+        return masked_log_likelihood(encoder, self.head, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        masked = self.predictions(encoder, batch, rng)["masked"]
-        loss, accuracy = masked.loss(encoder.table, self.head.bias)
-        return StepOutput({"masked": loss}, {"masked_accuracy": accuracy})
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)

@@ -14,7 +14,7 @@ from reknit.errors import ReknitError
 from reknit.losses.binary_cross_entropy import binary_cross_entropy
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.losses.distribution_divergence import distribution_divergence
-from reknit.objectives.base import Objective
+from reknit.objectives.base import Objective, StepOutput
 from reknit.world import whole_share
 
 
@@ -90,6 +90,30 @@ class ReconstructionObjective(Objective):
     def distributions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
         """The distributions of one step, likewise."""
         return {}
+
+
+class FollowsProgress(ReconstructionObjective):
+    """An objective that changes with the spent share of the budget, from 0 to 1.
+
+    `progress` is a buffer, so that a resumed run goes on where it was.
+    """
+
+    progress: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("progress", torch.zeros(()))
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        self.progress.fill_(progress)
+
+
+def losses_of(predicted: dict[str, Predictions], table: Tensor, bias: Tensor | None) -> StepOutput:
+    """The loss of each of the predictions by its name, and how many targets had the largest logit."""
+    losses, metrics = {}, {}
+    for name, predictions in predicted.items():
+        losses[name], metrics[f"{name}_accuracy"] = predictions.loss(table, bias)
+    return StepOutput(losses, metrics)
 
 
 def tied_vocabulary(encoder: Encoder) -> int:

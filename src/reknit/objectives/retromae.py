@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reknit.corruptions.masking import mask_tokens, word_units
 from reknit.data.attention_rules import shifted
-from reknit.data.batch import Batch, View, Vocabulary
+from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.bag_of_words import ordinary_content
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads
 from reknit.decoders.language_model_head import LanguageModelHead
@@ -19,8 +19,8 @@ from reknit.errors import ReknitError
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import draw_seed, drawn_texts, drawn_tokens
-from reknit.objectives.likelihood import pseudo_log_likelihood
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, tied_vocabulary
+from reknit.objectives.likelihood import masked_log_likelihood
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -84,24 +84,17 @@ class RetroMAE(ReconstructionObjective):
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         seed = draw_seed(rng)
         predicted, encoded = self._predict(encoder, batch, rng, seed)
-        losses: dict[str, Tensor] = {}
-        metrics: dict[str, float] = {}
-        for name, predictions in predicted.items():
-            losses[name], metrics[f"{name}_accuracy"] = predictions.loss(encoder.table, self.head.bias)
+        output = losses_of(predicted, encoder.table, self.head.bias)
         if self.spec.bag_of_words_weight:
             asked = drawn_texts(batch, seed, self.spec.bag_of_words_share)
             rows, cu_seqlens, words = ordinary_content(batch, asked)
             loss = bag_of_words(self.head(encoded.last[rows]), encoder.table, self.head.bias, cu_seqlens, words)
-            losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
-        return StepOutput(losses, metrics)
+            output.losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
+        return output
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
         """Of the encoder's own masked language model."""
-
-        def states_of(view: View) -> Tensor:
-            return self.head(encoder(view).last)
-
-        return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
+        return masked_log_likelihood(encoder, self.head, batch)
 
     def sentence_vectors(self, encoded: Encoded) -> Tensor:
         """[N, dim] the bottleneck: all that the decoder learns of a text from the encoder."""

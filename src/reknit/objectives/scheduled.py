@@ -13,7 +13,7 @@ from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.causal_language_model import CausalLanguageModel, CausalLanguageModelSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
-from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.objectives.predictions import FollowsProgress, Predictions
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,14 @@ class CausalThenMaskedSpec(ObjectiveSpec):
         return CausalThenMasked(self, encoder, vocabulary, pooling)
 
 
-class CausalThenMasked(ReconstructionObjective):
+class CausalThenMasked(FollowsProgress):
     """Loss "causal" until the switch, then "masked"; each part has its own head."""
-
-    progress: Tensor
 
     def __init__(self, spec: CausalThenMaskedSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
         super().__init__()
         self.spec = spec
         self.causal = spec.causal.build(encoder, vocabulary, pooling)
         self.masked = spec.masked.build(encoder, vocabulary, pooling)
-        # A buffer, so that a resumed run is in the part where it was.
-        self.register_buffer("progress", torch.zeros(()))
 
     @property
     def now(self) -> CausalLanguageModel | MaskedLanguageModel:
@@ -66,6 +62,3 @@ class CausalThenMasked(ReconstructionObjective):
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
         return self.now.log_likelihood(encoder, batch)
-
-    def after_step(self, encoder: Encoder, progress: float) -> None:
-        self.progress.fill_(progress)
