@@ -17,11 +17,18 @@ from reknit.training.progress import Progress
 _WORTH_A_BAR = 2000
 
 
-def encode_with(model: EmbeddingModel, precision: PrecisionChoice = "auto", *, quiet: bool = False) -> Encode:
+def encode_with(
+    model: EmbeddingModel,
+    precision: PrecisionChoice = "auto",
+    *,
+    quiet: bool = False,
+    layers: int | None = None,
+    dims: int | None = None,
+) -> Encode:
     """An `Encode` of the model as it is at each call, with its own query and document prompts where it has them.
 
     The dot product of two rows is the model's similarity. quiet: never show progress; otherwise it is shown for long
-    lists of texts.
+    lists of texts. layers, dims: of an elastic model, None for all.
     """
 
     keep_memory = MemoryKeeper()
@@ -30,7 +37,9 @@ def encode_with(model: EmbeddingModel, precision: PrecisionChoice = "auto", *, q
         chosen = resolve_precision(precision, best_device())
         with Progress(quiet=quiet or len(texts) < _WORTH_A_BAR) as progress:
             progress.start("encode", len(texts), "texts")
-            vectors = model.encode(texts, prompt_name=kind, precision=chosen, on_progress=progress.update)
+            vectors = model.encode(
+                texts, prompt_name=kind, layers=layers, dims=dims, precision=chosen, on_progress=progress.update
+            )
         keep_memory()
         return model.comparable(vectors)
 

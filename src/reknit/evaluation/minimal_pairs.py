@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reknit.errors import ReknitError
+from reknit.evaluation.tables import read_lines
 
 Likelihood = Callable[[list[str]], list[float]]
 """Sentences -> a number for each, the larger the more acceptable."""
@@ -44,11 +45,7 @@ def minimal_pair_accuracy(data: MinimalPairs, likelihood: Likelihood) -> float:
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
     found = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ReknitError(f"{path} is not UTF-8 text (byte {error.start}): convert it") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         try:

@@ -15,13 +15,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
     ordinary characters. Raises ReknitError naming file and line when it is missing, no UTF-8, lacks a column, has a row
     of another width or no rows at all.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ReknitError(f"{path} is not UTF-8 text (byte {error.start}): convert it") from error
-    except OSError as error:
-        raise ReknitError(f"{path} cannot be read: {error.strerror}") from error
-    # Not `splitlines`, which also cuts at characters that may stand in a text.
+    lines = read_lines(path)
     header = lines[0].rstrip("\r").split("\t")
     missing = [name for name in columns if name not in header]
     if missing:
@@ -38,3 +32,14 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
     if not rows:
         raise ReknitError(f"{path} holds no rows below its header")
     return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file with or without a byte order mark. Raises ReknitError when it cannot be read as one."""
+    try:
+        # Not `splitlines`, which also cuts at characters that may stand in a text.
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ReknitError(f"{path} is not UTF-8 text (byte {error.start}): convert it") from error
+    except OSError as error:
+        raise ReknitError(f"{path} cannot be read: {error.strerror}") from error

@@ -21,26 +21,29 @@ def results_table(result: Result, console: Console | None = None) -> None:
     is wrapped or cut.
     """
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = console or Console()
 
-    def show(item: Table | Text) -> None:
-        if isinstance(item, Table) and not console.is_terminal:
-            item.width = console.measure(item, options=console.options.update(width=10_000)).maximum
-        console.print(item, soft_wrap=not console.is_terminal, highlight=False)
-
-    show(_verdict(result))
-    show(Text(facts.model_meaning(result)))
+    print_whole(_verdict(result), console)
+    print_whole(Text(facts.model_meaning(result)), console)
     for remark in facts.remarks(result):
-        show(Text(remark))
+        print_whole(Text(remark), console)
     for evaluation in facts.evaluations(result):
-        show(Text())
-        show(_caption(evaluation))
-        show(evaluation_table(evaluation))
+        print_whole(Text(), console)
+        print_whole(_caption(evaluation), console)
+        print_whole(evaluation_table(evaluation), console)
         for note in evaluation.get("notes") or []:
-            show(Text(f"note: {note}"))
+            print_whole(Text(f"note: {note}"), console)
+
+
+def print_whole(item: Table | Text | str, console: Console) -> None:
+    """Print so that anywhere but on a terminal no line is wrapped or cut."""
+    from rich.table import Table
+
+    if isinstance(item, Table) and not console.is_terminal:
+        item.width = console.measure(item, options=console.options.update(width=10_000)).maximum
+    console.print(item, soft_wrap=not console.is_terminal, highlight=False)
 
 
 def evaluation_table(evaluation: dict[str, Any]) -> Table:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Sequence
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import retrieval_probe, smaller
-from reknit.evaluation.retrieval import Encode
 from reknit.export.sentence_transformers import save
 from reknit.objectives.base import Objective
 from reknit.research.config import Arm, ComparisonConfig, training_config, tuning_config
@@ -22,13 +18,10 @@ from reknit.training.corpus import Corpus
 from reknit.training.files import read_json, write_json
 from reknit.training.interrupt import StopRequest
 from reknit.training.log import MetricsLog
-from reknit.training.phases import check_batches, phases_of, train_phases
-from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
+from reknit.training.phases import phases_of, train_phases
 from reknit.training.run_folder import RunFolder
 from reknit.training.start import build_start, load_start
 from reknit.training.team import Team
-
-logger = logging.getLogger("reknit")
 
 
 def run_arm(
@@ -47,13 +40,13 @@ def run_arm(
     """
     if folder.result.exists():
         return read_json(folder.result)
-    trained, training = _phase(training_config(arm, comparison, seed), folder, corpus, stop, None)
-    config = tuning_config(comparison, seed)
+    config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
+    trained, training = _phase(config, folder, corpus, stop, None)
     tuned, tuning = trained, None
-    if config is not None:
+    if tuning_run is not None:
         # A folder of its own: a run's log keeps the phases of one configuration.
-        tuned, tuning = _phase(config, RunFolder(folder.path / "tuning", folder.data), corpus, stop, trained)
-    objective = _objective(training_config(arm, comparison, seed), folder, trained)
+        tuned, tuning = _phase(tuning_run, RunFolder(folder.path / "tuning", folder.data), corpus, stop, trained)
+    objective = _objective(config, folder, trained)
     values = {}
     for measure in measures:
         model = trained if measure.of == "trained" else tuned
@@ -85,7 +78,8 @@ def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> O
 def _value(measure: Measure, model: EmbeddingModel, objective: Objective, comparison: ComparisonConfig) -> float | None:
     """None where the objective trains no language model, and the measure wants one."""
     if measure.score is not None:
-        return measure.score(_encode(model, measure.size, comparison.precision))
+        layers, dims = measure.size or (None, None)
+        return measure.score(encode_with(model, comparison.precision, quiet=True, layers=layers, dims=dims))
     assert measure.likelihood is not None
     device = next(model.encoder.parameters()).device
 
@@ -99,24 +93,10 @@ def _value(measure: Measure, model: EmbeddingModel, objective: Objective, compar
     return measure.likelihood(lambda texts: likelihood(texts) or [])
 
 
-def _encode(model: EmbeddingModel, size: tuple[int, int] | None, precision: PrecisionChoice) -> Encode:
-    if size is None:
-        return encode_with(model, precision, quiet=True)
-    layers, dims = size
-    chosen = resolve_precision(precision, best_device())
-
-    def encode(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
-        vectors = model.encode(texts, prompt_name=kind, layers=layers, dims=dims, precision=chosen)
-        return model.comparable(vectors)
-
-    return encode
-
-
 def _phase(
     config: RunConfig, folder: RunFolder, corpus: Corpus, stop: StopRequest, given: EmbeddingModel | None
 ) -> tuple[EmbeddingModel, dict[str, Any]]:
     """(model, what was spent) of the run's one phase, which begins with a copy of `given` or with the start."""
-    check_batches(config, Team())
     folder.path.mkdir(parents=True, exist_ok=True)
     model = copy.deepcopy(given) or load_start(config) or build_start(config, folder, corpus)
     probe = retrieval_probe(

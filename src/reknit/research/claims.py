@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import mean
 from typing import Any, Literal
 
 from reknit import catalogue
 from reknit.errors import ReknitError
 from reknit.recipe import ClaimCheck
-from reknit.research.comparison import common_labels, compare
+from reknit.research.comparison import common_labels, compare, measured
+from reknit.research.config import EVERY_MEASURE
 from reknit.research.statistics import Interval, paired_interval
 from reknit.training.config import to_json
 from reknit.training.files import check_json_path, write_json
@@ -114,10 +114,7 @@ def _judged(result: dict[str, Any], check: ClaimCheck, better: str, other: str) 
 
 def _values(result: dict[str, Any], metric: str, arm: str) -> list[float]:
     """[seeds] of one arm."""
-    runs = sorted((run for run in result["runs"] if run["arm"] == arm), key=lambda run: run["seed"])
     common = common_labels(result["runs"])
-    if metric == "all":
-        return [mean(run["values"][label] for label in common) for run in runs]
-    if metric not in common:
+    if metric not in (EVERY_MEASURE, *common):
         raise ReknitError(f"not every arm has the measure {metric!r}; all have {', '.join(common)}")
-    return [run["values"][metric] for run in runs]
+    return [value for value in measured(result["runs"], arm, metric) if value is not None]

@@ -16,7 +16,15 @@ import numpy as np
 from reknit.errors import ReknitError
 from reknit.objectives.elastic import parse_size
 from reknit.research.arms import run_arm
-from reknit.research.config import Arm, ComparisonConfig, parse_arms, training_config, tuning_config
+from reknit.research.config import (
+    EVERY_MEASURE,
+    Arm,
+    ComparisonConfig,
+    parse_arms,
+    shared_recipe,
+    training_config,
+    tuning_config,
+)
 from reknit.research.folder import ComparisonFolder
 from reknit.research.measures import Measure, open_measures
 from reknit.research.page import write_page
@@ -27,7 +35,7 @@ from reknit.training.corpus import check_corpus_path, prepare_corpus
 from reknit.training.files import write_json
 from reknit.training.interrupt import Interrupted, listen_for_stop
 from reknit.training.machine import machine, versions
-from reknit.training.phases import check_batches
+from reknit.training.phases import check_batches, phases_of
 from reknit.training.run_folder import RunFolder
 from reknit.training.team import Team
 
@@ -112,26 +120,31 @@ def summary(runs: Sequence[dict[str, Any]], arms: Sequence[Arm], measures: Seque
     "all" is the mean over the measures that every arm has, and ranks are by these. A measure that an arm does not have
     (there is no language model) is None there.
     """
-    every, labels = [measure.label for measure in measures], common_labels(runs)
-    of_arm = {arm.name: [run for run in runs if run["arm"] == arm.name] for arm in arms}
-    values = {
-        name: {label: [run["values"][label] for run in found] for label in every}
-        | {"all": [mean(run["values"][label] for label in labels) for run in found]}
-        for name, found in of_arm.items()
-    }
+    every, common = [measure.label for measure in measures], common_labels(runs)
+    values = {arm.name: {label: measured(runs, arm.name, label) for label in (*every, EVERY_MEASURE)} for arm in arms}
     first = values[arms[0].name]
-    ranks = mean_ranks(np.array([[values[arm.name][label] for label in labels] for arm in arms]))
+    ranks = mean_ranks(np.array([[values[arm.name][label] for label in common] for arm in arms]))
     return {
         arm.name: {
             "values": {label: _summed(found) for label, found in values[arm.name].items()},
             "against_first": {label: _compared(found, first[label]) for label, found in values[arm.name].items()},
             "mean_rank": float(rank),
             "spent": {
-                unit: mean(run["training"][unit] for run in of_arm[arm.name]) for unit in ("tokens", "flops", "seconds")
+                unit: mean(run["training"][unit] for run in runs if run["arm"] == arm.name)
+                for unit in ("tokens", "flops", "seconds")
             },
         }
         for arm, rank in zip(arms, ranks, strict=True)
     }
+
+
+def measured(runs: Sequence[dict[str, Any]], arm: str, label: str) -> list[float | None]:
+    """[seeds] the values of one arm in the order of the seeds, or their means over what all have (EVERY_MEASURE)."""
+    own = sorted((run for run in runs if run["arm"] == arm), key=lambda run: run["seed"])
+    if label != EVERY_MEASURE:
+        return [run["values"][label] for run in own]
+    common = common_labels(runs)
+    return [mean(run["values"][name] for name in common) for run in own]
 
 
 def common_labels(runs: Sequence[dict[str, Any]]) -> list[str]:
@@ -155,18 +168,15 @@ def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Mea
     """Raise ReknitError for what would else be found after hours of training."""
     if all(measure.score is None for measure in measures):
         raise ReknitError("not every objective trains a language model: name other folders with --eval too")
-    runs = [training_config(arm, config, 0) for arm in arms]
     tuning = tuning_config(config, 0)
-    for run in [*runs, *([] if tuning is None else [tuning])]:
-        recipe = run.pretrain or run.tune
-        if recipe is not None and recipe.data.source == "queries":
-            raise ReknitError(
-                f"{recipe.card.name} learns from a teacher, which a comparison does not make: leave it out"
-            )
+    for run in [*(training_config(arm, config, 0) for arm in arms), *([] if tuning is None else [tuning])]:
+        for _, recipe in phases_of(run):
+            if recipe.data.source == "queries":
+                name = recipe.card.name
+                raise ReknitError(f"{name} learns from a teacher, which a comparison does not make: leave it out")
         check_batches(run, Team())
     if config.start == SCRATCH:
-        for run in runs:
-            encoder = run.pretrain.encoder if run.pretrain else config.encoder
+        for encoder in (shared_recipe(arm, config).encoder for arm in arms):
             for layers, dims in map(parse_size, config.sizes):
                 if layers > encoder.depth or dims > encoder.dim:
                     raise ReknitError(

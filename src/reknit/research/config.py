@@ -12,6 +12,8 @@ from reknit.training.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig,
 from reknit.training.precision import PrecisionChoice
 
 NO_TUNING = "none"
+EVERY_MEASURE = "all"
+"""In place of a measure's label: the mean of all that every arm has."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,11 @@ class ComparisonConfig:
     corpus, corpus_share, start, eval: as in RunConfig; start "scratch" gives every arm of a seed the same random
     weights. budget: of each training. encoder, optimiser: in place of each recipe's own. max_length, tokens_per_batch:
     of texts that are read one by one; objectives on pairs keep their own batches, but max_length is the limit of every
-    text, also of those that are measured. tuning: the recipe that every trained
-    encoder is tuned with before it searches, by its optimiser with tuning_learning_rate, for tuning_budget; "none" for
-    objectives that train a searching model themselves. sizes: "LAYERSxDIMS" that search and similarity are measured at
-    besides, for elastic objectives.
-    classified_texts: labelled texts a linear classifier learns from at most. curve_points: values along each training.
+    text, also of those that are measured. tuning: the recipe that every trained encoder is tuned with before it
+    searches, by its optimiser with tuning_learning_rate, for tuning_budget; "none" for objectives that train a
+    searching model themselves. sizes: "LAYERSxDIMS" that search and similarity are measured at besides, for elastic
+    objectives. classified_texts: labelled texts a linear classifier learns from at most. curve_points: values along
+    each training.
     """
 
     corpus: str
@@ -50,10 +52,11 @@ class ComparisonConfig:
 
 @dataclass(frozen=True)
 class Arm:
-    """One recipe, changed by settings (`a.b=c` of its own fields)."""
+    """A recipe as published, and the settings (`a.b=c` of its own fields) that are changed of it."""
 
     name: str
     recipe: Recipe
+    settings: tuple[str, ...]
 
 
 def parse_arms(texts: Sequence[str]) -> list[Arm]:
@@ -74,12 +77,11 @@ def parse_arms(texts: Sequence[str]) -> list[Arm]:
 
 def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe:
     """The arm's recipe with all that the comparison fixes; what the arm's own settings change of it stays changed."""
-    recipe = catalogue.find(arm.recipe.card.name)
-    data = recipe.data
+    data = arm.recipe.data
     if data.source == "passages":
         data = replace(data, max_length=comparison.max_length, tokens_per_batch=comparison.tokens_per_batch)
-    fixed = replace(recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
-    found = with_overrides(fixed, tuple(arm.name.split(":")[1:]))
+    fixed = replace(arm.recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
+    found = with_overrides(fixed, arm.settings)
     if found.encoder.vocabulary != comparison.encoder.vocabulary:
         raise ReknitError(f"{arm.name}: all arms share the tokenizer; set encoder.vocabulary of the comparison")
     if found.data.max_length > max(data.max_length, comparison.max_length):
@@ -123,4 +125,6 @@ def _run_config(comparison: ComparisonConfig, seed: int) -> RunConfig:
 
 def _parse_arm(text: str) -> Arm:
     name, *settings = text.split(":")
-    return Arm(text, with_overrides(catalogue.find(name), tuple(settings)))
+    arm = Arm(text, catalogue.find(name), tuple(settings))
+    with_overrides(arm.recipe, arm.settings)  # a field that does not exist is found here
+    return arm

@@ -48,10 +48,9 @@ def open_measures(folders: Sequence[str | Path], classified_texts: int, sizes: S
 
     corpus.jsonl: a BEIR folder, nDCG@10 of the tuned encoder. train.tsv and test.tsv with labels: accuracy of a linear
     classifier on the encoder as trained. .jsonl files of sentence pairs: accuracy of the language model, where the
-    objective trains one. test.tsv with scores: Spearman's correlation of the tuned encoder's cosines.
-    Of sentence pairs the first 100 of each file are asked. sizes: "LAYERSxDIMS", at which search and similarity are
-    measured besides. Raises ReknitError for any other folder, broken
-    files, and two folders of one name.
+    objective trains one, on the first 100 pairs of each file. test.tsv with scores: Spearman's correlation of the tuned
+    encoder's cosines. sizes: "LAYERSxDIMS", at which search and similarity are measured besides. Raises ReknitError for
+    any other folder, broken files, and two folders of one name.
     """
     found = [_open(Path(folder), classified_texts) for folder in folders]
     labels = [measure.label for measure in found]

@@ -11,7 +11,7 @@ import numpy as np
 
 from reknit.report.markup import charts, fact_list, table, text
 from reknit.report.plots import Series, curves_chart
-from reknit.research.table import explanation, tables
+from reknit.research.table import explanation, ranked, tables
 from reknit.training.files import disk_full_explained, written_aside
 
 _UNITS = (("flops", "FLOPs"), ("tokens", "tokens"))
@@ -25,7 +25,7 @@ def write_page(path: Path, result: dict[str, Any]) -> None:
 
 def render_page(result: dict[str, Any]) -> str:
     """The page as text, without any outside resource."""
-    order = sorted(result["summary"], key=lambda name: result["summary"][name]["mean_rank"])
+    order = ranked(result)
     about = f"{result['date'][:10]} · {result['seeds']} seeds · {len(order)} objectives"
     body = [
         f'<p class="kicker">reknit compare · {text(about)}</p>',

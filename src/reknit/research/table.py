@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from reknit.report.facts import format_score
-from reknit.research.config import NO_TUNING
-
-MEAN = "all"
+from reknit.report.table import print_whole
+from reknit.research.config import EVERY_MEASURE, NO_TUNING
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -19,10 +18,8 @@ def show(result: dict[str, Any], console: Console) -> None:
         table = Table(*headings, title=title, title_justify="left")
         for row in rows:
             table.add_row(*row)
-        if not console.is_terminal:
-            table.width = console.measure(table, options=console.options.update(width=10_000)).maximum
-        console.print(table, soft_wrap=not console.is_terminal, highlight=False)
-    console.print(explanation(result), soft_wrap=not console.is_terminal, highlight=False)
+        print_whole(table, console)
+    print_whole(explanation(result), console)
 
 
 def show_claim(record: dict[str, Any], console: Console) -> None:
@@ -31,7 +28,7 @@ def show_claim(record: dict[str, Any], console: Console) -> None:
     lines = [f"{record['name']}: {record['claim']}"]
     for pair in record["pairs"]:
         difference = with_interval(pair["difference"], signed=True)
-        metric = "the mean of all measures" if pair["metric"] == MEAN else pair["metric"]
+        metric = "the mean of all measures" if pair["metric"] == EVERY_MEASURE else pair["metric"]
         than = (
             f"no worse than {pair['other']} by {pair['margin']:g}" if pair["margin"] else f"better than {pair['other']}"
         )
@@ -53,9 +50,9 @@ def markdown(result: dict[str, Any]) -> str:
 def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     """(title, headings, rows) of values, best mean rank first, of differences, and of what was spent."""
     found, first = result["summary"], result["arms"][0]
-    order = sorted(found, key=lambda name: found[name]["mean_rank"])
+    order = ranked(result)
     labels = list(found[first]["values"])
-    columns = ["mean" if label == MEAN else label for label in labels]
+    columns = ["mean" if label == EVERY_MEASURE else label for label in labels]
     values = [
         [
             name,
@@ -78,6 +75,11 @@ def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
             [[name, *spent(found[name]["spent"])] for name in order],
         ),
     ]
+
+
+def ranked(result: dict[str, Any]) -> list[str]:
+    """The names of the arms, best mean rank first."""
+    return sorted(result["summary"], key=lambda name: result["summary"][name]["mean_rank"])
 
 
 def explanation(result: dict[str, Any]) -> str:
