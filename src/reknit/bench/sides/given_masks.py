@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +25,32 @@ _NAMES = {
 }
 
 
+@dataclass(frozen=True)
+class GivenRows(MaskedLanguageModelSpec):
+    """rows: what the encoder sees and whether it is asked for, by the bytes of a sequence's tokens."""
+
+    rows: dict[bytes, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
+        """The view with the given masks; nothing is drawn. A sequence that is in no row is a KeyError."""
+        sequences = batch.tokens.cpu().split(batch.cu_seqlens.diff().tolist())
+        rows = [self.rows[sequence.numpy().tobytes()] for sequence in sequences]
+        seen, predict = (torch.cat(parts).to(batch.tokens.device) for parts in zip(*rows, strict=True))
+        return View(seen, batch.cu_seqlens, batch.tokens, predict, hidden=seen != batch.tokens)
+
+
 class GivenMasks(MaskedLanguageModel):
     """`MaskedLanguageModel` with the head of a saved BertForMaskedLM and the masks that `material.mask_rows` made.
 
-    masked: rows {"seen": ids that the encoder sees, "labels": the id asked for, or -100}. A sequence is recognised by
-    its tokens; one that is in no row is a KeyError.
+    masked: rows {"seen": ids that the encoder sees, "labels": the id asked for, or -100}.
     """
 
     def __init__(self, encoder: Encoder, model: Path, masked: list[dict[str, Any]]) -> None:
-        super().__init__(MaskedLanguageModelSpec(), encoder.dim, tied_vocabulary(encoder))
-        with safe_open(model / "model.safetensors", framework="pt") as weights:
-            self.head.load_state_dict({ours: weights.get_tensor(_HEAD + name) for ours, name in _NAMES.items()})
-        self._rows: dict[bytes, tuple[Tensor, Tensor]] = {}
+        rows: dict[bytes, tuple[Tensor, Tensor]] = {}
         for row in masked:
             seen, labels = torch.tensor(row["seen"]), torch.tensor(row["labels"])
             predict = labels != -100
-            self._rows[torch.where(predict, labels, seen).numpy().tobytes()] = seen, predict
-
-    def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
-        """The view with the given masks; nothing is drawn."""
-        sequences = batch.tokens.cpu().split(batch.cu_seqlens.diff().tolist())
-        rows = [self._rows[sequence.numpy().tobytes()] for sequence in sequences]
-        seen, predict = (torch.cat(parts).to(batch.tokens.device) for parts in zip(*rows, strict=True))
-        return View(seen, batch.cu_seqlens, batch.tokens, predict, hidden=seen != batch.tokens)
+            rows[torch.where(predict, labels, seen).numpy().tobytes()] = seen, predict
+        super().__init__(GivenRows(rows=rows), encoder.dim, tied_vocabulary(encoder))
+        with safe_open(model / "model.safetensors", framework="pt") as weights:
+            self.head.load_state_dict({ours: weights.get_tensor(_HEAD + name) for ours, name in _NAMES.items()})
