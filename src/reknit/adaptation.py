@@ -17,6 +17,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with, remembering
 from reknit.evaluation.expansion import expanding, make_expansion
+from reknit.evaluation.kept_share import keep_share
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller, thinned
 from reknit.evaluation.retrieval import Encode, evaluate_retrieval
 from reknit.evaluation.teaching import prepare_lessons
@@ -208,7 +209,10 @@ def _train_and_deliver(
     if stop.asked:
         raise Interrupted("stopped after training")
 
-    encode_plain = remembering(encode_adapted)
+    if config.keep == "best" and not chooses_weights(config):
+        training["kept_share"], encode_plain = keep_share(start, adapted, encode_start, encode_adapted, choosing)
+    else:
+        encode_plain = remembering(encode_adapted)
     expansion = make_expansion(corpus, encode_plain, config.expansion, choosing, config.seed)
     encode_adapted = expanding(encode_plain, expansion)
     models = {"start": encode_start, "adapted": encode_adapted}

@@ -73,7 +73,7 @@ def deliver(
         "model_expands_queries": model.expansion is not None,
         "evaluations": [evaluation.to_json() for evaluation in evaluations],
         "hybrid_weight": hybrid_weight,
-        "query_expansion": expansion and {"words": len(expansion.words), "weight": expansion.weight},
+        "query_expansion": expansion and {"terms": len(expansion.terms), "weight": expansion.weight},
         "training": training,
         "teacher": Lessons.open(folder.lessons).facts if folder.lessons.exists() else None,
         "corpus": _corpus_facts(corpus, folder, model),

@@ -40,7 +40,7 @@ def test_result(finished_run: Path) -> None:
     assert 0 <= verdict["p"] <= 1
     assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe"]
     check_rows(result["evaluations"][0]["rows"], [*SYSTEMS[:-1], "plain", "hybrid"])
-    assert result["query_expansion"]["words"] > 20
+    assert result["query_expansion"]["terms"] > 20
     expanded = (finished_run / "model" / "query_expansion").is_dir()
     assert expanded == (result["model_holds"] == "adapted")
     assert {"tokens", "seconds", "tokens_per_second", "flops"} <= result["training"].keys()

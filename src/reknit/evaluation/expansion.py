@@ -34,12 +34,12 @@ def make_expansion(
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
     whole = QueryExpansion.of(texts, encode(texts, "document"), most=spec.words)
-    if not whole.words:
+    if not whole.terms:
         return None
     weight, reached = choose_expansion_weight(choosing, encode, whole)
     logger.info(
-        "query expansion: %d words of %d passages, weight %.1f; nDCG@10 of the probe by weight: %s",
-        len(whole.words),
+        "query expansion: %d terms of %d passages, weight %.1f; nDCG@10 of the probe by weight: %s",
+        len(whole.terms),
         len(texts),
         weight,
         ", ".join(f"{one:.1f} {value:.3f}" for one, value in zip(EXPANSION_WEIGHTS, reached, strict=True)),

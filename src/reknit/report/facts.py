@@ -277,6 +277,13 @@ def corpus_facts(result: Result) -> Facts:
     return facts
 
 
+_KEPT = {
+    1.0: "all",
+    0.5: "half: weights midway to the start model's, since all of it did worse than none",
+    0.0: "none: the start model's weights, since training did worse",
+}
+
+
 def training_facts(result: Result) -> Facts:
     """The budget that was spent in all."""
     training = part(result, "training")
@@ -290,6 +297,9 @@ def training_facts(result: Result) -> Facts:
         value = as_number(training.get(key))
         if value is not None:
             facts.append((label, shown(value)))
+    share = as_number(training.get("kept_share"))
+    if share is not None:
+        facts.append(("kept of the training", _KEPT.get(share, f"{share:.0%}")))
     return facts
 
 

@@ -60,7 +60,8 @@ class ProbeSpec:
 class ExpansionSpec:
     """What an adapted model's queries know of the corpus's words (`reknit.encoders.query_expansion`).
 
-    words: kept at most, those in most passages; 0 for no expansion. documents: passages that it is made from at most.
+    words: kept at most, those in most passages, and as many pairs of words; 0 for no expansion. documents: passages
+    that it is made from at most.
     """
 
     words: int = 100_000

@@ -1,0 +1,77 @@
+"""What training changed is kept where it does not surely harm, and else as much of it as the probe bears."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "encoders"))
+from encoder_samples import minilm_folder
+
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.evaluation.encode import encode_with, remembering
+from reknit.evaluation.kept_share import keep_share
+
+FIRST, LAST = ("amber", "birch", "cedar", "dune"), ("al", "en", "ix", "or", "us")
+WORDS = [first + last for first in FIRST for last in LAST]
+COLLECTION = RetrievalSet(
+    "probe",
+    {word: f"about {word} and more" for word in WORDS},
+    {word: word for word in WORDS},
+    {word: {word: 1} for word in WORDS},
+)
+
+
+class Fake:
+    """A model of one weight; right: how many of its queries find their answer at each weight."""
+
+    def __init__(self, weight: float, right: dict[float, int]) -> None:
+        self.encoder = torch.nn.Linear(1, 1, bias=False)
+        self.encoder.weight.data.fill_(weight)
+        self.right = right
+
+    def encode(self, texts: list[str], kind: str) -> np.ndarray:
+        right = self.right[self.encoder.weight.item()]
+        places = [next(n for n, word in enumerate(WORDS) if word in text) for text in texts]
+        if kind == "query":
+            places = [place if place < right else (place + 1) % len(WORDS) for place in places]
+        return np.eye(len(WORDS), dtype=np.float32)[places]
+
+
+@pytest.mark.parametrize(
+    ("right", "share"),
+    [
+        ({0.0: 10, 1.0: 15}, 1.0),
+        ({0.0: 10, 1.0: 9}, 1.0),  # not surely worse: the half is not even asked
+        ({0.0: 18, 0.5: 16, 1.0: 5}, 0.5),
+        ({0.0: 18, 0.5: 5, 1.0: 5}, 0.0),
+        ({0.0: 10, 0.5: 20, 1.0: 5}, 0.5),
+    ],
+)
+def test_the_most_that_does_not_surely_harm_is_kept(right: dict[float, int], share: float) -> None:
+    start, trained = Fake(0.0, right), Fake(1.0, right)
+    kept, encode = keep_share(start, trained, start.encode, trained.encode, COLLECTION)  # type: ignore[arg-type]
+    assert kept == share
+    assert trained.encoder.weight.item() == share
+    assert start.encoder.weight.item() == 0.0
+    np.testing.assert_array_equal(encode(WORDS, "query"), trained.encode(WORDS, "query"))
+
+
+def test_of_a_real_model_broken_by_training_not_all_is_kept() -> None:
+    start = EmbeddingModel.load(minilm_folder())
+    trained = copy.deepcopy(start)
+    with torch.no_grad():
+        for parameter in trained.encoder.parameters():
+            parameter.normal_()
+    share, encode = keep_share(start, trained, remembering(encode_with(start)), encode_with(trained), COLLECTION)
+    assert share == 0.0
+    for before, after in zip(start.encoder.parameters(), trained.encoder.parameters(), strict=True):
+        torch.testing.assert_close(before, after)
+    texts = list(COLLECTION.documents.values())
+    np.testing.assert_allclose(encode(texts, "document"), encode_with(trained)(texts, "document"), atol=1e-5)
