@@ -48,6 +48,9 @@ def test_each_kind_is_what_it_says(tmp_path):
                 assert words in [sorted(p.full_text.split()) for p in of_document]
             elif kind == "twin":
                 assert pair.query == pair.passage in [p.full_text for p in of_document]
+            elif kind in ("deletion", "reorder"):
+                assert pair.query in [p.full_text for p in of_document]
+                assert set(pair.passage.split()) <= set(pair.query.split())
             else:
                 before, after = pair.passage.split("<mask>")
                 assert pair.query.startswith(before)
@@ -79,8 +82,8 @@ def test_an_epoch_uses_every_passage_once_and_spreads_documents(tmp_path):
 def test_kinds_are_equally_likely_among_those_offered(tmp_path):
     miner = PairMiner(make_store(tmp_path, count=300), ALL_KINDS, None, seed=0)
     kinds = Counter(miner.pair(index, epoch).kind for epoch in range(2) for index in range(len(miner)))
-    expected = 2 * len(miner) / 5
-    assert all(abs(count - expected) < 4 * (expected * 0.8) ** 0.5 for count in kinds.values()), kinds
+    expected = 2 * len(miner) / len(ALL_KINDS)
+    assert all(abs(count - expected) < 4 * (expected * (1 - 1 / len(ALL_KINDS))) ** 0.5 for count in kinds.values()), kinds
 
 
 def test_passages_that_offer_no_wished_kind_give_a_crop_or_a_twin(tmp_path):
@@ -119,3 +122,22 @@ def test_bad_requests(tmp_path):
             PairMiner(store, kinds, None, seed=0)
     with pytest.raises(IndexError):
         PairMiner(store, ("twin",), None, seed=0).pair(len(store), 0)
+
+
+def test_edited_views_keep_the_words_they_should(tmp_path):
+    store = make_store(tmp_path)
+    miner = PairMiner(store, ("deletion", "reorder"), None, seed=0)
+    pairs = [miner.pair(index, epoch) for epoch in range(3) for index in range(len(miner))]
+    assert {pair.kind for pair in pairs} == {"deletion", "reorder"}
+    shares = []
+    for pair in pairs:
+        words, changed = pair.query.split(), pair.passage.split()
+        if pair.kind == "reorder":
+            assert sorted(words) == sorted(changed)
+        else:
+            rest = iter(words)
+            assert changed
+            assert all(word in rest for word in changed)
+            shares.append(len(changed) / len(words))
+    assert any(pair.kind == "reorder" and pair.query != pair.passage for pair in pairs)
+    assert 0.6 < sum(shares) / len(shares) < 0.8

@@ -13,11 +13,11 @@ from reknit.encoders.huggingface import HuggingFaceEncoder, build_encoder
 from reknit.objectives.base import Objective
 from reknit.recipe import EncoderSpec, Recipe
 
-TOY_VOCABULARY = Vocabulary(size=64, pad=0, mask=4, cls=2, sep=3, special=(0, 1, 2, 3, 4))
+TOY_VOCABULARY = Vocabulary(size=64, pad=0, mask=4, cls=2, sep=3, special=(0, 1, 2, 3, 4), sentence_ends=(61, 62, 63))
 ORDINARY_IDS = 59
 RAGGED = (5, 17, 9, 12, 24, 3, 14, 20)
 # Enough that a small share of the texts is more than one, and a small share of the tokens shows what is wrong with it.
-SEVERAL = (5, 9, 7) * 8
+SEVERAL = (5, 14, 7) * 8
 
 
 def toy_encoder(seed: int = 0, dropout: float = 0.1) -> HuggingFaceEncoder:

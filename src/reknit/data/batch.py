@@ -18,7 +18,8 @@ class Vocabulary:
 
     `size` is the largest token id plus one; an embedding table has that many rows or more, because tables are often
     padded. `special` are all ids that are never predicted and never drawn as a random replacement. `cls` opens and
-    `sep` closes every sequence. A tokenizer without one of the four named tokens has -1 there.
+    `sep` closes every sequence. A tokenizer without one of the four named tokens has -1 there. `sentence_ends`: ids of
+    full stops, question and exclamation marks.
     """
 
     size: int
@@ -27,6 +28,7 @@ class Vocabulary:
     cls: int
     sep: int
     special: tuple[int, ...]
+    sentence_ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 from reknit.data.holdout import HeldOut
@@ -12,11 +13,13 @@ from reknit.data.passages import count_words, cut_sentence, without_leading_titl
 from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
 
-PairKind = Literal["title", "neighbour", "crop", "twin", "span-mask"]
+PairKind = Literal["title", "neighbour", "crop", "twin", "span-mask", "deletion", "reorder"]
 
 MASKED_CHARACTERS = 5
 MIN_MASKABLE_CHARACTERS = 30
 MIN_BODY_WORDS = 3
+DELETED_WORDS = 0.3
+SHUFFLED_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class PairMiner:
         twin: the text with itself; dropout makes the difference (SimCSE, https://arxiv.org/abs/2104.08821).
         span-mask: the text with itself, five characters of the second replaced by the mask token (Mirror-BERT,
             https://arxiv.org/abs/2104.08027).
+        deletion, reorder: the text with itself, of the second three words in ten left out by chance, or five runs of
+            words shuffled (CLEAR, https://arxiv.org/abs/2012.15466).
     Of the kinds asked for, those that a passage offers are equally likely; a passage that offers none gives a crop,
     and one that is too short for a crop a twin. Passages held out for the probe are seen only as
     `HeldOut.training_text` shows them, without a title.
@@ -109,9 +114,26 @@ class PairMiner:
                 return None
             start = rng.randrange(len(whole) - MASKED_CHARACTERS + 1)
             return whole, f"{whole[:start]}{self._mask_token}{whole[start + MASKED_CHARACTERS :]}"
+        if kind in ("deletion", "reorder"):
+            words = whole.split()
+            if len(words) < 2:
+                return None
+            return whole, " ".join(_without_some(words, rng) if kind == "deletion" else _shuffled_runs(words, rng))
         return whole, whole
 
     def _neighbours(self, number: int) -> list[int]:
         documents = self._store.document_numbers
         candidates = (number - 1, number + 1)
         return [n for n in candidates if 0 <= n < len(documents) and documents[n] == documents[number]]
+
+
+def _without_some(words: list[str], rng: random.Random) -> list[str]:
+    left = [word for word in words if rng.random() >= DELETED_WORDS]
+    return left or [rng.choice(words)]
+
+
+def _shuffled_runs(words: list[str], rng: random.Random) -> list[str]:
+    cuts = sorted(rng.sample(range(1, len(words)), min(SHUFFLED_RUNS, len(words)) - 1))
+    runs = [words[first:last] for first, last in pairwise((0, *cuts, len(words)))]
+    rng.shuffle(runs)
+    return [word for run in runs for word in run]

@@ -13,7 +13,7 @@ from torch import Tensor
 from reknit.data.attention_rules import shifted
 from reknit.data.batch import Batch, Share, View
 
-Result = TypeVar("Result", View, Tensor)
+Result = TypeVar("Result", View, Tensor, tuple[View, Tensor])
 More = ParamSpec("More")
 
 
@@ -47,7 +47,7 @@ def for_whole_batch(function: Callable[Concatenate[Batch, More], Result]) -> Cal
 
     So every process makes the same draws, and a token's luck is the same however many there are. This costs each of
     them the corruption of the whole batch, which is little beside a training step. The function may answer a View
-    (its sequences are those of the batch, in the same order) or one value per token, [T].
+    (its sequences are those of the batch, in the same order), one value per token, [T], or both.
     """
 
     @functools.wraps(function)
@@ -73,6 +73,8 @@ def _bounds(batch: Batch, size: int) -> list[int] | None:
 
 
 def _cut(result: Result, share: Share) -> Result:
+    if isinstance(result, tuple):
+        return tuple(_cut(part, share) for part in result)  # type: ignore[return-value]
     offsets = result.cu_seqlens if isinstance(result, View) else share.whole.cu_seqlens
     begin, end = int(offsets[share.first]), int(offsets[share.last])
     if isinstance(result, Tensor):

@@ -56,8 +56,8 @@ class TokenStore:
     def __init__(self, path: Path, header: dict):
         self.path = path
         self.max_length = int(header["max_length"])
-        fields = header["vocabulary"]
-        self.vocabulary = Vocabulary(**{**fields, "special": tuple(fields["special"])})
+        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in header["vocabulary"].items()}
+        self.vocabulary = Vocabulary(**fields)
         self._files = [MappedFile(path / name) for name in ("tokens.bin", "flags.bin", "offsets.bin")]
         tokens, flags, offsets = (file.buffer for file in self._files)
         self._tokens = np.frombuffer(tokens, dtype=header["dtype"])

@@ -26,3 +26,14 @@ class LanguageModelHead(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """[P, dim] hidden states -> [P, width], ready for the product with the table."""
         return self.norm(functional.gelu(self.dense(states)))
+
+
+class TiedBias(nn.Module):
+    """No layer at all between the states and the encoder's table, only the bias (BART, Lewis et al. 2020)."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states

@@ -1,0 +1,84 @@
+"""Denoising by an encoder and a decoder: the decoder writes the text that the encoder saw damaged (BART, TSDAE)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from reknit.corruptions.masking import ordinary_tokens
+from reknit.corruptions.noising import Noise, noised
+from reknit.data.batch import Batch, Vocabulary
+from reknit.decoders.language_model_head import TiedBias
+from reknit.decoders.text_decoder import TextDecoder
+from reknit.encoders.base import Encoder
+from reknit.encoders.pooling import pool
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+
+
+@dataclass(frozen=True)
+class DenoisingSpec(ObjectiveSpec):
+    """Settings of BART (Lewis et al. 2020).
+
+    noise, ratio, mean_span, permute_sentences: what the encoder sees (`reknit.corruptions.noising`). memory: what the
+    decoder sees of it, the states of all "tokens" or the sentence "vector" alone (TSDAE, Wang et al. 2021). layers: of
+    the decoder, None for as many as the encoder's. max_positions, dropout: of the decoder.
+    """
+
+    noise: Noise = "infilling"
+    ratio: float = 0.3
+    mean_span: float = 3.0
+    permute_sentences: bool = True
+    memory: Literal["tokens", "vector"] = "tokens"
+    layers: int | None = None
+    max_positions: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.layers is not None and self.layers < 1:
+            raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Denoising:
+        return Denoising(self, encoder, pooling)
+
+
+class Denoising(ReconstructionObjective):
+    """Cross-entropy of every token of the clean text, given those before it and the damaged text: loss "denoised", or
+    "decoder" where the decoder has the sentence vector only, pooled as the exported model does.
+    """
+
+    def __init__(self, spec: DenoisingSpec, encoder: Encoder, pooling: str) -> None:
+        super().__init__()
+        self.spec, self.pooling = spec, pooling
+        self.head = TiedBias(tied_vocabulary(encoder))
+        self.decoder = TextDecoder(
+            encoder.dim, spec.layers or encoder.depth, max_positions=spec.max_positions, dropout=spec.dropout
+        )
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        spec = self.spec
+        view, unseen = noised(
+            batch,
+            rng,
+            noise=spec.noise,
+            ratio=spec.ratio,
+            mean_span=spec.mean_span,
+            permute_sentences=spec.permute_sentences,
+        )
+        encoded = encoder(view)
+        name, memory, offsets = "denoised", encoded.last, encoded.cu_seqlens
+        if spec.memory == "vector":
+            name, memory = "decoder", pool(encoded, self.pooling)
+            offsets = torch.arange(batch.num_sequences + 1, device=memory.device)
+        written = self.decoder(batch.tokens, batch.cu_seqlens, encoder.table, memory, offsets)
+        asked = ordinary_tokens(batch)
+        asked[batch.cu_seqlens[:-1]] = False
+        places = asked.nonzero().squeeze(1)
+        # As everywhere with a decoder from left to right, what stands before a token predicts it.
+        return {name: Predictions(written[places - 1], places, batch.tokens[places], unseen[places])}
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)

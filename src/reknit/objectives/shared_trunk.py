@@ -1,0 +1,81 @@
+"""One trunk with a branch that understands and a branch that writes (ERNIE 3.0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.next_token import predict_next
+from reknit.data.attention_rules import causal
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.enhanced import default_heads
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.decoders.stack import TransformerStack
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.likelihood import pseudo_log_likelihood
+from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+
+
+@dataclass(frozen=True)
+class SharedTrunkSpec(ObjectiveSpec):
+    """Settings of ERNIE 3.0's two branches (Sun et al. 2021).
+
+    masked: how tokens are hidden from the branch that understands. layers: of each branch. causal_weight: of the loss
+    of the branch that writes, beside 1 for the other; 0 leaves it out. dropout: of the branches.
+    """
+
+    masked: MaskedLanguageModelSpec = field(default_factory=lambda: MaskedLanguageModelSpec(whole_words=True))
+    layers: int = 1
+    causal_weight: float = 1.0
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or self.causal_weight < 0.0:
+            raise ReknitError("objective.layers must be 1 or more, and objective.causal_weight 0 or more")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> SharedTrunk:
+        return SharedTrunk(self, encoder.dim, tied_vocabulary(encoder))
+
+
+class SharedTrunk(ReconstructionObjective):
+    """Losses "masked" (attention in both directions) and "causal" (to the left only), a pass of the encoder each."""
+
+    def __init__(self, spec: SharedTrunkSpec, dim: int, vocabulary: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.head = LanguageModelHead(dim, vocabulary)
+        self.understanding = self._branch(dim)
+        self.writing = self._branch(dim) if spec.causal_weight else None
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        view = self.spec.masked.corrupt(batch, rng)
+        asked = view.predict.nonzero().squeeze(1)
+        states = self.head(self.understanding(encoder(view).last, view.cu_seqlens)[asked])
+        found = {"masked": Predictions(states, asked, view.targets[asked], view.hidden[asked])}
+        if self.writing is not None:
+            view = predict_next(batch, rng)
+            places = view.predict.nonzero().squeeze(1)
+            states = self.head(self.writing(encoder(view).last, view.cu_seqlens, causal)[places - 1])
+            unseen = torch.ones_like(places, dtype=torch.bool)
+            found["causal"] = Predictions(states, places, view.targets[places], unseen, self.spec.causal_weight)
+        return found
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+        """Of the branch that understands."""
+
+        def states_of(view: View) -> Tensor:
+            return self.head(self.understanding(encoder(view).last, view.cu_seqlens))
+
+        return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+    def _branch(self, dim: int) -> TransformerStack:
+        spec = self.spec
+        return TransformerStack(dim, spec.layers, default_heads(dim), intermediate=4 * dim, dropout=spec.dropout)
