@@ -12,11 +12,14 @@ from unittest import mock
 
 import torch
 from naive_losses import (
+    naive_adversarial_ranking,
     naive_bag_of_words,
     naive_binary_cross_entropy,
     naive_cross_entropy,
+    naive_distilled_ranking,
     naive_distribution_divergence,
     naive_info_nce,
+    naive_list_cross_entropy,
     naive_ranking_divergence,
     naive_score_divergence,
 )
@@ -26,6 +29,8 @@ from toy_models import amplify, generator
 from reknit.data.batch import Batch, View
 from reknit.encoders import attention_layout
 from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.pooling import pool
+from reknit.objectives.adversarial_ranking import AdversarialRanking
 from reknit.objectives.base import EmbeddingObjective, Objective
 from reknit.objectives.contrastive import Contrastive
 from reknit.objectives.draws import draw_seed, drawn_texts
@@ -178,6 +183,11 @@ def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) ->
         elif isinstance(objective, Contrastive):
             vectors = torch.randn(batch.num_sequences, 8, generator=generator(3))
             losses, expected = objective.score(vectors, batch).losses, _naive_contrastive(objective, vectors, batch)
+        elif isinstance(objective, AdversarialRanking):
+            # A fresh ranker gives all pairs almost the same score, whatever it reads.
+            amplify(objective.ranker), amplify(objective.ranker.score, factor=20.0)
+            vectors = torch.randn(batch.num_sequences, 8, generator=generator(3))
+            losses, expected = objective.score(vectors, batch).losses, _naive_game(objective, vectors, batch)
         elif isinstance(objective, RankingDistillation):
             vectors = torch.randn(batch.num_sequences, 32, generator=generator(3))
             losses = objective.score(vectors, batch).losses
@@ -193,14 +203,20 @@ def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) ->
 
 
 def check_positives(objective: EmbeddingObjective, batch: Batch) -> None:
-    """Vectors that are equal within pairs and orthogonal across them score better than the same ones out of step."""
+    """Vectors that are equal within pairs and orthogonal across them score better than the same ones out of step.
+
+    A ranker that teaches the vectors knows the pairs.
+    """
     pairs = batch.num_sequences // 2
     perfect = torch.eye(pairs, 32).repeat_interleave(2, dim=0)
     shifted = perfect.clone()
     shifted[1::2] = perfect[1::2].roll(1, dims=0)
     if isinstance(objective, ElasticContrastive):  # vectors of several sizes
         perfect, shifted = (vectors[:, None].expand(-1, 2, -1) for vectors in (perfect, shifted))
+    if isinstance(objective, AdversarialRanking):
+        objective.rank = _knowing_ranker
     good, bad = (float(objective.score(vectors, batch).total) for vectors in (perfect, shifted))
+    vars(objective).pop("rank", None)
     assert good < 0.1 < bad, f"true pairs lose {good:.3f}, wrong pairs {bad:.3f}"
 
 
@@ -311,6 +327,43 @@ def _naive_contrastive(objective: Contrastive, vectors: Tensor, batch: Batch) ->
         spec.mixed_negatives,
     )
     return {"contrastive": loss}
+
+
+def _knowing_ranker(batch: Batch, listed: Tensor, present: Tensor) -> Tensor:
+    """In place of a ranker's scores: high for each query's own passage, low for all others."""
+    return 40.0 * (listed == torch.arange(len(listed))[:, None])
+
+
+def _naive_game(objective: AdversarialRanking, vectors: Tensor, batch: Batch) -> dict[str, Tensor]:
+    spec, ranker, ends = objective.spec, objective.ranker, batch.cu_seqlens.tolist()
+    groups = list(range(batch.num_sequences // 2)) if batch.groups is None else batch.groups.tolist()
+    retrieved, ranked = [], []
+    for i, group in enumerate(groups):
+        found = [
+            vectors[2 * i] @ vectors[2 * j + 1] / (vectors[2 * i].norm() * vectors[2 * j + 1].norm())
+            for j in range(len(groups))
+        ]
+        others = sorted((j for j, other in enumerate(groups) if other != group), key=lambda j: -float(found[j]))
+        listed = [i, *others[: spec.negatives]]
+        retrieved.append(torch.stack([found[j] for j in listed]) / spec.contrastive.temperature)
+        scores = []
+        for j in listed:
+            query = batch.tokens[ends[2 * i] : ends[2 * i + 1]]
+            passage = batch.tokens[ends[2 * j + 1] : ends[2 * j + 2]]
+            together = Batch.pack([(torch.cat((query, passage[1:])),) * 3], batch.vocabulary)
+            vector = pool(ranker.encoder(View.clean(together)), ranker.pooling)[0]
+            scores.append(vector @ ranker.score.weight[0] + ranker.score.bias[0])
+        ranked.append(torch.stack(scores))
+    contrastive = _naive_contrastive(objective.contrastive, vectors, batch)["contrastive"]
+    losses = {"ranker": naive_list_cross_entropy(ranked), "contrastive": contrastive}
+    if float(objective.progress) < spec.warm_up:
+        return losses
+    return {
+        "ranker": losses["ranker"],
+        "contrastive": spec.contrastive_weight * contrastive,
+        "adversarial": spec.adversarial_weight * naive_adversarial_ranking(retrieved, ranked),
+        "distilled": (1 - spec.adversarial_weight) * naive_distilled_ranking(retrieved, ranked),
+    }
 
 
 def _naive_elastic(objective: ElasticContrastive, vectors: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import pytest
 import recipe_checks as checks
 import torch
 from naive_losses import chance
-from test_every_recipe import GOLDEN, RECIPES, current_first_losses, entropy_floors, neighbours
+from test_every_recipe import GOLDEN, RECIPES, VARIANTS, current_first_losses, entropy_floors, neighbours
 from torch import Tensor, nn
 from toy_models import ORDINARY_IDS, SEVERAL, toy_batch, toy_pair, toy_pairs
 
@@ -19,12 +19,13 @@ from reknit.corruptions.masking import mask_tokens
 from reknit.corruptions.next_token import predict_next
 from reknit.data.attention_rules import bidirectional
 from reknit.data.batch import Batch
+from reknit.decoders import cross_encoder
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_uniform
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.losses.info_nce import info_nce
-from reknit.objectives import causal_language_model, contrastive, masked_language_model, retromae
+from reknit.objectives import adversarial_ranking, causal_language_model, contrastive, masked_language_model, retromae
 from reknit.objectives.base import Objective, StepOutput
 from reknit.objectives.predictions import Predictions
 from reknit.objectives.retromae import RetroMAE
@@ -285,6 +286,38 @@ def test_group_mask_missing_in_one_direction(monkeypatch: Patch) -> None:
     fails(checks.check_against_naive, objective, encoder, batch)
 
 
+@pytest.mark.parametrize("name", ["ar2", "ar2, second part"])
+def test_wrong_lists_of_passages(name: str, monkeypatch: Patch) -> None:
+    right = adversarial_ranking.hardest_lists
+    batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
+    for wrong in (
+        lambda similarities, groups, negatives: right(similarities, None, negatives),
+        lambda similarities, groups, negatives: right(-similarities, groups, negatives),
+        lambda similarities, groups, negatives: right(similarities.t(), groups, negatives),
+    ):
+        monkeypatch.setattr(adversarial_ranking, "hardest_lists", wrong)
+        encoder, objective = toy_pair(VARIANTS[name])
+        fails(checks.check_against_naive, objective, encoder, batch)
+    monkeypatch.setattr(
+        adversarial_ranking, "hardest_lists", lambda *arguments: tuple(each.flip(1) for each in right(*arguments))
+    )
+    fails(checks.check_positives, objective, toy_pairs(4, pairs=6))
+
+
+@pytest.mark.parametrize("mistake", ["order", "opening token"])
+def test_wrongly_joined_pairs(mistake: str, monkeypatch: Patch) -> None:
+    right = cross_encoder.joined
+
+    def wrong(batch: Batch, first: Tensor, second: Tensor, limit: int | None) -> object:
+        if mistake == "order":
+            return right(batch, second, first, limit)
+        return right(replace(batch, vocabulary=replace(batch.vocabulary, cls=-1)), first, second, limit)
+
+    monkeypatch.setattr(cross_encoder, "joined", wrong)
+    encoder, objective = toy_pair(RECIPES["ar2"])
+    fails(checks.check_against_naive, objective, encoder, toy_pairs(4, pairs=6))
+
+
 def test_bag_of_words_with_special_tokens(monkeypatch: Patch) -> None:
     def everything(batch: Batch, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.arange(batch.num_tokens), batch.cu_seqlens, batch.tokens
@@ -333,6 +366,7 @@ def test_loss_that_does_not_train(planted: Callable[[Tensor], Tensor]) -> None:
         ("dupmae", {"bag_of_words_weight": 0.11}),
         ("simcse", {"temperature": 0.051}),
         ("mirror-bert", {"same_side": False}),
+        ("ar2", {"negatives": 2}),
     ],
 )
 def test_changed_setting_breaks_the_golden_losses(name: str, change: dict[str, object]) -> None:

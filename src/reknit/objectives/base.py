@@ -61,6 +61,22 @@ class Objective(nn.Module, ABC):
         """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""
 
 
+class FollowsProgress(Objective):
+    """An objective that changes with the spent share of the budget, from 0 to 1.
+
+    `progress` is a buffer, so that a resumed run goes on where it was.
+    """
+
+    progress: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("progress", torch.zeros(()))
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        self.progress.fill_(progress)
+
+
 class EmbeddingObjective(Objective):
     """An objective on one vector per sequence, split so that nesting, gradient caching and gathering patch nothing."""
 

@@ -13,10 +13,10 @@ from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.draws import CAUSAL_TEXT, draw_seed, text_draws
 from reknit.objectives.likelihood import causal_log_likelihood
-from reknit.objectives.predictions import FollowsProgress, Predictions, losses_of, tied_vocabulary
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class HybridLanguageModelSpec(ObjectiveSpec):
         return HybridLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
-class HybridLanguageModel(FollowsProgress):
+class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
     """Losses "masked" and "causal", of a step that has both; each is weighted by its share of the texts.
 
     The prediction of a token is read one place before it in both, so that one head and one alignment serve both.

@@ -92,22 +92,6 @@ class ReconstructionObjective(Objective):
         return {}
 
 
-class FollowsProgress(ReconstructionObjective):
-    """An objective that changes with the spent share of the budget, from 0 to 1.
-
-    `progress` is a buffer, so that a resumed run goes on where it was.
-    """
-
-    progress: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("progress", torch.zeros(()))
-
-    def after_step(self, encoder: Encoder, progress: float) -> None:
-        self.progress.fill_(progress)
-
-
 def losses_of(predicted: dict[str, Predictions], table: Tensor, bias: Tensor | None) -> StepOutput:
     """The loss of each of the predictions by its name, and how many targets had the largest logit."""
     losses, metrics = {}, {}

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.causal_language_model import CausalLanguageModel, CausalLanguageModelSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
-from reknit.objectives.predictions import FollowsProgress, Predictions
+from reknit.objectives.predictions import Predictions, ReconstructionObjective
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CausalThenMaskedSpec(ObjectiveSpec):
         return CausalThenMasked(self, encoder, vocabulary, pooling)
 
 
-class CausalThenMasked(FollowsProgress):
+class CausalThenMasked(FollowsProgress, ReconstructionObjective):
     """Loss "causal" until the switch, then "masked"; each part has its own head."""
 
     def __init__(self, spec: CausalThenMaskedSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:

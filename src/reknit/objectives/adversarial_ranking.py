@@ -1,0 +1,132 @@
+"""A retriever and a ranker that learn from each other by a game (AR2, Zhang et al. 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reknit.data.batch import Batch, Vocabulary
+from reknit.decoders.cross_encoder import CrossEncoder
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.losses.adversarial_ranking import adversarial_ranking, distilled_ranking, list_cross_entropy
+from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.contrastive import ContrastiveSpec, sides_of
+from reknit.world import gathered_rows
+
+
+@dataclass(frozen=True)
+class AdversarialRankingSpec(ObjectiveSpec):
+    """Settings of AR2 (Zhang et al. 2022), with negatives from the batch.
+
+    warm_up: share of the budget in which retriever and ranker learn without each other. negatives: hardest passages of
+    other groups that a query's list has beside its own passage. adversarial_weight: of the adversarial loss (lambda);
+    distillation has the rest of 1. contrastive_weight: of the contrastive loss after the warm-up. contrastive: its
+    settings; its temperature divides the retriever's similarities in the game too.
+    """
+
+    warm_up: float = 0.3
+    negatives: int = 3
+    adversarial_weight: float = 0.5
+    contrastive_weight: float = 1.0
+    contrastive: ContrastiveSpec = field(default_factory=ContrastiveSpec)
+
+    def __post_init__(self) -> None:
+        for name in ("warm_up", "adversarial_weight"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ReknitError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        if self.contrastive_weight < 0.0:
+            raise ReknitError(f"contrastive_weight is {self.contrastive_weight}; it must be 0 or more")
+        if self.negatives < 1:
+            raise ReknitError(f"negatives is {self.negatives}; a list has one negative at least")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> AdversarialRanking:
+        return AdversarialRanking(self, encoder, vocabulary, pooling)
+
+
+class AdversarialRanking(FollowsProgress, EmbeddingObjective):
+    """Losses "contrastive" and "ranker" during the warm-up, then also "adversarial" and "distilled".
+
+    A query's list is its own passage and the passages of the batch that the retriever, as it is in this step, finds
+    nearest among those of other groups. The ranker reads query and passage together. It learns to find the list's own
+    passage; the retriever learns from the ranker's scores, through which no gradient goes. A loss of weight 0 is left
+    out.
+    """
+
+    auxiliary = frozenset({"ranker"})
+
+    def __init__(self, spec: AdversarialRankingSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
+        super().__init__()
+        self.spec = spec
+        self.contrastive = spec.contrastive.build(encoder, vocabulary, pooling)
+        self.ranker = CrossEncoder(encoder, pooling)
+
+    @property
+    def stage(self) -> str:
+        return "warm-up" if float(self.progress) < self.spec.warm_up else "game"
+
+    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+        return self.contrastive.embed(encoder, batch, rng)
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        # The share goes on to `score`, so that processes divide the ranker's work as they do the encoder's.
+        return self.score(self.gathered(self.embed(encoder, batch, rng), batch), batch)
+
+    def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
+        """Losses of the whole batch's vectors, [N, dim]. `batch` is the whole one or a share of it, whose pairs alone
+        the ranker reads here; the scores of the others come from the other processes."""
+        spec, whole = self.spec, batch.whole
+        contrastive = self.contrastive.score(embeddings, whole)
+        similarities = _similarities(*sides_of(embeddings, whole)) / spec.contrastive.temperature
+        listed, present = hardest_lists(similarities, whole.groups, spec.negatives)
+        ranked = self.rank(batch, listed, present)
+        loss, accuracy = list_cross_entropy(ranked, present)
+        losses = {"ranker": loss}
+        metrics = {**contrastive.metrics, "ranker_accuracy": float(accuracy)}
+        if self.stage == "warm-up":
+            return StepOutput({**contrastive.losses, **losses}, metrics)
+        found = similarities.gather(1, listed)
+        if spec.contrastive_weight:
+            losses["contrastive"] = spec.contrastive_weight * contrastive.losses["contrastive"]
+        if spec.adversarial_weight:
+            losses["adversarial"] = spec.adversarial_weight * adversarial_ranking(found, ranked, present)
+        if spec.adversarial_weight < 1.0:
+            losses["distilled"] = (1.0 - spec.adversarial_weight) * distilled_ranking(found, ranked, present)
+        return StepOutput(losses, metrics)
+
+    def rank(self, batch: Batch, listed: Tensor, present: Tensor) -> Tensor:
+        """[B, L] the ranker's scores of the lists of `batch.whole`, 0 where none is present.
+
+        listed: [B, L] int64 numbers of passages, as `hardest_lists` gives them; present: [B, L] bool.
+        """
+        share, examples = batch.share, len(listed)
+        first, last = (0, examples) if share is None else (share.first // 2, share.last // 2)
+        own = present[first:last]
+        rows, places = own.nonzero(as_tuple=True)
+        passages = listed[first:last][rows, places]
+        scores = self.ranker(batch.whole, 2 * (rows + first), 2 * passages + 1).float()
+        ranked = scores.new_zeros(own.shape).masked_scatter(own, scores)
+        return ranked if share is None else gathered_rows(ranked, first, examples)
+
+
+def hardest_lists(similarities: Tensor, groups: Tensor | None, negatives: int) -> tuple[Tensor, Tensor]:
+    """Of each query its own passage, and the passages of other groups that are nearest to it, the nearest first.
+
+    similarities: [B, B], queries by passages. groups: [B] int64, or None where every example is its own.
+    Returns [B, 1 + min(negatives, B)] int64 numbers of passages and bool, False where there are not so many others.
+    """
+    examples = torch.arange(len(similarities), device=similarities.device)
+    groups = examples if groups is None else groups
+    others = similarities.detach().masked_fill(groups[:, None] == groups[None, :], -torch.inf)
+    nearest = others.topk(min(negatives, len(others)), dim=1)
+    listed = torch.cat((examples[:, None], nearest.indices), dim=1)
+    present = torch.cat((torch.ones_like(examples[:, None], dtype=torch.bool), nearest.values.isfinite()), dim=1)
+    return listed, present
+
+
+def _similarities(queries: Tensor, passages: Tensor) -> Tensor:
+    """[B, B] cosines in float32."""
+    return functional.normalize(queries.float(), dim=-1) @ functional.normalize(passages.float(), dim=-1).t()
