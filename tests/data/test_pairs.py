@@ -83,7 +83,9 @@ def test_kinds_are_equally_likely_among_those_offered(tmp_path):
     miner = PairMiner(make_store(tmp_path, count=300), ALL_KINDS, None, seed=0)
     kinds = Counter(miner.pair(index, epoch).kind for epoch in range(2) for index in range(len(miner)))
     expected = 2 * len(miner) / len(ALL_KINDS)
-    assert all(abs(count - expected) < 4 * (expected * (1 - 1 / len(ALL_KINDS))) ** 0.5 for count in kinds.values()), kinds
+    assert all(abs(count - expected) < 4 * (expected * (1 - 1 / len(ALL_KINDS))) ** 0.5 for count in kinds.values()), (
+        kinds
+    )
 
 
 def test_passages_that_offer_no_wished_kind_give_a_crop_or_a_twin(tmp_path):

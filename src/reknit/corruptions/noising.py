@@ -29,7 +29,7 @@ def noised(
     """Texts as BART's encoder sees them (Lewis et al. 2020, section 2.2), and [T] bool, the tokens that it cannot see.
 
     Between the tokens that a tokenizer adds at both ends, sentences (cut after `vocabulary.sentence_ends`) are put in a
-    random order, then `max(1, round(ratio * tokens))` tokens of each text are hidden: "infilling" gives them to spans
+    random order, then `ceil(ratio * tokens)` tokens of each text are hidden: "infilling" gives them to spans
     whose lengths follow Poisson's distribution with mean `mean_span`, the last one cut, each of which becomes one mask
     token; a span of length 0 is a mask token between two tokens. "masking" puts a mask token in the place of each
     token, "deletion" nothing. The spans lie anywhere with equal chance and do not overlap.
@@ -39,7 +39,9 @@ def noised(
     vocabulary without a mask token where one is needed.
     """
     if not 0.0 < ratio < 1.0 or mean_span <= 0.0:
-        raise ReknitError(f"ratio is {ratio} and mean_span {mean_span}; the first is between 0 and 1, the second above 0")
+        raise ReknitError(
+            f"ratio is {ratio} and mean_span {mean_span}; the first is between 0 and 1, the second above 0"
+        )
     if batch.vocabulary.mask < 0 and noise in ("infilling", "masking"):
         raise ReknitError('this tokenizer has no mask token; take objective.noise="deletion" or another tokenizer')
     sources = []
@@ -74,7 +76,7 @@ def _permuted(places: Tensor, batch: Batch, rng: torch.Generator) -> Tensor:
 
 def _hide(places: Tensor, rng: torch.Generator, noise: Noise, ratio: float, mean_span: float) -> Tensor:
     """[n] places of a text -> those that are left, in order, with -1 for each mask token."""
-    wanted = min(places.numel(), max(1, round(ratio * places.numel())))
+    wanted = math.ceil(ratio * places.numel())
     lengths = _span_lengths(wanted, mean_span, rng) if noise == "infilling" else [1] * wanted
     # Each arrangement of the spans among the tokens that stay is as likely as any other.
     items = places.numel() - wanted + len(lengths)

@@ -56,7 +56,9 @@ class TokenStore:
     def __init__(self, path: Path, header: dict):
         self.path = path
         self.max_length = int(header["max_length"])
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in header["vocabulary"].items()}
+        fields = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in header["vocabulary"].items()
+        }
         self.vocabulary = Vocabulary(**fields)
         self._files = [MappedFile(path / name) for name in ("tokens.bin", "flags.bin", "offsets.bin")]
         tokens, flags, offsets = (file.buffer for file in self._files)

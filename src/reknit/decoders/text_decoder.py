@@ -33,7 +33,9 @@ class TextDecoder(nn.Module):
             if isinstance(module, nn.MultiheadAttention):
                 nn.init.normal_(module.in_proj_weight, std=0.02)
 
-    def forward(self, tokens: Tensor, cu_seqlens: Tensor, table: Tensor, memory: Tensor, memory_seqlens: Tensor) -> Tensor:
+    def forward(
+        self, tokens: Tensor, cu_seqlens: Tensor, table: Tensor, memory: Tensor, memory_seqlens: Tensor
+    ) -> Tensor:
         """What stands at each place knows its own token, those before it and all of its text's memory.
 
         tokens, cu_seqlens: [T] and [N + 1], the texts. table: [V, dim], their embeddings. memory, memory_seqlens:

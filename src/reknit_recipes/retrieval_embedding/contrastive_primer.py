@@ -14,13 +14,14 @@ RECIPE = replace(
         year=2021,
         family="retrieval-embedding",
         paper="https://arxiv.org/abs/2102.12982; views after CLEAR, https://arxiv.org/abs/2012.15466",
-        adds="A taxonomy: two views of an input, or an input and its label, contrasted by InfoNCE with negatives of many "
-        "kinds.",
+        adds="A taxonomy: two views of an input, or an input and its label, contrasted by InfoNCE with negatives of "
+        "many kinds.",
         facts=(
-            "From the project's table of systems (classes of methods: input-input by dropout, by edits and by cropping; "
-            "input-label). Their places here: simcse (dropout), mirror-bert (masked spans), infonce-pairs (crops, "
-            "titles, neighbours), this recipe (deleted words, shuffled runs; `--set tune.data.pair_kinds=...` takes any "
-            "of them). From memory of CLEAR: deletion and reordering of words and spans."
+            "From the project's table of systems (classes of methods: input-input by dropout, by edits and by "
+            "cropping; input-label). Their places here: simcse (dropout), mirror-bert (masked spans), infonce-pairs "
+            "(crops, titles, neighbours), this recipe (deleted words, shuffled runs; `--set "
+            "tune.data.pair_kinds=...` takes any of them). From memory of CLEAR: deletion and reordering of words "
+            "and spans."
         ),
         claim="Contrast works best where the views keep the meaning: dropout and crops before edits.",
         citation="@article{rethmeier2021primer, title={A Primer on Contrastive Pretraining in Language Processing: "

@@ -14,19 +14,20 @@ RECIPE = replace(
         year=2024,
         family="retrieval-embedding",
         paper="https://arxiv.org/abs/2412.09165; after TSDAE, https://arxiv.org/abs/2104.06979",
-        adds="A map of three themes: language models that make training data, language models that embed, and embeddings "
-        "that are turned back into text.",
+        adds="A map of three themes: language models that make training data, language models that embed, and "
+        "embeddings that are turned back into text.",
         facts=(
-            "From the project's table of systems (themes of the survey). The third theme runs here: a decoder writes the "
-            "text from its vector. From memory of TSDAE: 60% of the words are deleted, the decoder sees the sentence "
-            "vector only, and its weights are the encoder's."
+            "From the project's table of systems (themes of the survey). The third theme runs here: a decoder writes "
+            "the text from its vector. From memory of TSDAE: 60% of the words are deleted, the decoder sees the "
+            "sentence vector only, and its weights are the encoder's."
         ),
         claim="A vector holds enough of its text to write it again, and training for that makes better vectors.",
-        citation="@article{nie2024when, title={When Text Embedding Meets Large Language Model: A Comprehensive Survey}, "
-        "author={Nie, Zhijie and Feng, Zhangchi and Li, Mingxin and others}, journal={arXiv:2412.09165}, year={2024}}",
+        citation="@article{nie2024when, title={When Text Embedding Meets Large Language Model: A Comprehensive "
+        "Survey}, author={Nie, Zhijie and Feng, Zhangchi and Li, Mingxin and others}, journal={arXiv:2412.09165}, "
+        "year={2024}}",
         deviates=(
-            "The survey's other themes have recipes of their own (kalm-v2, hybrid-distillation) or need a large language "
-            "model.",
+            "The survey's other themes have recipes of their own (kalm-v2, hybrid-distillation) or need a large "
+            "language model.",
             "The decoder has half of the encoder's usual depth and weights of its own; tokens are deleted, not words.",
         ),
         status="deviates",

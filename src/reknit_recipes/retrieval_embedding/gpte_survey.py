@@ -1,4 +1,4 @@
-"""The survey's common recipe of general-purpose embeddings: weak pairs of many kinds, InfoNCE, the mean of the tokens."""
+"""What the survey finds in common: weak pairs of many kinds, InfoNCE, the mean of the tokens."""
 
 from dataclasses import replace
 
@@ -16,9 +16,9 @@ RECIPE = replace(
         adds="A map of general-purpose embedding: backbone, pooling, objectives, stages, data, evaluation.",
         facts=(
             "From the project's table of systems, from memory: embeddings by [CLS], mean or last token; objectives "
-            "InfoNCE, CoSENT, AnglE, Matryoshka, distillation; stages of weak and of labelled pairs. Their places here: "
-            "`encoder.pooling`, contrastive recipes, 2dmse and starbucks, hybrid-distillation, and `--recipe` with a "
-            "tuning after it for two stages. CoSENT and AnglE need graded labels and are absent."
+            "InfoNCE, CoSENT, AnglE, Matryoshka, distillation; stages of weak and of labelled pairs. Their places "
+            "here: `encoder.pooling`, contrastive recipes, 2dmse and starbucks, hybrid-distillation, and `--recipe` "
+            "with a tuning after it for two stages. CoSENT and AnglE need graded labels and are absent."
         ),
         claim="A pre-trained backbone with contrastive stages on pairs explains most of the quality; the mean is at "
         "least as good as [CLS] where no bottleneck was trained.",
@@ -33,6 +33,7 @@ RECIPE = replace(
         ),
         eval=("sts/stsb_en", "retrieval/cranfield"),
         settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
-        needs="Stages are compared elsewhere: by `reknit compare mlm retromae infonce-pairs`, whose tuning is the second.",
+        needs="Stages are compared elsewhere: by `reknit compare mlm retromae infonce-pairs`, whose tuning is the "
+        "second.",
     ),
 )

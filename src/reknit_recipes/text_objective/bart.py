@@ -14,11 +14,11 @@ RECIPE = Recipe(
         adds="A menu of noise for an encoder and a decoder: spans of Poisson's lengths become one mask token each, "
         "sentences are shuffled, tokens are masked or deleted.",
         facts=(
-            "Read in the authors' code (fairseq/data/denoising_dataset.py): all sentences are permuted first; the share "
-            "to hide is rounded up and given to spans by Poisson's distribution, the last one cut, a mask token each; "
-            "spans of length 0 are insertions; the target is the clean text. From memory: a share of 0.3, a mean of 3, "
-            "as many layers in the decoder as in the encoder, no layer before the vocabulary, Adam, no weight decay in "
-            "the paper's text."
+            "Read in the authors' code (fairseq/data/denoising_dataset.py): all sentences are permuted first; the "
+            "share to hide is rounded up and given to spans by Poisson's distribution, the last one cut, a mask "
+            "token each; spans of length 0 are insertions; the target is the clean text. From memory: a share of "
+            "0.3, a mean of 3, as many layers in the decoder as in the encoder, no layer before the vocabulary, "
+            "Adam, no weight decay in the paper's text."
         ),
         claim="Infilling with shuffled sentences is the best noise of those tried; it matches RoBERTa on understanding "
         "and is better at writing.",

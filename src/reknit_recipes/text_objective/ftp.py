@@ -16,18 +16,19 @@ RECIPE = replace(
         "Prediction",
         year=2024,
         paper="https://arxiv.org/abs/2410.18160",
-        adds="Each state of a causal encoder is unfolded into a pseudo-sequence, from which a small decoder predicts the "
-        "next N tokens.",
+        adds="Each state of a causal encoder is unfolded into a pseudo-sequence, from which a small decoder predicts "
+        "the next N tokens.",
         facts=(
-            "Read: the abstract and summaries (causal encoder; the top state is projected linearly to a pseudo-sequence "
-            "that a small decoder cross-attends to; losses weighted down exponentially with distance; OpenWebText). "
-            "From the project's table, unsure: 8 tokens ahead, 12 vectors, 3 layers. Not read: the rate of decay."
+            "Read: the abstract and summaries (causal encoder; the top state is projected linearly to a "
+            "pseudo-sequence that a small decoder cross-attends to; losses weighted down exponentially with "
+            "distance; OpenWebText). From the project's table, unsure: 8 tokens ahead, 12 vectors, 3 layers. Not "
+            "read: the rate of decay."
         ),
         claim="Its states vary smoothly along a text and represent its topic better than a GPT's of the same "
         "perplexity.",
-        citation="@article{walker2024future, title={Future Token Prediction -- Causal Language Modelling with Per-Token "
-        "Semantic State Vector for Multi-Token Prediction}, author={Walker, Nicholas}, journal={arXiv:2410.18160}, "
-        "year={2024}}",
+        citation="@article{walker2024future, title={Future Token Prediction -- Causal Language Modelling with "
+        "Per-Token Semantic State Vector for Multi-Token Prediction}, author={Walker, Nicholas}, "
+        "journal={arXiv:2410.18160}, year={2024}}",
         deviates=(
             *CLM.card.deviates,
             "In each step the futures of one token in eight are predicted, by chance; a decay of 0.8 is a guess.",
