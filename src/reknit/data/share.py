@@ -74,20 +74,29 @@ def _bounds(batch: Batch, size: int) -> list[int] | None:
 
 def _cut(result: Result, share: Share) -> Result:
     if isinstance(result, tuple):
-        return tuple(_cut(part, share) for part in result)  # type: ignore[return-value]
-    offsets = result.cu_seqlens if isinstance(result, View) else share.whole.cu_seqlens
-    begin, end = int(offsets[share.first]), int(offsets[share.last])
+        view, values = result
+        return _cut_view(view, share), _cut_values(values, share)  # type: ignore[return-value]
     if isinstance(result, Tensor):
-        return result[begin:end]  # type: ignore[return-value]
-    kept = result.kept
+        return _cut_values(result, share)  # type: ignore[return-value]
+    return _cut_view(result, share)  # type: ignore[return-value]
+
+
+def _cut_values(values: Tensor, share: Share) -> Tensor:
+    offsets = share.whole.cu_seqlens
+    return values[int(offsets[share.first]) : int(offsets[share.last])]
+
+
+def _cut_view(view: View, share: Share) -> View:
+    begin, end = int(view.cu_seqlens[share.first]), int(view.cu_seqlens[share.last])
+    kept = view.kept
     if kept is not None:
         kept = kept[(kept >= begin) & (kept < end)] - begin
     return View(
-        tokens=result.tokens[begin:end],
-        cu_seqlens=offsets[share.first : share.last + 1] - begin,
-        targets=result.targets[begin:end],
-        predict=result.predict[begin:end],
-        hidden=result.hidden[begin:end],
-        attention=shifted(result.attention, begin),
+        tokens=view.tokens[begin:end],
+        cu_seqlens=view.cu_seqlens[share.first : share.last + 1] - begin,
+        targets=view.targets[begin:end],
+        predict=view.predict[begin:end],
+        hidden=view.hidden[begin:end],
+        attention=shifted(view.attention, begin),
         kept=kept,
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -56,9 +56,7 @@ class TokenStore:
     def __init__(self, path: Path, header: dict):
         self.path = path
         self.max_length = int(header["max_length"])
-        fields = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in header["vocabulary"].items()
-        }
+        fields: dict[str, Any] = {name: _as_tuple(value) for name, value in header["vocabulary"].items()}
         self.vocabulary = Vocabulary(**fields)
         self._files = [MappedFile(path / name) for name in ("tokens.bin", "flags.bin", "offsets.bin")]
         tokens, flags, offsets = (file.buffer for file in self._files)
@@ -182,3 +180,7 @@ def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     iterator = iter(texts)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

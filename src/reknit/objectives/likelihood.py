@@ -29,11 +29,13 @@ def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batc
     return total.index_add_(0, segments_of(batch.cu_seqlens)[places], logs)
 
 
-def masked_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> Tensor:
-    """[N] the pseudo-log-likelihood where `head` reads the encoder's own states."""
+def masked_log_likelihood(
+    encoder: Encoder, head: LanguageModelHead, batch: Batch, read: Callable[[Tensor], Tensor] = lambda states: states
+) -> Tensor:
+    """[N] the pseudo-log-likelihood where `head` reads the encoder's own states, as `read` arranges them."""
 
     def states_of(view: View) -> Tensor:
-        return head(encoder(view).last)
+        return head(read(encoder(view).last))
 
     return pseudo_log_likelihood(states_of, encoder.table, head.bias, batch)
 

@@ -19,16 +19,19 @@ from reknit.objectives.predictions import Predictions, ReconstructionObjective, 
 @dataclass(frozen=True)
 class MaskedLanguageModelSpec(ObjectiveSpec):
     """ratio: share of ordinary tokens asked for. whole_words: hide whole words. random_share, keep_share: share of the
-    tokens asked for that become a random token or stay (BERT: 0.1 and 0.1; the rest becomes the mask token)."""
+    tokens asked for that become a random token or stay (BERT: 0.1 and 0.1; the rest becomes the mask token).
+    read_before: predictions are read one place to the left, as a causal model has learnt to make them (masked
+    next-token prediction, LLM2Vec, BehnamGhader et al. 2024); a text's first token is then not asked for."""
 
     ratio: float = 0.15
     whole_words: bool = False
     random_share: float = 0.1
     keep_share: float = 0.1
+    read_before: bool = False
 
     def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
         """What the encoder sees, and which tokens are asked for."""
-        return mask_tokens(
+        view = mask_tokens(
             batch,
             rng,
             ratio=self.ratio,
@@ -36,6 +39,9 @@ class MaskedLanguageModelSpec(ObjectiveSpec):
             random_share=self.random_share,
             keep_share=self.keep_share,
         )
+        if self.read_before:
+            view.predict[view.cu_seqlens[:-1]] = False
+        return view
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> MaskedLanguageModel:
         return MaskedLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
@@ -52,13 +58,17 @@ class MaskedLanguageModel(ReconstructionObjective):
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.corrupt(batch, rng)
         positions = view.predict.nonzero().squeeze(1)
-        states = self.head(encoder(view).last[positions])
+        states = self.head(self._read(encoder(view).last)[positions])
         return {"masked": Predictions(states, positions, view.targets[positions], view.hidden[positions])}
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask
-        return masked_log_likelihood(encoder, self.head, batch)
+        return masked_log_likelihood(encoder, self.head, batch, read=self._read)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+    def _read(self, states: Tensor) -> Tensor:
+        """[T, dim] states -> those that the predictions of the tokens are made from."""
+        return states.roll(1, dims=0) if self.spec.read_before else states
