@@ -59,25 +59,27 @@ def check_bottleneck(objective: Objective, encoder: nn.Module, batch: Batch, nam
 
     Where it predicts tokens, every sequence is every one that has a token asked for.
     """
-    captured: list[Tensor] = []
+    captured: list[Encoded] = []
 
     def keep(module: nn.Module, arguments: object, encoded: Encoded) -> None:
         encoded.last.retain_grad()
-        captured.append(encoded.last)
+        captured.append(encoded)
 
     hook = encoder.register_forward_hook(keep)
     objective(encoder, batch, generator(0)).losses[name].backward()
     hook.remove()
     encoder.zero_grad(), objective.zero_grad()
-    rows = captured[0].grad.abs().sum(dim=1) if captured[0].grad is not None else torch.zeros(batch.num_tokens)
-    first = torch.zeros(batch.num_tokens, dtype=torch.bool)
-    first[batch.cu_seqlens[:-1]] = True
+    # A damaged text may have another length than the clean one.
+    states, starts = captured[0].last, captured[0].cu_seqlens[:-1]
+    rows = states.grad.abs().sum(dim=1) if states.grad is not None else torch.zeros(len(states))
+    first = torch.zeros(len(states), dtype=torch.bool)
+    first[starts] = True
     asked = torch.arange(batch.num_sequences)
     if isinstance(objective, ReconstructionObjective):
         places = objective.predictions(encoder, batch, generator(0))[name].positions
         asked = torch.searchsorted(batch.cu_seqlens, places, right=True).unique() - 1
         assert asked.numel() > batch.num_sequences // 3, f"loss {name!r} asks for tokens of too few sequences"
-    reached = rows[batch.cu_seqlens[asked]]
+    reached = rows[starts[asked]]
     assert (reached > 0).all(), f"loss {name!r} does not reach the sentence vector of every sequence"
     assert (rows[~first] == 0).all(), f"loss {name!r} goes around the sentence vector"
 
