@@ -74,7 +74,11 @@ class TeacherSpec:
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """The encoder that is built when a run starts from scratch; an existing start model keeps its own shape."""
+    """The encoder that is built when a run starts from scratch; an existing start model keeps its own shape.
+
+    attention: "causal" for a model that sees what came before only, when it is trained and when it embeds; it should
+    pool "last" or "mean".
+    """
 
     family: Literal["bert", "modernbert"] = "bert"
     dim: int = 256
@@ -84,7 +88,8 @@ class EncoderSpec:
     max_positions: int = 512
     vocabulary: int = 16_000
     dropout: float = 0.1
-    pooling: Literal["cls", "mean"] = "cls"
+    pooling: Literal["cls", "mean", "last"] = "cls"
+    attention: Literal["bidirectional", "causal"] = "bidirectional"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,34 @@ def test_same_states_and_back_again(name: str, tmp_path: Path) -> None:
     config, tensors = native_state_to_hf(encoder)
     assert config == original | {"dtype": "float32"}
     assert largest_difference(encoder, load_in_transformers(write(tmp_path / "mine", config, tensors)), view) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta"])
+def test_a_decoder_sees_what_came_before_only(name: str, tmp_path: Path) -> None:
+    model = saved_family(name, tmp_path / "theirs", is_decoder=True)
+    encoder = load_encoder(tmp_path / "theirs").eval()
+    view = ragged_view()
+    assert largest_difference(encoder, model, view) < TOLERANCE
+    with torch.no_grad():
+        before = encoder(view).last
+        other = encoder(replace(view, tokens=torch.where(torch.arange(view.tokens.numel()) == 40, 7, view.tokens))).last
+    # Token 40 is within the third sequence, which is tokens 6 to 45.
+    changed = (before - other).abs().amax(dim=1) > 1e-6
+    assert changed.tolist() == [40 <= token < 46 for token in range(view.tokens.numel())]
+    config, tensors = native_state_to_hf(encoder)
+    assert config["is_decoder"]
+    assert largest_difference(encoder, load_in_transformers(write(tmp_path / "mine", config, tensors)), view) < 1e-5
+
+
+def test_a_fresh_causal_encoder_is_one_in_transformers_too(tmp_path: Path) -> None:
+    shape = EncoderSpec(dim=32, depth=2, heads=4, intermediate=48, max_positions=128, attention="causal")
+    encoder = shake(build_encoder(shape, 99))
+    config, tensors = native_state_to_hf(encoder)
+    assert (
+        largest_difference(encoder, load_in_transformers(write(tmp_path, config, tensors)), ragged_view()) < TOLERANCE
+    )
+    with pytest.raises(ReknitError, match="modernbert looks both ways"):
+        build_encoder(replace(shape, family="modernbert"), 99)
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "modernbert"])

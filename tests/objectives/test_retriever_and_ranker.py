@@ -11,7 +11,12 @@ from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, toy_pa
 from reknit.data.share import share_of
 from reknit.encoders.huggingface import HuggingFaceEncoder
 from reknit.errors import ReknitError
-from reknit.objectives.adversarial_ranking import AdversarialRanking, AdversarialRankingSpec, hardest_lists
+from reknit.objectives.adversarial_ranking import (
+    AdversarialRanking,
+    AdversarialRankingSpec,
+    hardest_lists,
+    score_lists,
+)
 from reknit.objectives.contrastive import ContrastiveSpec
 
 
@@ -59,7 +64,7 @@ def test_a_score_belongs_to_its_pair_and_no_neighbour_moves_it() -> None:
     batch = replace(toy_pairs(0, pairs=5), groups=numbers(0, 0, 0, 0, 1))
     listed, present = hardest_lists(torch.randn(5, 5, generator=generator(1)), batch.groups, 2)
     assert not present.all()
-    ranked = objective.rank(batch, listed, present)
+    ranked = score_lists(batch, listed, present, objective.ranker)
     for query, place in present.nonzero().tolist():
         alone = objective.ranker(batch, numbers(2 * query), 2 * listed[query, place][None] + 1)
         torch.testing.assert_close(ranked[query, place], alone[0], atol=1e-6, rtol=1e-5)
@@ -73,9 +78,9 @@ def test_each_share_ranks_its_own_lists(monkeypatch: pytest.MonkeyPatch) -> None
     listed, present = hardest_lists(torch.randn(7, 7, generator=generator(1)), None, 3)
     place = lambda rows, first, total: torch.nn.functional.pad(rows, (0, 0, first, total - first - len(rows)))  # noqa: E731
     monkeypatch.setattr("reknit.objectives.adversarial_ranking.gathered_rows", place)
-    shares = [objective.rank(share_of(batch, rank, 3), listed, present) for rank in range(3)]
+    shares = [score_lists(share_of(batch, rank, 3), listed, present, objective.ranker) for rank in range(3)]
     assert sum((share != 0).any(dim=1).long() for share in shares).tolist() == [1] * 7
-    torch.testing.assert_close(sum(shares), objective.rank(batch, listed, present))
+    torch.testing.assert_close(sum(shares), score_lists(batch, listed, present, objective.ranker))
 
 
 # --- who learns from whom ------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from reknit.objectives.base import EmbeddingObjective, Objective
 from reknit.objectives.contrastive import Contrastive
 from reknit.objectives.draws import draw_seed, drawn_texts
 from reknit.objectives.elastic import ElasticContrastive
+from reknit.objectives.generation_augmented import GenerationAugmented
 from reknit.objectives.predictions import Decisions, Distributions, Predictions, ReconstructionObjective
 from reknit.objectives.ranking_distillation import RankingDistillation
 from reknit.objectives.retromae import RetroMAE
@@ -185,6 +186,10 @@ def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) ->
         elif isinstance(objective, Contrastive):
             vectors = torch.randn(batch.num_sequences, 8, generator=generator(3))
             losses, expected = objective.score(vectors, batch).losses, _naive_contrastive(objective, vectors, batch)
+        elif isinstance(objective, GenerationAugmented):  # its other losses: tests/objectives
+            vectors = torch.randn(batch.num_sequences, 8, generator=generator(3))
+            contrastive = objective.contrastive
+            losses, expected = objective.score(vectors, batch).losses, _naive_contrastive(contrastive, vectors, batch)
         elif isinstance(objective, AdversarialRanking):
             # A fresh ranker gives all pairs almost the same score, whatever it reads.
             amplify(objective.ranker), amplify(objective.ranker.score, factor=20.0)

@@ -100,7 +100,9 @@ def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     kept = getattr(spec, "keep_share", 0.1)
     words = chance(ORDINARY_IDS)
     every = {"masked": (1 - kept) * words, "causal": words, "decoder": words, "generator": (1 - kept) * words}
-    every |= {"denoised": getattr(spec, "ratio", 0.0) * words} | {f"ahead_{step}": words for step in range(1, 9)}
+    every |= {"denoised": getattr(spec, "ratio", 0.0) * words, "bottleneck": words} | {
+        f"ahead_{step}": words for step in range(1, 9)
+    }
     encoder, objective = toy_pair(recipe)
     rng = checks.generator(0)
     weights = {name: found.weight for name, found in objective.predictions(encoder, toy_batch(0), rng).items()}

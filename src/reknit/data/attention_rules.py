@@ -78,6 +78,19 @@ class VisibleKeys:
         return self.visible[context.key_index] | (context.key == context.query)
 
 
+@dataclass(frozen=True, eq=False)
+class BehindBottleneck:
+    """What stands behind a sequence's bottleneck does not see what stands before it.
+
+    side: [T] int64, -1 before the bottleneck, 0 for itself, 1 behind it.
+    """
+
+    side: Tensor
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        return ~((self.side[context.query_index] > 0) & (self.side[context.key_index] < 0))
+
+
 @dataclass(frozen=True)
 class Both:
     """A key is seen when both rules allow it."""

@@ -75,6 +75,7 @@ def _bert(raw: ConfigDict, position_offset: int = 0) -> NativeConfig:
         initializer_range=_number(raw, "initializer_range", 0.02),
         token_types=_number(raw, "type_vocab_size", 2),
         position_offset=position_offset,
+        causal=bool(raw.get("is_decoder")),
     )
 
 

@@ -35,6 +35,8 @@ class EncoderShape(Protocol):
     def max_positions(self) -> int: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def attention(self) -> str: ...
 
 
 class HuggingFaceEncoder(NativeEncoder):
@@ -55,9 +57,12 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
     """A fresh encoder, weights drawn from torch's global generator.
 
     spec: its shape; family "bert" (post-norm, learned positions) or "modernbert" (pre-norm, rotary positions, GeGLU,
-    every third layer global, the others seeing 64 tokens on either side). pad: the padding token's id, for config.json.
-    Raises ReknitError for another family or a shape that does not fit together.
+    every third layer global, the others seeing 64 tokens on either side); attention "causal" makes it see what came
+    before only, in all that it is used for. pad: the padding token's id, for config.json. Raises ReknitError for
+    another family, a shape that does not fit together, and causal attention in a family that has none.
     """
+    if spec.attention == "causal" and spec.family != "bert":
+        raise ReknitError(f'encoder.attention="causal" needs encoder.family="bert"; {spec.family} looks both ways')
     if spec.family == "bert":
         source: ConfigDict = {
             "architectures": ["BertModel"],
@@ -65,6 +70,7 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
             "attention_probs_dropout_prob": spec.dropout,
             "hidden_act": "gelu",
             "hidden_dropout_prob": spec.dropout,
+            **({"is_decoder": True} if spec.attention == "causal" else {}),
             "hidden_size": spec.dim,
             "initializer_range": 0.02,
             "intermediate_size": spec.intermediate,

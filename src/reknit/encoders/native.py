@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from reknit.data.attention_rules import AttentionRule, Both, Window
+from reknit.data.attention_rules import AttentionRule, Both, Window, bidirectional, causal
 from reknit.data.batch import View, positions_of
 from reknit.encoders.attention_layout import AttentionLayout
 from reknit.encoders.base import Encoded, Encoder
@@ -127,6 +127,8 @@ class NativeEncoder(Encoder):
         return [by_theta[theta] for theta in self.config.rope_thetas]
 
     def _rules(self, attention: AttentionRule) -> list[AttentionRule]:
+        if self.config.causal and attention is not causal:
+            attention = causal if attention is bidirectional else Both(causal, attention)
         # One object per distinct rule, because the layout remembers masks by object.
         windows = self.config.windows or (None,) * self.depth
         windowed = {reach: Both(attention, Window(reach)) for reach in set(windows) if reach is not None}

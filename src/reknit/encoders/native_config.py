@@ -34,6 +34,7 @@ class NativeConfig:
     position_offset: row of the position table that place 0 uses (RoBERTa: 2).
     token_types: rows of BERT's segment table, of which row 0 is added to every token; 0 means that there is none.
     windows: per layer, how far a token sees on either side; None means the whole sequence.
+    causal: a token sees itself and what came before, whatever a view allows besides (BERT as a decoder).
     rope_thetas: per layer, the base of the rotary embedding (Su et al. 2021); empty means a learned position table.
     """
 
@@ -52,6 +53,7 @@ class NativeConfig:
     gated: bool = False
     position_offset: int = 0
     token_types: int = 2
+    causal: bool = False
     windows: tuple[int | None, ...] = ()
     rope_thetas: tuple[float, ...] = ()
     attention_bias: bool = True

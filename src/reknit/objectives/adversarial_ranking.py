@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -80,9 +81,9 @@ class AdversarialRanking(FollowsProgress, EmbeddingObjective):
         the ranker reads here; the scores of the others come from the other processes."""
         spec, whole = self.spec, batch.whole
         contrastive = self.contrastive.score(embeddings, whole)
-        similarities = _similarities(*sides_of(embeddings, whole)) / spec.contrastive.temperature
+        similarities = cosines(*sides_of(embeddings, whole)) / spec.contrastive.temperature
         listed, present = hardest_lists(similarities, whole.groups, spec.negatives)
-        ranked = self.rank(batch, listed, present)
+        ranked = score_lists(batch, listed, present, self.ranker)
         loss, accuracy = list_cross_entropy(ranked, present)
         losses = {"ranker": loss}
         metrics = {**contrastive.metrics, "ranker_accuracy": float(accuracy)}
@@ -96,20 +97,6 @@ class AdversarialRanking(FollowsProgress, EmbeddingObjective):
         if spec.adversarial_weight < 1.0:
             losses["distilled"] = (1.0 - spec.adversarial_weight) * distilled_ranking(found, ranked, present)
         return StepOutput(losses, metrics)
-
-    def rank(self, batch: Batch, listed: Tensor, present: Tensor) -> Tensor:
-        """[B, L] the ranker's scores of the lists of `batch.whole`, 0 where none is present.
-
-        listed: [B, L] int64 numbers of passages, as `hardest_lists` gives them; present: [B, L] bool.
-        """
-        share, examples = batch.share, len(listed)
-        first, last = (0, examples) if share is None else (share.first // 2, share.last // 2)
-        own = present[first:last]
-        rows, places = own.nonzero(as_tuple=True)
-        passages = listed[first:last][rows, places]
-        scores = self.ranker(batch.whole, 2 * (rows + first), 2 * passages + 1).float()
-        ranked = scores.new_zeros(own.shape).masked_scatter(own, scores)
-        return ranked if share is None else gathered_rows(ranked, first, examples)
 
 
 def hardest_lists(similarities: Tensor, groups: Tensor | None, negatives: int) -> tuple[Tensor, Tensor]:
@@ -127,6 +114,24 @@ def hardest_lists(similarities: Tensor, groups: Tensor | None, negatives: int) -
     return listed, present
 
 
-def _similarities(queries: Tensor, passages: Tensor) -> Tensor:
+def score_lists(
+    batch: Batch, listed: Tensor, present: Tensor, score: Callable[[Batch, Tensor, Tensor], Tensor]
+) -> Tensor:
+    """[B, L] scores of the lists of `batch.whole`, 0 where nothing is present; each process scores its share's.
+
+    listed: [B, L] int64 numbers of passages, as `hardest_lists` gives them. present: [B, L] bool, what is scored.
+    score: from the whole batch, [P] numbers of its sequences that are queries and [P] of passages, to [P] scores.
+    """
+    share, examples = batch.share, len(listed)
+    first, last = (0, examples) if share is None else (share.first // 2, share.last // 2)
+    own = present[first:last]
+    rows, places = own.nonzero(as_tuple=True)
+    passages = listed[first:last][rows, places]
+    scores = score(batch.whole, 2 * (rows + first), 2 * passages + 1).float()
+    scored = scores.new_zeros(own.shape).masked_scatter(own, scores)
+    return scored if share is None else gathered_rows(scored, first, examples)
+
+
+def cosines(queries: Tensor, passages: Tensor) -> Tensor:
     """[B, B] cosines in float32."""
     return functional.normalize(queries.float(), dim=-1) @ functional.normalize(passages.float(), dim=-1).t()

@@ -1,0 +1,63 @@
+"""Causal language modelling through a bottleneck: a token must sum up the text before it for what follows (GEM)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.bottleneck import insert_bottleneck
+from reknit.corruptions.next_token import predict_next
+from reknit.data.batch import Batch, Vocabulary, segments_of
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.likelihood import causal_log_likelihood
+from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+
+
+@dataclass(frozen=True)
+class BottleneckLanguageModelSpec(ObjectiveSpec):
+    """Settings of GEM (Zhang et al. 2025). bottleneck_weight: of the second loss beside 1 for plain next tokens."""
+
+    bottleneck_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.bottleneck_weight < 0.0:
+            raise ReknitError(f"bottleneck_weight is {self.bottleneck_weight}; it must be 0 or more")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> BottleneckLanguageModel:
+        return BottleneckLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
+
+
+class BottleneckLanguageModel(ReconstructionObjective):
+    """Losses "causal" (each token from all before it) and "bottleneck" (those behind an inserted closing token, from
+    it and what follows it), a pass of the encoder each."""
+
+    def __init__(self, spec: BottleneckLanguageModelSpec, dim: int, vocabulary: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.head = LanguageModelHead(dim, vocabulary)
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        plain = predict_next(batch, rng)
+        places = plain.predict.nonzero().squeeze(1)
+        states = self.head(encoder(plain).last[places - 1])
+        found = {"causal": Predictions(states, places, plain.targets[places], torch.ones_like(places).bool())}
+        if self.spec.bottleneck_weight:
+            view = insert_bottleneck(batch, rng)
+            rows = view.predict.nonzero().squeeze(1)
+            states = self.head(encoder(view).last[rows - 1])
+            places = rows - segments_of(view.cu_seqlens)[rows] - 1
+            unseen = torch.ones_like(places).bool()
+            weight = self.spec.bottleneck_weight
+            found["bottleneck"] = Predictions(states, places, view.targets[rows], unseen, weight)
+        return found
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+        return causal_log_likelihood(encoder, self.head, batch)
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
