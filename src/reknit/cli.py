@@ -252,7 +252,10 @@ def bench(
 
 @app.command()
 def compare(
-    recipes: Annotated[list[str], typer.Argument(help="Two recipes or more; NAME:a.b=c changes one.")],
+    recipes: Annotated[
+        list[str],
+        typer.Argument(help="Two or more: recipes (NAME:a.b=c changes one), or models of yours (with a slash)."),
+    ],
     corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
     out: Annotated[Path, typer.Option("--out", help="The folder to write; every trained model stays in it.")],
     budget: Annotated[str, typer.Option(help="Of each training: time (2m), tokens (5Mtok) or FLOPs (3Pflop).")],

@@ -238,3 +238,19 @@ def test_command_line(tmp_path: Path) -> None:
     assert "classes accuracy" in ended.output
     assert "one seed, no intervals" in ended.output
     assert "Differences to mlm" in ended.output
+
+
+def test_a_model_of_ones_own_is_measured_beside_what_is_trained(finished: Path, tmp_path: Path) -> None:
+    own = finished / "out" / "arms" / "mlm" / "seed-0" / "model"
+    result = run(finished, (str(own), "rts"), seeds=1, out=tmp_path / "out")
+    given, trained = result["runs"]
+    assert given["recipe"] is None
+    assert given["training"] == {"tokens": 0, "seconds": 0.0, "flops": 0.0}
+    assert given["tuning"]["tokens"] == trained["tuning"]["tokens"]
+    # It is tuned and measured as the arm was that made it.
+    before = next(one for one in result_of(finished)["runs"] if (one["arm"], one["seed"]) == ("mlm", 0))
+    assert given["values"] == pytest.approx(before["values"], abs=1e-6)
+    assert str(own) in (tmp_path / "out" / "report.html").read_text()
+    with pytest.raises(ReknitError, match="nowhere/at-all"):
+        run(finished, ("nowhere/at-all", "rts"), out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -41,12 +41,12 @@ def run_arm(
     if folder.result.exists():
         return read_json(folder.result)
     config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
-    trained, training = _phase(config, folder, corpus, stop, None)
+    trained, training = _phase(config, folder, corpus, stop, None) if arm.recipe else _given(config)
     tuned, tuning = trained, None
     if tuning_run is not None:
         # A folder of its own: a run's log keeps the phases of one configuration.
         tuned, tuning = _phase(tuning_run, RunFolder(folder.path / "tuning", folder.data), corpus, stop, trained)
-    objective = _objective(config, folder, trained)
+    objective = _objective(config, folder, trained) if arm.recipe else None
     values = {}
     for measure in measures:
         model = trained if measure.of == "trained" else tuned
@@ -56,7 +56,7 @@ def run_arm(
         save(tuned, folder.path / "tuned")
     result = {
         "arm": arm.name,
-        "recipe": arm.recipe.card.name,
+        "recipe": arm.recipe and arm.recipe.card.name,
         "seed": seed,
         "training": training,
         "tuning": tuning,
@@ -75,12 +75,16 @@ def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> O
     return objective.to(next(model.encoder.parameters()).device).eval()
 
 
-def _value(measure: Measure, model: EmbeddingModel, objective: Objective, comparison: ComparisonConfig) -> float | None:
-    """None where the objective trains no language model, and the measure wants one."""
+def _value(
+    measure: Measure, model: EmbeddingModel, objective: Objective | None, comparison: ComparisonConfig
+) -> float | None:
+    """None where there is no language model, and the measure wants one."""
     if measure.score is not None:
         layers, dims = measure.size or (None, None)
         return measure.score(encode_with(model, comparison.precision, quiet=True, layers=layers, dims=dims))
     assert measure.likelihood is not None
+    if objective is None:
+        return None
     device = next(model.encoder.parameters()).device
 
     def likelihood(texts: list[str]) -> list[float] | None:
@@ -91,6 +95,15 @@ def _value(measure: Measure, model: EmbeddingModel, objective: Objective, compar
     if likelihood(["a"]) is None:
         return None
     return measure.likelihood(lambda texts: likelihood(texts) or [])
+
+
+def _given(config: RunConfig) -> tuple[EmbeddingModel, dict[str, Any]]:
+    """(model, what was spent: nothing) of a model that is there already."""
+    model = load_start(config)
+    assert model is not None, "it has a name"
+    model.encoder.eval()
+    model.max_length = min(model.max_length, config.max_length)
+    return model, {"tokens": 0, "seconds": 0.0, "flops": 0.0}
 
 
 def _phase(

@@ -37,6 +37,7 @@ from reknit.training.interrupt import Interrupted, listen_for_stop
 from reknit.training.machine import machine, versions
 from reknit.training.phases import check_batches, phases_of
 from reknit.training.run_folder import RunFolder
+from reknit.training.start import load_start
 from reknit.training.team import Team
 
 logger = logging.getLogger("reknit")
@@ -175,8 +176,11 @@ def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Mea
                 name = recipe.card.name
                 raise ReknitError(f"{name} learns from a teacher, which a comparison does not make: leave it out")
         check_batches(run, Team())
+    for arm in arms:
+        if arm.recipe is None:
+            load_start(training_config(arm, config, 0))
     if config.start == SCRATCH:
-        for encoder in (shared_recipe(arm, config).encoder for arm in arms):
+        for encoder in (recipe.encoder for recipe in (shared_recipe(arm, config) for arm in arms) if recipe):
             for layers, dims in map(parse_size, config.sizes):
                 if layers > encoder.depth or dims > encoder.dim:
                     raise ReknitError(

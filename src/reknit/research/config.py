@@ -52,18 +52,22 @@ class ComparisonConfig:
 
 @dataclass(frozen=True)
 class Arm:
-    """A recipe as published, and the settings (`a.b=c` of its own fields) that are changed of it."""
+    """A recipe as published, and the settings (`a.b=c` of its own fields) that are changed of it; or a model that is
+    there already, which is measured as the others are and not trained.
+
+    name: as given; of a model its folder or hub id, and its recipe is None.
+    """
 
     name: str
-    recipe: Recipe
-    settings: tuple[str, ...]
+    recipe: Recipe | None
+    settings: tuple[str, ...] = ()
 
 
 def parse_arms(texts: Sequence[str]) -> list[Arm]:
     """Arms as written on the command line: a recipe's name, and after colons what is changed of it.
 
-    "mlm:objective.ratio=0.15" is mlm with another ratio. Raises ReknitError for an unknown recipe or field, and for
-    fewer than two arms or one twice.
+    "mlm:objective.ratio=0.15" is mlm with another ratio; what has a slash in it is a model's folder or hub id. Raises
+    ReknitError for an unknown recipe or field, and for fewer than two arms or one twice.
     """
     arms = [_parse_arm(text) for text in texts]
     names = [arm.name for arm in arms]
@@ -75,8 +79,10 @@ def parse_arms(texts: Sequence[str]) -> list[Arm]:
     return arms
 
 
-def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe:
+def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
     """The arm's recipe with all that the comparison fixes; what the arm's own settings change of it stays changed."""
+    if arm.recipe is None:
+        return None
     data = arm.recipe.data
     if data.source == "passages":
         data = replace(data, max_length=comparison.max_length, tokens_per_batch=comparison.tokens_per_batch)
@@ -90,10 +96,9 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe:
 
 
 def training_config(arm: Arm, comparison: ComparisonConfig, seed: int) -> RunConfig:
-    """The arm's training as a run."""
-    return replace(
-        _run_config(comparison, seed), pretrain=shared_recipe(arm, comparison), budget=comparison.budget, keep="last"
-    )
+    """The arm's training as a run, or for a model that is there already a run that begins with it and trains nothing."""
+    config = replace(_run_config(comparison, seed), pretrain=shared_recipe(arm, comparison), keep="last")
+    return config if arm.recipe else replace(config, start=arm.name)
 
 
 def tuning_config(comparison: ComparisonConfig, seed: int) -> RunConfig | None:
@@ -124,7 +129,9 @@ def _run_config(comparison: ComparisonConfig, seed: int) -> RunConfig:
 
 
 def _parse_arm(text: str) -> Arm:
+    if "/" in text.split(":")[0]:
+        return Arm(text, None)
     name, *settings = text.split(":")
     arm = Arm(text, catalogue.find(name), tuple(settings))
-    with_overrides(arm.recipe, arm.settings)  # a field that does not exist is found here
+    with_overrides(catalogue.find(name), arm.settings)  # a field that does not exist is found here
     return arm
