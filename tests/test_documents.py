@@ -104,6 +104,14 @@ def test_make_targets_exist() -> None:
     assert named <= set(made)
 
 
+def test_the_catalogue_page_is_made_from_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remake it after a change of a card or a claim: `python benchmarks/catalogue_page.py`."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import catalogue_page
+
+    assert catalogue_page.PAGE.read_text(encoding="utf-8") == catalogue_page.page()
+
+
 def test_worked_example_is_a_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example in CONTRIBUTING is found by walking its package and passes the checks of every recipe."""
     import recipe_checks as checks

@@ -96,7 +96,7 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
 
 
 def training_config(arm: Arm, comparison: ComparisonConfig, seed: int) -> RunConfig:
-    """The arm's training as a run, or for a model that is there already a run that begins with it and trains nothing."""
+    """The arm's training as a run; for a model that is there already, a run that starts from it and trains nothing."""
     config = replace(_run_config(comparison, seed), pretrain=shared_recipe(arm, comparison), keep="last")
     return config if arm.recipe else replace(config, start=arm.name)
 
