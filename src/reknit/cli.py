@@ -129,13 +129,21 @@ def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     top: Annotated[int, typer.Option(help="Results at most.")] = 10,
     mode: Annotated[Literal["dense", "text", "hybrid"], typer.Option(help="How to search.")] = "hybrid",
+    layers: Annotated[int | None, typer.Option(help="Encode the query with the first so many layers.")] = None,
+    dims: Annotated[int | None, typer.Option(help="Choose by the first so many dimensions, then by all.")] = None,
+    binary: Annotated[bool, typer.Option("--binary", help="Choose by the signs of all dimensions first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Search the index of a run."""
+    """Search the index of a run; an elastic model's also by a part of it."""
+    if binary and dims is not None:
+        raise ReknitError("--dims and --binary are two ways to choose first: give one of them")
+    if mode == "text" and (binary or dims is not None or layers is not None):
+        raise ReknitError("--mode text uses no vectors: leave --layers, --dims and --binary out")
     with _uncollected():
         from reknit.retrieval.search import search_run
 
-        hits = search_run(run, query, top=top, mode=mode)
+        first_pass: Any = "binary" if binary else dims
+        hits = search_run(run, query, top=top, mode=mode, layers=layers, first_pass=first_pass)
     if as_json:
         print(json.dumps(hits, ensure_ascii=False, indent=2))
         return

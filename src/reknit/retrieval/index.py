@@ -13,6 +13,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.fusion import fuse
 from reknit.retrieval.build import TABLE, build_index, storable
 from reknit.retrieval.description import Description
+from reknit.retrieval.first_pass import CANDIDATES_PER_HIT, LEAST_CANDIDATES, FirstPass, Size
 
 __all__ = ["Hit", "Index", "Mode", "build_index"]
 
@@ -49,6 +50,7 @@ class Index:
         # Enough partitions to find nearly all true neighbours even of vectors without clusters.
         self._probes = max(20, description.partitions // 4)
         self._table = table
+        self._first_passes: dict[Size, FirstPass] = {}
 
     @classmethod
     def open(cls, folder: Path | str) -> Index:
@@ -78,14 +80,17 @@ class Index:
         mode: Mode = "dense",
         *,
         hybrid_weight: float = 0.5,
+        first_pass: Size | None = None,
     ) -> list[Hit]:
         """At most `top` hits, best first; equal scores are ordered by id.
 
         mode "dense": by dot product of `query_vector` [dim] with the passages' vectors (score: the dot product); exact,
         or over the nearest quarter of the partitions where the index has a vector index. "text": BM25 of the words of
         `query_text`, which may be any string (score: BM25); a passage that shares no word is no hit. "hybrid": both, by
-        standard scores, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: `fuse`). Raises
-        ReknitError when what the mode needs is missing, when the vector does not fit, or when the index is damaged.
+        standard scores, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: `fuse`). first_pass: choose
+        a few hundred passages by their first coordinates or their signs ("binary"), and those by the whole vectors
+        (`reknit.retrieval.first_pass`); then only they can be hits of the dense side. Raises ReknitError when what the
+        mode needs is missing, when the vector or the first pass does not fit, or when the index is damaged.
         """
         if mode not in get_args(Mode):
             raise ReknitError(f"there is no search mode {mode!r}: choose dense, text or hybrid")
@@ -96,14 +101,35 @@ class Index:
         try:
             if mode == "dense":
                 vector = self._vector(query_vector, mode)
-                return _untied(lambda limit: self._dense(vector, limit), top)
+                return _untied(self._nearest(vector, first_pass), top)
             if mode == "text":
                 text = _text(query_text, mode)
                 return _untied(lambda limit: self._words(text, limit), top)
             vector, text = self._vector(query_vector, mode), _text(query_text, mode)
-            return self._hybrid(vector, text, max(top, FUSION_DEPTH), hybrid_weight)[:top]
+            nearest = self._nearest(vector, first_pass)
+            return self._hybrid(vector, nearest, text, max(top, FUSION_DEPTH), hybrid_weight)[:top]
         except _BROKEN as error:
             raise _damaged(self.folder, error) from error
+
+    def _nearest(self, vector: np.ndarray, first_pass: Size | None) -> Callable[[int], list[Hit]]:
+        """A function of how many hits are wanted."""
+        if first_pass is None:
+            return lambda limit: self._dense(vector, limit)
+        if first_pass not in self._first_passes:
+            made = FirstPass.of(self.folder, self._rows, self.dim, first_pass, self._vectors)
+            self._first_passes[first_pass] = made
+        small = self._first_passes[first_pass]
+
+        def nearest(limit: int) -> list[Hit]:
+            places = small.nearest(vector, max(LEAST_CANDIDATES, CANDIDATES_PER_HIT * limit))
+            rows = self._table.take_offsets(places).select([*_COLUMNS, "vector"]).to_list()
+            return _hits(rows, lambda row: float(np.float32(row["vector"]) @ vector))[:limit]
+
+        return nearest
+
+    def _vectors(self, places: list[int]) -> np.ndarray:
+        column = self._table.take_offsets(places).select(["vector"]).to_arrow().column("vector").combine_chunks()
+        return column.flatten().to_numpy().reshape(-1, self.dim)
 
     def _dense(self, vector: np.ndarray, limit: int, only: Collection[str] | None = None) -> list[Hit]:
         query = self._table.search(vector, vector_column_name="vector", query_type="vector").distance_type("dot")
@@ -121,10 +147,12 @@ class Index:
             query = query.where(_one_of(only), prefilter=True)
         return _hits(query.select([*_COLUMNS, "_score"]).limit(limit).to_list(), lambda row: row["_score"])
 
-    def _hybrid(self, vector: np.ndarray, text: str, depth: int, weight: float) -> list[Hit]:
+    def _hybrid(
+        self, vector: np.ndarray, nearest: Callable[[int], list[Hit]], text: str, depth: int, weight: float
+    ) -> list[Hit]:
         # The fusion that evaluation measures, not LanceDB's: that one has no weights and leaves ties to chance.
         by_words = _untied(lambda limit: self._words(text, limit), depth)
-        by_vector = _untied(lambda limit: self._dense(vector, limit), depth)
+        by_vector = _untied(nearest, depth)
         found = {hit.id: hit for hit in by_words + by_vector}
         # What only one side found gets its exact score by the other too: by words 0 where none is shared.
         words, vectors = _best(by_words), _best(by_vector)

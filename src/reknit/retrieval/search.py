@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reknit.errors import ReknitError
+from reknit.retrieval.first_pass import Size
 from reknit.retrieval.index import Index, Mode
 
 if TYPE_CHECKING:
@@ -16,10 +17,20 @@ HYBRID_WEIGHT = "hybrid_weight"
 """Key of the index's details: the dense ranking's weight in hybrid search, as the probe chose it."""
 
 
-def search_run(run: Path, query: str, *, top: int = 10, mode: Mode = "hybrid") -> list[dict[str, Any]]:
+def search_run(
+    run: Path,
+    query: str,
+    *,
+    top: int = 10,
+    mode: Mode = "hybrid",
+    layers: int | None = None,
+    first_pass: Size | None = None,
+) -> list[dict[str, Any]]:
     """The best passages for a query: dicts of id, title, text and score, best first.
 
-    Mode "text" loads no model, nor torch. Raises ReknitError when `run` holds no finished run.
+    layers: encode the query with the model's first so many layers only. first_pass: as `Index.search` has it. Mode
+    "text" loads no model, nor torch. Raises ReknitError when `run` holds no finished run, or for more layers than the
+    model has.
     """
     if not (run / "index").is_dir():
         raise ReknitError(f"{run} has no index/: give the run folder of a finished `reknit adapt`")
@@ -28,13 +39,24 @@ def search_run(run: Path, query: str, *, top: int = 10, mode: Mode = "hybrid") -
         return search(index, None, query, top=top, mode=mode)
     from reknit.encoders.embedding_model import EmbeddingModel
 
-    return search(index, EmbeddingModel.load(run / "model"), query, top=top, mode=mode)
+    model = EmbeddingModel.load(run / "model")
+    return search(index, model, query, top=top, mode=mode, layers=layers, first_pass=first_pass)
 
 
 def search(
-    index: Index, model: EmbeddingModel | None, query: str, *, top: int = 10, mode: Mode = "hybrid"
+    index: Index,
+    model: EmbeddingModel | None,
+    query: str,
+    *,
+    top: int = 10,
+    mode: Mode = "hybrid",
+    layers: int | None = None,
+    first_pass: Size | None = None,
 ) -> list[dict[str, Any]]:
     """As `search_run`, on an open index; `model` may be None in mode "text"."""
-    vector = None if model is None else model.comparable(model.encode([query], prompt_name="query"))[0]
+    vector = None
+    if model is not None:
+        vector = model.comparable(model.encode([query], prompt_name="query", layers=layers))[0]
     weight = float(index.details.get(HYBRID_WEIGHT, 0.5))
-    return [asdict(hit) for hit in index.search(vector, query, top, mode, hybrid_weight=weight)]
+    hits = index.search(vector, query, top, mode, hybrid_weight=weight, first_pass=first_pass)
+    return [asdict(hit) for hit in hits]
