@@ -124,6 +124,30 @@ def evaluate(
 
 
 @app.command()
+def frontier(
+    model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id.")],
+    data: Annotated[Path, typer.Option(help="A labelled BEIR folder.")],
+    layers: Annotated[list[int] | None, typer.Option(help="So many layers; may be repeated.")] = None,
+    dims: Annotated[list[int] | None, typer.Option(help="So many dimensions; may be repeated.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file too.")] = None,
+) -> None:
+    """Measure a model cut to fewer layers and dimensions: quality, speed and bytes of each size."""
+    from rich.console import Console
+
+    from reknit.bench.frontier import frontier as measure
+    from reknit.bench.frontier import frontier_table
+    from reknit.report.table import print_whole
+    from reknit.training.files import check_json_path, write_json
+    from reknit.training.machine import machine, versions
+
+    check_json_path(json_file)
+    found = measure(model, data, layers or (), dims or ())
+    print_whole(frontier_table(found), Console())
+    if json_file:
+        write_json(json_file, {**found, "machine": machine(), "versions": versions()})
+
+
+@app.command()
 def search(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     query: Annotated[str, typer.Argument(help="What to look for.")],

@@ -51,14 +51,14 @@ class FirstPass:
         rows = np.empty((count, width), dtype=np.uint8 if size == "binary" else np.float32)
         for start in range(0, count, _ROWS_AT_ONCE):
             stop = min(start + _ROWS_AT_ONCE, count)
-            rows[start:stop] = _small(vectors(list(range(start, stop))), size)
+            rows[start:stop] = small(vectors(list(range(start, stop))), size)
         _keep(path, rows)
         return cls(rows)
 
     def nearest(self, vector: np.ndarray, count: int) -> list[int]:
         """Places of the `count` passages nearest to a [dim] vector, ascending; of equal ones the first."""
         if self.rows.dtype == np.uint8:
-            apart = np.bitwise_count(self.rows ^ _small(vector[None], "binary")).sum(axis=1, dtype=np.int64)
+            apart = np.bitwise_count(self.rows ^ small(vector[None], "binary")).sum(axis=1, dtype=np.int64)
         else:
             apart = -(self.rows @ vector[: self.rows.shape[1]])
         if count >= len(apart):
@@ -66,7 +66,8 @@ class FirstPass:
         return np.sort(np.argsort(apart, kind="stable")[:count]).tolist()
 
 
-def _small(vectors: np.ndarray, size: Size) -> np.ndarray:
+def small(vectors: np.ndarray, size: Size) -> np.ndarray:
+    """[n, dim] vectors -> what a first pass keeps of them; rows of zeros stay so."""
     if size == "binary":
         return np.packbits(vectors > 0, axis=1)
     first = vectors[:, :size]
