@@ -28,7 +28,12 @@ def toy_encoder(seed: int = 0, dropout: float = 0.1) -> HuggingFaceEncoder:
 
 def toy_pair(recipe: Recipe, seed: int = 0, pooling: str = "cls") -> tuple[HuggingFaceEncoder, Objective]:
     encoder = toy_encoder(seed)
-    return encoder, recipe.objective.build(encoder, TOY_VOCABULARY, pooling)
+    objective = recipe.objective.build(encoder, TOY_VOCABULARY, pooling)
+    if getattr(recipe.objective, "counting", None) == 0.0:
+        # The part behind the counting: about a third of all pairs of tokens are known.
+        objective.lexicon.count(toy_batch(77, (100,) * 16))
+        objective.lexicon.learn()
+    return encoder, objective
 
 
 def amplify(*modules: nn.Module, factor: float = 4.0) -> None:
