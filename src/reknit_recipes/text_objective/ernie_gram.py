@@ -28,7 +28,7 @@ RECIPE = Recipe(
             "No enhanced n-gram relation modelling: no generator that fills in n-grams, no replaced-token detection.",
             "The lexicon is counted while the first tenth of the budget trains by masking of single tokens, not before "
             "the training from the whole corpus; counts of bigrams that share a bucket may be too low.",
-            "Bigrams of tokens only, 4,096 of them; no trigrams, and they may begin or end within a word.",
+            "Bigrams of tokens only, 4,096 of them, which may hold punctuation or a part of a word; no trigrams.",
             "A bigram's tokens are predicted from its one mask and a learned vector of their place, not from further "
             "positions of the encoder.",
             "The tokens behind a masked bigram move up by one place.",
