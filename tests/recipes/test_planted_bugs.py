@@ -17,16 +17,25 @@ from toy_models import ORDINARY_IDS, SEVERAL, toy_batch, toy_pair, toy_pairs
 
 from reknit.corruptions.masking import mask_tokens
 from reknit.corruptions.next_token import predict_next
+from reknit.corruptions.ngrams import FIRST, SECOND, mask_bigrams, view_places
 from reknit.data.attention_rules import bidirectional
-from reknit.data.batch import Batch
+from reknit.data.batch import Batch, View
 from reknit.decoders import cross_encoder
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_uniform
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.losses.info_nce import info_nce
-from reknit.objectives import adversarial_ranking, causal_language_model, contrastive, masked_language_model, retromae
+from reknit.objectives import (
+    adversarial_ranking,
+    causal_language_model,
+    contrastive,
+    explicit_ngrams,
+    masked_language_model,
+    retromae,
+)
 from reknit.objectives.base import Objective, StepOutput
+from reknit.objectives.bigram_lexicon import BigramLexicon
 from reknit.objectives.predictions import Predictions
 from reknit.objectives.retromae import RetroMAE
 
@@ -197,6 +206,22 @@ def test_decoder_residual_carries_the_token(monkeypatch: Patch) -> None:
     fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 
+@pytest.mark.parametrize("comprehensive", [True, False])
+@pytest.mark.parametrize("shown", [FIRST, SECOND])
+def test_masked_bigram_shows_one_of_its_tokens(comprehensive: bool, shown: int, monkeypatch: Patch) -> None:
+    def leaky(batch: Batch, rng: torch.Generator, bigrams: Tensor, **settings: object) -> tuple[View, Tensor]:
+        view, became = mask_bigrams(batch, rng, bigrams, **settings)
+        tokens, here = view.tokens.clone(), became == shown
+        tokens[view_places(became)[here]] = batch.tokens[here]
+        return replace(view, tokens=tokens), became
+
+    monkeypatch.setattr(explicit_ngrams, "mask_bigrams", leaky)
+    recipe = VARIANTS["ernie-gram, second part"]
+    recipe = replace(recipe, objective=replace(recipe.objective, comprehensive=comprehensive))
+    encoder, objective = toy_pair(recipe)
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+
+
 @pytest.mark.parametrize("name", ["simcse", "mirror-bert", "infonce-pairs"])
 def test_queries_are_their_own_passages(name: str, monkeypatch: Patch) -> None:
     def own(queries: Tensor, passages: Tensor, *rest: object, **settings: object) -> tuple[Tensor, Tensor]:
@@ -286,6 +311,16 @@ def test_group_mask_missing_in_one_direction(monkeypatch: Patch) -> None:
     fails(checks.check_against_naive, objective, encoder, batch)
 
 
+@pytest.mark.parametrize("wrong", [1, -1])
+def test_wrong_numbers_of_bigrams(wrong: int, monkeypatch: Patch) -> None:
+    right = BigramLexicon.numbers
+    monkeypatch.setattr(
+        BigramLexicon, "numbers", lambda self, batch: torch.where((found := right(self, batch)) >= 1, found + wrong, -1)
+    )
+    encoder, objective = toy_pair(VARIANTS["ernie-gram, second part"])
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, SEVERAL))
+
+
 @pytest.mark.parametrize("name", ["ar2", "ar2, second part"])
 def test_wrong_lists_of_passages(name: str, monkeypatch: Patch) -> None:
     right = adversarial_ranking.hardest_lists
@@ -367,6 +402,7 @@ def test_loss_that_does_not_train(planted: Callable[[Tensor], Tensor]) -> None:
         ("simcse", {"temperature": 0.051}),
         ("mirror-bert", {"same_side": False}),
         ("ar2", {"negatives": 2}),
+        ("ernie-gram", {"ratio": 0.3}),
     ],
 )
 def test_changed_setting_breaks_the_golden_losses(name: str, change: dict[str, object]) -> None:

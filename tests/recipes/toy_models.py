@@ -28,7 +28,17 @@ def toy_encoder(seed: int = 0, dropout: float = 0.1) -> HuggingFaceEncoder:
 
 def toy_pair(recipe: Recipe, seed: int = 0, pooling: str = "cls") -> tuple[HuggingFaceEncoder, Objective]:
     encoder = toy_encoder(seed)
-    return encoder, recipe.objective.build(encoder, TOY_VOCABULARY, pooling)
+    objective = recipe.objective.build(encoder, TOY_VOCABULARY, pooling)
+    if getattr(recipe.objective, "counting", None) == 0.0:  # the part behind the counting
+        count_toy_bigrams(objective)
+        objective.lexicon.learn()
+    return encoder, objective
+
+
+def count_toy_bigrams(objective: Objective) -> None:
+    """Let a lexicon, where there is one, count about a third of all pairs of ordinary tokens, so that it knows many."""
+    if hasattr(objective, "lexicon"):
+        objective.lexicon.count(toy_batch(77, (100,) * 16))
 
 
 def amplify(*modules: nn.Module, factor: float = 4.0) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "recipes"))
-from toy_models import TOY_VOCABULARY, toy_batch, toy_encoder, toy_pairs, toy_queries
+from toy_models import TOY_VOCABULARY, count_toy_bigrams, toy_batch, toy_encoder, toy_pairs, toy_queries
 
 from reknit import world
 from reknit.catalogue import find, recipes
@@ -53,7 +53,9 @@ def pair_of(name: str) -> tuple[Encoder, Objective]:
     if "dropout" in {field.name for field in fields(spec)}:
         spec = replace(spec, dropout=0.0)
     encoder = toy_encoder(dropout=0.0)
-    return encoder, spec.build(encoder, TOY_VOCABULARY, "mean")
+    objective = spec.build(encoder, TOY_VOCABULARY, "mean")
+    count_toy_bigrams(objective)
+    return encoder, objective
 
 
 def trainer(

@@ -38,7 +38,7 @@ def mask_tokens(
     Returns a View on the batch's device whose `hidden` are the tokens asked for that were masked or replaced.
     Raises ReknitError for shares out of range, a vocabulary without a mask token, and spans of whole words.
     """
-    _check_shares(batch.vocabulary, ratio, random_share, keep_share)
+    check_shares(batch.vocabulary, ratio, random_share, keep_share)
     if longest_span < 1 or (longest_span > 1 and whole_words):
         raise ReknitError(f"longest_span is {longest_span}: it must be 1 or more, and 1 with whole_words")
     device = batch.tokens.device
@@ -49,7 +49,7 @@ def mask_tokens(
         units = word_units(batch)
     elif longest_span > 1:
         units = _span_units(batch, draws[:, 3], longest_span)
-    predict = _choose(batch, ordinary, draws[:, 0], ratio, units)
+    predict = choose_units(batch, ordinary, draws[:, 0], ratio, units)
 
     mask_share = 1.0 - random_share - keep_share
     masked = predict & (draws[:, 1] < mask_share)
@@ -97,7 +97,7 @@ def _span_units(batch: Batch, draws: Tensor, longest: int) -> Tensor:
     return starts.cumsum(0) - 1
 
 
-def _choose(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, units: Tensor) -> Tensor:
+def choose_units(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, units: Tensor) -> Tensor:
     """[T] bool, the tokens asked for; units (tokens, words, spans) of a sequence are taken in the order of their draws.
 
     units: [T] int64, the number of each token's unit, ascending.
@@ -128,7 +128,7 @@ def _choose(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, units: 
     return chosen[units] & ordinary
 
 
-def _check_shares(vocabulary: Vocabulary, ratio: float, random_share: float, keep_share: float) -> None:
+def check_shares(vocabulary: Vocabulary, ratio: float, random_share: float, keep_share: float) -> None:
     if not 0.0 < ratio <= 1.0:
         raise ReknitError(f"the masking ratio is {ratio}; it must be above 0 and at most 1")
     if min(random_share, keep_share) < 0.0 or random_share + keep_share > 1.0:

@@ -19,13 +19,26 @@ from reknit.world import whole_share
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What is chosen among where it is not the single tokens of the vocabulary: sequences of n tokens.
+
+    table: [C, dim]. bias: [C]. tokens: [C, n] int64, the tokens that each choice stands for, -1 for none.
+    """
+
+    table: Tensor
+    bias: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True)
 class Predictions:
     """The inputs of one cross-entropy.
 
     states: [P, dim], ready for the product with the encoder's table. positions: [P] int64 flat positions on the batch's
     token axis whose token is predicted. targets: [P] int64 those tokens. unseen: [P] bool, True where the prediction
     must not depend on the token at all (False where BERT's recipe shows it on purpose, or where the encoder that made
-    the sentence vector saw it). weight: of the loss.
+    the sentence vector saw it). weight: of the loss. choices: not None where sequences of n tokens that begin at the
+    positions are predicted whole; `targets` then are numbers of choices, and the states meet the choices' own table.
     """
 
     states: Tensor
@@ -33,9 +46,12 @@ class Predictions:
     targets: Tensor
     unseen: Tensor
     weight: float = 1.0
+    choices: Choices | None = None
 
     def loss(self, table: Tensor, bias: Tensor | None) -> tuple[Tensor, float]:
         """Weighted mean cross-entropy against `table` [V, dim] and the share of targets that had the largest logit."""
+        if self.choices is not None:
+            table, bias = self.choices.table, self.choices.bias
         loss, hits = cross_entropy(self.states, table, bias, self.targets)
         return self.weight * loss, whole_share(hits, self.targets.numel())
 

@@ -1,0 +1,130 @@
+"""Explicit n-gram masking: a bigram is hidden behind one mask and predicted by its own number (ERNIE-Gram)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reknit.corruptions.masking import mask_tokens
+from reknit.corruptions.ngrams import ALONE, FIRST, SEEN, mask_bigrams, view_places
+from reknit.data.batch import Batch, Vocabulary
+from reknit.decoders.initial_weights import draw_like_bert
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.bigram_lexicon import BigramLexicon
+from reknit.objectives.likelihood import masked_log_likelihood
+from reknit.objectives.predictions import (
+    Choices,
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    tied_vocabulary,
+)
+
+
+@dataclass(frozen=True)
+class ExplicitNgramSpec(ObjectiveSpec):
+    """Settings of ERNIE-Gram (Xiao et al. 2021).
+
+    ratio: share of ordinary tokens that is hidden. lexicon: number of bigrams at most. counting: share of the budget in
+    which single tokens are masked and bigrams counted, before the lexicon is made; with 0 it stays empty. explicit:
+    predict a bigram's number. comprehensive: predict its tokens too. contiguous: hide a bigram behind two masks, each
+    of which predicts its own token, instead of either: the masking that the paper argues against.
+    """
+
+    ratio: float = 0.15
+    lexicon: int = 4096
+    counting: float = 0.1
+    explicit: bool = True
+    comprehensive: bool = True
+    contiguous: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lexicon < 1:
+            raise ReknitError(f"lexicon is {self.lexicon}; it must have one bigram at least")
+        if not 0.0 <= self.counting < 1.0:
+            raise ReknitError(f"counting is {self.counting}; it must be 0 or more and below 1")
+        if not (self.explicit or self.comprehensive or self.contiguous):
+            raise ReknitError("nothing is predicted of a bigram: set explicit, comprehensive or contiguous to true")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ExplicitNgrams:
+        return ExplicitNgrams(self, encoder.dim, tied_vocabulary(encoder), vocabulary.size)
+
+
+class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
+    """Losses "masked", cross-entropy of hidden tokens, and, once there is a lexicon, "ngram", that of the numbers of
+    the hidden bigrams.
+
+    A bigram's tokens are both predicted from the state of its one mask, to which the learned vector of a token's place
+    in the bigram is added, so neither prediction sees the other token.
+
+    Which tokens are hidden depends on the text itself through `bigrams`, and on nothing else that is hidden: a single
+    mask says that no known bigram stood there. That is so in the paper too.
+    """
+
+    def __init__(self, spec: ExplicitNgramSpec, dim: int, rows: int, vocabulary: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.head = LanguageModelHead(dim, rows)
+        self.lexicon = BigramLexicon(spec.lexicon, vocabulary)
+        if spec.comprehensive and not spec.contiguous:
+            # One row for each of ALONE, FIRST and SECOND, the first of which stays 0.
+            self.place = nn.Embedding(3, dim, padding_idx=0)
+            draw_like_bert((self.place,))
+            nn.init.zeros_(self.place.weight[0])
+        if spec.explicit and not spec.contiguous:
+            self.ngram_head = LanguageModelHead(dim, spec.lexicon)
+            self.ngram_table = nn.Embedding(spec.lexicon, dim)
+            draw_like_bert((self.ngram_table,))
+
+    @property
+    def stage(self) -> str:
+        return "counting" if float(self.progress) < self.spec.counting else "n-grams"
+
+    def bigrams(self, batch: Batch) -> Tensor:
+        """[T] bool, where a bigram of the lexicon begins."""
+        return self.lexicon.numbers(batch) >= 0
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        spec = self.spec
+        if self.stage == "counting":
+            view = mask_tokens(batch, rng, ratio=spec.ratio, random_share=0.0, keep_share=0.0)
+            places = view.predict.nonzero().squeeze(1)
+            states = self.head(encoder(view).last[places])
+            return {"masked": Predictions(states, places, view.targets[places], view.hidden[places])}
+        view, became = mask_bigrams(batch, rng, self.bigrams(batch.whole), ratio=spec.ratio, joined=not spec.contiguous)
+        states, seen_at = encoder(view).last, view_places(became)
+        single = became > SEEN if spec.comprehensive else became == ALONE
+        places = single.nonzero().squeeze(1)
+        read = states[seen_at[places]]
+        if hasattr(self, "place"):
+            read = read + self.place(became[places] - ALONE)
+        unseen = torch.ones_like(places, dtype=torch.bool)
+        found = {"masked": Predictions(self.head(read), places, batch.tokens[places], unseen)}
+        if hasattr(self, "ngram_table"):
+            places = (became == FIRST).nonzero().squeeze(1)
+            found["ngram"] = Predictions(
+                self.ngram_head(states[seen_at[places]]),
+                places,
+                self.lexicon.numbers(batch)[places],
+                torch.ones_like(places, dtype=torch.bool),
+                choices=Choices(self.ngram_table.weight, self.ngram_head.bias, self.lexicon.tokens),
+            )
+        return found
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+        return masked_log_likelihood(encoder, self.head, batch)
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        if self.training and self.stage == "counting":
+            self.lexicon.count(batch.whole)
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        super().after_step(encoder, progress)
+        if self.stage != "counting" and not self.lexicon.learnt:
+            self.lexicon.learn()
