@@ -21,6 +21,14 @@ def naive_cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targ
     return total / max(len(targets), 1)
 
 
+def naive_matching(states: Tensor, targets: Tensor) -> Tensor:
+    losses = []
+    for own, state in enumerate(states):
+        scores = [state @ target for target in targets]
+        losses.append(torch.stack(scores).exp().sum().log() - scores[own])
+    return torch.stack(losses).mean() if losses else states.new_zeros(())
+
+
 def naive_binary_cross_entropy(logits: Tensor, labels: list[bool]) -> Tensor:
     total = logits.new_zeros(())
     for logit, label in zip(logits, labels, strict=True):

@@ -21,6 +21,7 @@ from naive_losses import (
     naive_distribution_divergence,
     naive_info_nce,
     naive_list_cross_entropy,
+    naive_matching,
     naive_ranking_divergence,
     naive_score_divergence,
 )
@@ -38,7 +39,14 @@ from reknit.objectives.draws import draw_seed, drawn_texts
 from reknit.objectives.elastic import ElasticContrastive
 from reknit.objectives.explicit_ngrams import ExplicitNgrams
 from reknit.objectives.generation_augmented import GenerationAugmented
-from reknit.objectives.predictions import Choices, Decisions, Distributions, Predictions, ReconstructionObjective
+from reknit.objectives.predictions import (
+    Choices,
+    Decisions,
+    Distributions,
+    Matches,
+    Predictions,
+    ReconstructionObjective,
+)
 from reknit.objectives.ranking_distillation import RankingDistillation
 from reknit.objectives.retromae import RetroMAE
 
@@ -169,6 +177,29 @@ def check_no_peek(objective: ReconstructionObjective, encoder: Encoder, batch: B
                 assert after.targets[row] == wanted, f"loss {name!r} does not ask for the token at its position"
                 difference = float((after.states[row] - before.states[row]).abs().max())
                 assert difference < 1e-6, f"the prediction of a hidden token moves by {difference:.2g} with it ({name})"
+        for name, matches in objective.matches(encoder, batch, generator(0)).items():
+            _check_no_peek_of_vector(objective, encoder, batch, name, matches, probes)
+
+
+def _check_no_peek_of_vector(
+    objective: ReconstructionObjective, encoder: Encoder, batch: Batch, name: str, before: Matches, probes: int
+) -> None:
+    """Change a token of what is hidden: the vector to be found moves, and the guess at it does not."""
+    # A token that ends a sentence may decide what is hidden at all.
+    ends = torch.tensor(batch.vocabulary.sentence_ends)
+    rows = (~torch.isin(batch.tokens[before.positions], ends)).nonzero().squeeze(1)
+    assert rows.numel() > 0, f"loss {name!r} hides nothing"
+    moved = 0.0
+    for row in rows[:: max(1, rows.numel() // probes)].tolist():
+        tokens = batch.tokens.clone()
+        place = int(before.positions[row])
+        tokens[place] = 5 if tokens[place] != 5 else 6
+        after = objective.matches(encoder, replace(batch, tokens=tokens), generator(0))[name]
+        difference = float((after.states[row] - before.states[row]).abs().max())
+        assert difference < 1e-6, f"the guess at a hidden vector moves by {difference:.2g} with it ({name})"
+        moved = max(moved, float((after.targets[row] - before.targets[row]).abs().max()))
+    # Of one that is masked besides, the vector cannot tell; but not all are.
+    assert moved > 1e-4, f"loss {name!r} does not ask for the vector at its position"
 
 
 def _put_another(tokens: Tensor, place: int, choices: Choices | None) -> int:
@@ -280,8 +311,14 @@ def _difference(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max()) if one.numel() else 0.0
 
 
-def _comparable(found: Predictions | Decisions | Distributions) -> Tensor:
-    """States; the first logits of a detection head are tiny, so they are brought to the size of states."""
+Shown = Predictions | Decisions | Distributions | Matches
+
+
+def _comparable(found: Shown) -> Tensor:
+    """States, and vectors to be found; the first logits of a detection head are tiny, so they are brought to the size
+    of states."""
+    if isinstance(found, Matches):
+        return torch.cat((found.states, found.targets), dim=1)
     if not isinstance(found, Decisions):
         return found.states
     return found.states / found.states.detach().abs().max().clamp_min(1e-6)
@@ -306,19 +343,22 @@ def _first_sequence(objective: Objective, encoder: Encoder, batch: Batch, length
     if isinstance(objective, EmbeddingObjective):
         return {"embedding": objective.embed(encoder, batch, generator(0))[0]}
     shown = _shown(objective, encoder, batch)
-    return {
-        name: _comparable(replace(found, states=found.states[found.positions < length]))
-        for name, found in shown.items()
-    }
+    return {name: _comparable(_rows_before(found, length)) for name, found in shown.items()}
 
 
-def _shown(
-    objective: ReconstructionObjective, encoder: Encoder, batch: Batch
-) -> dict[str, Predictions | Decisions | Distributions]:
+def _rows_before(found: Shown, length: int) -> Shown:
+    here = found.positions < length
+    if isinstance(found, Matches):
+        return replace(found, states=found.states[here], targets=found.targets[here])
+    return replace(found, states=found.states[here])
+
+
+def _shown(objective: ReconstructionObjective, encoder: Encoder, batch: Batch) -> dict[str, Shown]:
     return {
         **objective.predictions(encoder, batch, generator(0)),
         **objective.decisions(encoder, batch, generator(0)),
         **objective.distributions(encoder, batch, generator(0)),
+        **objective.matches(encoder, batch, generator(0)),
     }
 
 
@@ -432,6 +472,8 @@ def _naive_reconstruction(objective: ReconstructionObjective, encoder: Encoder, 
         expected[name] = decided.weight * naive_binary_cross_entropy(decided.states, labels)
     for name, wanted in objective.distributions(encoder, batch, generator(3)).items():
         expected[name] = naive_distribution_divergence(wanted.states, table, objective.head.bias, wanted.targets)
+    for name, found in objective.matches(encoder, batch, generator(3)).items():
+        expected[name] = found.weight * naive_matching(found.states, found.targets)
     hook.remove()
     if isinstance(objective, RetroMAE) and objective.spec.bag_of_words_weight:
         asked = drawn_texts(batch, draw_seed(generator(3)), objective.spec.bag_of_words_share).tolist()

@@ -21,22 +21,26 @@ from reknit.corruptions.ngrams import FIRST, SECOND, mask_bigrams, view_places
 from reknit.data.attention_rules import bidirectional
 from reknit.data.batch import Batch, View
 from reknit.decoders import cross_encoder
+from reknit.decoders.document_transformer import DocumentTransformer
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_uniform
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.losses.info_nce import info_nce
+from reknit.losses.matching import matching
 from reknit.objectives import (
     adversarial_ranking,
     causal_language_model,
     contrastive,
     explicit_ngrams,
     masked_language_model,
+    predictions,
     retromae,
+    sentence_blocks,
 )
 from reknit.objectives.base import Objective, StepOutput
 from reknit.objectives.bigram_lexicon import BigramLexicon
-from reknit.objectives.predictions import Predictions
+from reknit.objectives.predictions import Matches, Predictions
 from reknit.objectives.retromae import RetroMAE
 
 Patch = pytest.MonkeyPatch
@@ -49,7 +53,7 @@ REASONS: dict[Callable[..., None], str] = {
     checks.check_packing_invariance: "with its neighbours",
     checks.check_padding_invariance: "with padding",
     checks.check_entropy_floor: "on noise; chance is",
-    checks.check_no_peek: "prediction of a hidden token moves",
+    checks.check_no_peek: "of a hidden token moves|at a hidden vector moves|does not ask for the vector",
     checks.check_teacher_moves: "teacher does not move",
     checks.check_against_naive: "loops give",
     checks.check_positives: "true pairs lose",
@@ -89,6 +93,13 @@ def test_detached_pooling_of_pairs(monkeypatch: Patch) -> None:
     encoder, objective = toy_pair(RECIPES["simcse"])
     with pytest.raises((AssertionError, RuntimeError)):
         checks.check_gradients_reach_encoder(objective, encoder, toy_pairs(0))
+
+
+def test_detached_vectors_of_blocks(monkeypatch: Patch) -> None:
+    right = sentence_blocks.pool
+    monkeypatch.setattr(sentence_blocks, "pool", lambda encoded, mode: right(encoded, mode).detach())
+    encoder, objective = toy_pair(RECIPES["smith"])
+    fails(checks.check_gradients_reach_encoder, objective, encoder, toy_batch(0))
 
 
 # --- packing -------------------------------------------------------------------------------------------------------
@@ -219,6 +230,24 @@ def test_masked_bigram_shows_one_of_its_tokens(comprehensive: bool, shown: int, 
     recipe = VARIANTS["ernie-gram, second part"]
     recipe = replace(recipe, objective=replace(recipe.objective, comprehensive=comprehensive))
     encoder, objective = toy_pair(recipe)
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+
+
+def test_hidden_block_is_seen(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(DocumentTransformer, "_seen", lambda self, vectors, hidden: vectors)
+    encoder, objective = toy_pair(RECIPES["smith"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+
+
+def test_other_blocks_are_asked_for(monkeypatch: Patch) -> None:
+    right = sentence_blocks.SentenceBlocks._match
+
+    def next_ones(*arguments: object) -> Matches:
+        found = right(*arguments)
+        return replace(found, targets=found.targets.roll(1, dims=0))
+
+    monkeypatch.setattr(sentence_blocks.SentenceBlocks, "_match", next_ones)
+    encoder, objective = toy_pair(RECIPES["smith"])
     fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 
@@ -353,6 +382,12 @@ def test_wrongly_joined_pairs(mistake: str, monkeypatch: Patch) -> None:
     fails(checks.check_against_naive, objective, encoder, toy_pairs(4, pairs=6))
 
 
+def test_wrong_labels_of_blocks(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(predictions, "matching", lambda states, targets: matching(states, targets.roll(1, dims=0)))
+    encoder, objective = toy_pair(RECIPES["smith"])
+    fails(checks.check_against_naive, objective, encoder, toy_batch(4, SEVERAL))
+
+
 def test_bag_of_words_with_special_tokens(monkeypatch: Patch) -> None:
     def everything(batch: Batch, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.arange(batch.num_tokens), batch.cu_seqlens, batch.tokens
@@ -403,6 +438,7 @@ def test_loss_that_does_not_train(planted: Callable[[Tensor], Tensor]) -> None:
         ("mirror-bert", {"same_side": False}),
         ("ar2", {"negatives": 2}),
         ("ernie-gram", {"ratio": 0.3}),
+        ("smith", {"masked_blocks": 0.4}),
     ],
 )
 def test_changed_setting_breaks_the_golden_losses(name: str, change: dict[str, object]) -> None:

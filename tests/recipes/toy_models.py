@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from reknit.data.batch import Batch, Lesson, Vocabulary
 from reknit.encoders.huggingface import HuggingFaceEncoder, build_encoder
-from reknit.objectives.base import Objective
+from reknit.objectives.base import Objective, ObjectiveSpec
 from reknit.recipe import EncoderSpec, Recipe
 
 TOY_VOCABULARY = Vocabulary(size=64, pad=0, mask=4, cls=2, sep=3, special=(0, 1, 2, 3, 4), sentence_ends=(61, 62, 63))
@@ -28,11 +28,16 @@ def toy_encoder(seed: int = 0, dropout: float = 0.1) -> HuggingFaceEncoder:
 
 def toy_pair(recipe: Recipe, seed: int = 0, pooling: str = "cls") -> tuple[HuggingFaceEncoder, Objective]:
     encoder = toy_encoder(seed)
-    objective = recipe.objective.build(encoder, TOY_VOCABULARY, pooling)
+    objective = toy_spec(recipe.objective).build(encoder, TOY_VOCABULARY, pooling)
     if getattr(recipe.objective, "counting", None) == 0.0:  # the part behind the counting
         count_toy_bigrams(objective)
         objective.lexicon.learn()
     return encoder, objective
+
+
+def toy_spec(spec: ObjectiveSpec) -> ObjectiveSpec:
+    """The settings for toy texts: blocks so short that most texts have several."""
+    return replace(spec, block_tokens=5) if hasattr(spec, "block_tokens") else spec
 
 
 def count_toy_bigrams(objective: Objective) -> None:

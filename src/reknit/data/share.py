@@ -27,8 +27,14 @@ def share_of(batch: Batch, rank: int, size: int) -> Batch:
     bounds = _bounds(batch, size)
     if bounds is None:
         return batch
+    return run_of_examples(batch, bounds[rank], bounds[rank + 1])
+
+
+def run_of_examples(batch: Batch, first: int, last: int) -> Batch:
+    """The examples from `first` up to `last` of a whole batch, as a share of it."""
     width = batch.sequences_per_example
-    first, last = bounds[rank] * width, bounds[rank + 1] * width
+    groups = None if batch.groups is None else batch.groups[first:last]
+    first, last = first * width, last * width
     begin, end = int(batch.cu_seqlens[first]), int(batch.cu_seqlens[last])
     return replace(
         batch,
@@ -36,7 +42,7 @@ def share_of(batch: Batch, rank: int, size: int) -> Batch:
         cu_seqlens=batch.cu_seqlens[first : last + 1] - begin,
         special=batch.special[begin:end],
         word_starts=batch.word_starts[begin:end],
-        groups=None if batch.groups is None else batch.groups[bounds[rank] : bounds[rank + 1]],
+        groups=groups,
         lesson=None,
         share=Share(batch, first, last, begin),
     )

@@ -17,8 +17,8 @@ from reknit.decoders.enhanced import hashed_uniform
 
 # Stand where a decoder row's context has the number of a word, so that no two draws come from the same pair of numbers.
 _TOKENS, _TEXTS = -1, -2
-# What else chance decides of each token or text, one number each.
-SAMPLED_TOKEN, VISIBLE_TO_DECODER, FROM_ENCODER, CAUSAL_TEXT, GENERATED_PAIR = -3, -4, -5, -6, -7
+# What else chance decides of each token, text or block, one number each.
+SAMPLED_TOKEN, VISIBLE_TO_DECODER, FROM_ENCODER, CAUSAL_TEXT, GENERATED_PAIR, HIDDEN_BLOCK = -3, -4, -5, -6, -7, -8
 
 
 def draw_seed(rng: torch.Generator) -> int:

@@ -14,8 +14,9 @@ from reknit.errors import ReknitError
 from reknit.losses.binary_cross_entropy import binary_cross_entropy
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.losses.distribution_divergence import distribution_divergence
+from reknit.losses.matching import matching
 from reknit.objectives.base import Objective, StepOutput
-from reknit.world import whole_share
+from reknit.world import gathered_rows, whole_share
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,41 @@ class Distributions:
         return loss, whole_share(hits, int((self.targets.sum(dim=1) > 0).sum()))
 
 
+@dataclass(frozen=True)
+class Matches:
+    """The inputs of one choice among vectors: which of all that are hidden in the batch belongs to this gap?
+
+    There is no vocabulary of vectors, so the choices are the hidden vectors of the batch itself: blocks of text
+    (SMITH), and likewise stretches of speech or patches of an image.
+
+    states: [M, dim] what a gap's surroundings say of it. targets: [M, dim] row i is what is hidden in gap i; the other
+    rows are wrong for it. Both are ready for the product. positions: [M] int64, the flat position on the batch's token
+    axis of the first token of what is hidden. weight: of the loss. first, total: where several processes divide a
+    step, these rows are those from `first` on of the `total` of all; None where it is not divided.
+    """
+
+    states: Tensor
+    targets: Tensor
+    positions: Tensor
+    weight: float = 1.0
+    first: int = 0
+    total: int | None = None
+
+    def loss(self) -> tuple[Tensor, float]:
+        """Weighted mean cross-entropy of the right choices, and the share of them with the largest score.
+
+        Each gap chooses among the vectors of all processes, so both sides are gathered and every process computes the
+        same loss (see `reknit.world`).
+        """
+        states, targets = self.states, self.targets
+        if self.total is not None:
+            states, targets = (gathered_rows(rows, self.first, self.total) for rows in (states, targets))
+        loss, hits = matching(states, targets)
+        return self.weight * loss, int(hits) / max(len(targets), 1)
+
+
 class ReconstructionObjective(Objective):
-    """An objective that predicts tokens, or decides about them, and can show what by the names of its losses."""
+    """An objective that predicts what is hidden, or decides about tokens, and can show what by its losses' names."""
 
     @abstractmethod
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
@@ -105,6 +139,10 @@ class ReconstructionObjective(Objective):
 
     def distributions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
         """The distributions of one step, likewise."""
+        return {}
+
+    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+        """The choices among vectors of one step, likewise."""
         return {}
 
 
