@@ -37,6 +37,7 @@ def share_of(batch: Batch, rank: int, size: int) -> Batch:
         special=batch.special[begin:end],
         word_starts=batch.word_starts[begin:end],
         groups=None if batch.groups is None else batch.groups[bounds[rank] : bounds[rank + 1]],
+        tagged=None if batch.tagged is None else batch.tagged[begin:end],
         lesson=None,
         share=Share(batch, first, last, begin),
     )
