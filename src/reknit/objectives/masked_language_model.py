@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -39,11 +40,8 @@ class MaskedLanguageModelSpec(ObjectiveSpec):
 
     def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
         """What the encoder sees, and which tokens are asked for."""
-        shares = {"ratio": self.ratio, "random_share": self.random_share, "keep_share": self.keep_share}
-        if self.one_of_span:
-            view = mask_span_tokens(batch, rng, **shares)
-        else:
-            view = mask_tokens(batch, rng, whole_words=self.whole_words, **shares)
+        mask = mask_span_tokens if self.one_of_span else partial(mask_tokens, whole_words=self.whole_words)
+        view = mask(batch, rng, ratio=self.ratio, random_share=self.random_share, keep_share=self.keep_share)
         if self.read_before:
             view.predict[view.cu_seqlens[:-1]] = False
         return view
