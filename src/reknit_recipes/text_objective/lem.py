@@ -33,9 +33,10 @@ RECIPE = replace(
             "The monolingual stage only; there is no stage on parallel text.",
             "Words are tagged by a heuristic for English (capitals, suffixes, a list of function words), not by a "
             "tagger: nouns and verbs without such an ending are never asked for.",
-            "A text with too few spans is asked for fewer tokens than 15% (a quarter of the passages of English "
-            "Wikipedia), one without any for one ordinary token.",
-            "From scratch by default; " + MLM.card.deviates[1][0].lower() + MLM.card.deviates[1][1:],
+            "A text with too few spans is asked for fewer tokens than 15%, one without any for one ordinary token. "
+            "Counted on 6,000 passages: 14.7% of Wikipedia's tokens, 15.0% of arXiv's, 10.9% of novels'.",
+            "A BERT-shaped encoder from scratch by default, not XLM-R trained on (--start takes any model), and batches of "
+            "4,096 tokens: runs on a CPU.",
         ),
     ),
     objective=MaskedLanguageModelSpec(ratio=0.15, random_share=0.1, keep_share=0.1, one_of_span=True),
