@@ -35,8 +35,8 @@ RECIPE = replace(
             "tagger: nouns and verbs without such an ending are never asked for.",
             "A text with too few spans is asked for fewer tokens than 15%, one without any for one ordinary token. "
             "Counted on 6,000 passages: 14.7% of Wikipedia's tokens, 15.0% of arXiv's, 10.9% of novels'.",
-            "A BERT-shaped encoder from scratch by default, not XLM-R trained on (--start takes any model), and batches of "
-            "4,096 tokens: runs on a CPU.",
+            "A BERT-shaped encoder from scratch by default, not XLM-R trained on (--start takes any model); batches "
+            "of 4,096 tokens: runs on a CPU.",
         ),
     ),
     objective=MaskedLanguageModelSpec(ratio=0.15, random_share=0.1, keep_share=0.1, one_of_span=True),
