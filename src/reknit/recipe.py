@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reknit.data.pairs import PairKind
+from reknit.data.taggers import TaggerName
+from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec
 
 
@@ -41,6 +43,8 @@ class DataSpec:
     which pairs are mined, for "pairs"; a kind that is named several times is drawn that much more often. max_length:
     tokens per sequence at most. tokens_per_batch: packed tokens per step for passages. pairs_per_batch: examples per
     step for pairs and queries. query_max_length: tokens of a query, or of the first sequence of a pair, at most.
+    tagger: whose spans the tokens of passages are marked with (`data/taggers.py`), for objectives that need to know
+    what kind of word a token belongs to.
     """
 
     source: Literal["passages", "pairs", "queries"] = "passages"
@@ -49,6 +53,11 @@ class DataSpec:
     tokens_per_batch: int = 4096
     pairs_per_batch: int = 64
     query_max_length: int = 64
+    tagger: TaggerName = "none"
+
+    def __post_init__(self) -> None:
+        if self.tagger != "none" and self.source != "passages":
+            raise ReknitError(f"only passages are tagged, not {self.source}: set data.tagger=none")
 
 
 @dataclass(frozen=True)

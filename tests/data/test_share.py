@@ -10,11 +10,11 @@ import pytest
 import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "recipes"))
-from toy_models import toy_batch, toy_pairs
+from toy_models import TOY_VOCABULARY, toy_batch, toy_pairs, with_spans
 
 from reknit.corruptions.masking import mask_tokens
 from reknit.data.attention_rules import AttentionContext, Both, Window, bidirectional, causal, shifted
-from reknit.data.batch import View
+from reknit.data.batch import Batch, View
 from reknit.data.share import for_whole_batch, share_of
 
 LENGTHS = (5, 17, 9, 12, 24, 3, 14, 20)
@@ -44,6 +44,27 @@ def test_pairs_and_their_groups_stay_together() -> None:
     shares = [share_of(batch, rank, 2) for rank in range(2)]
     assert all(share.num_sequences == 2 * share.groups.numel() for share in shares)
     assert torch.equal(torch.cat([share.groups for share in shares]), batch.groups)
+
+
+def test_tags_are_cut_with_their_tokens_and_keep_their_numbers() -> None:
+    batch = with_spans(toy_batch(0, LENGTHS), 1)
+    shares = [share_of(batch, rank, 3) for rank in range(3)]
+    assert torch.equal(torch.cat([share.tagged for share in shares]), batch.tagged)
+    assert shares[1].to("cpu").tagged is not None
+    assert shares[1].to("meta").tagged.device.type == shares[1].to("meta").whole.tagged.device.type == "meta"
+    assert share_of(toy_batch(0, LENGTHS), 1, 3).tagged is None
+
+
+def test_packed_spans_are_numbered_through() -> None:
+    numbers = [torch.tensor([-1, 3, 3, -1]), torch.tensor([0, 0, 1]), torch.tensor([1, -1, 7]), torch.tensor([-1])]
+    tokens = [torch.arange(len(each)) for each in numbers]
+    sequences = [(each, each < 0, each < 0, tags) for each, tags in zip(tokens, numbers, strict=True)]
+    packed = Batch.pack(sequences, TOY_VOCABULARY)
+    # The second text's last span and the third's first have the same number and are two.
+    assert packed.tagged.tolist() == [-1, 0, 0, -1, 1, 1, 2, 3, -1, 4, -1]
+    assert Batch.pack([three[:3] for three in sequences], TOY_VOCABULARY).tagged is None
+    with pytest.raises(ValueError, match="zip"):
+        Batch.pack([sequences[0], sequences[1][:3]], TOY_VOCABULARY)
 
 
 def test_too_small_a_batch_is_not_divided() -> None:

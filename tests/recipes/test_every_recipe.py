@@ -16,6 +16,7 @@ from toy_models import (
     SEVERAL,
     TOY_VOCABULARY,
     batch_for,
+    fit_for,
     toy_batch,
     toy_lesson,
     toy_pair,
@@ -28,7 +29,7 @@ from reknit.catalogue import recipes
 from reknit.data.batch import Batch
 from reknit.objectives.base import EmbeddingObjective
 from reknit.objectives.explicit_ngrams import ExplicitNgramSpec
-from reknit.objectives.predictions import ReconstructionObjective
+from reknit.objectives.predictions import Predictions, ReconstructionObjective
 from reknit.objectives.replaced_token_detection import RandomTokenDetectionSpec
 from reknit.recipe import Recipe
 
@@ -41,7 +42,18 @@ LATER = {
     for begin in ("switch_at", "warm_up", "counting")
     if hasattr(recipe.objective, begin)
 }
-VARIANTS = RECIPES | LATER
+
+
+def tasks_alone(recipe: Recipe) -> dict[str, Recipe]:
+    """By its tasks, a recipe of which each step draws one: with that one alone. Empty for any other."""
+    tasks = getattr(recipe.objective, "tasks", [])
+    weights = {task: {f"{other}_weight": float(other == task) for other in tasks} for task in tasks}
+    return {task: replace(recipe, objective=replace(recipe.objective, **weights[task])) for task in tasks}
+
+
+# It is checked in each of them too.
+ALONE = {f"{name}, {task} alone": one for name, recipe in RECIPES.items() for task, one in tasks_alone(recipe).items()}
+VARIANTS = RECIPES | LATER | ALONE
 every_recipe = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=list(VARIANTS))
 each_recipe_once = pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
 
@@ -71,7 +83,7 @@ def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
         sequences = [first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest)]
         batch = Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example)
         lesson = toy_lesson(len(sequences), 5) if recipe.data.source == "queries" else None
-        made.append(replace(batch, lesson=lesson))
+        made.append(fit_for(recipe, replace(batch, lesson=lesson)))
     return made[0], made[1]
 
 
@@ -104,17 +116,37 @@ def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     every |= {"denoised": getattr(spec, "ratio", 0.0) * words, "bottleneck": words}
     every |= {f"ahead_{step}": words for step in range(1, 9)}
     # None for "ngram": what shows a bigram shows its tokens, and a thousand bigrams are too many to be learnt in time.
-    encoder, objective = toy_pair(recipe)
-    rng = checks.generator(0)
-    weights = {name: found.weight for name, found in objective.predictions(encoder, toy_batch(0), rng).items()}
+    weights = {name: found.weight for name, found in shown_by(recipe).items()}
+    every |= {"identifiers": unseen_share(recipe, "identifiers") * words}
     return {name: weights[name] * floor for name, floor in every.items() if name in weights} | detection_floor(recipe)
+
+
+def shown_by(recipe: Recipe) -> dict[str, Predictions]:
+    """Predictions of every name that an untrained model makes; of a recipe that draws its task, of several steps."""
+    encoder, objective = toy_pair(recipe)
+    found = {}
+    for step in range(12 if hasattr(recipe.objective, "tasks") else 1):
+        found |= objective.predictions(encoder, batch_for(recipe, step), checks.generator(step))
+    return found
+
+
+def unseen_share(recipe: Recipe, name: str) -> float:
+    """The share of what is asked for that is hidden; what is not can be copied."""
+    encoder, objective = toy_pair(recipe)
+    shares = []
+    for step in range(45, 60):
+        found = objective.predictions(encoder, batch_for(recipe, step + 100), checks.generator(step))
+        shares += [float(found[name].unseen.float().mean())] if name in found else []
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def detection_floor(recipe: Recipe) -> dict[str, float]:
     """Random replacements in random text cannot be told from the rest: the entropy of how many there are.
 
-    A generator's can be, until it fills in all tokens alike, so there is no floor for them.
+    A generator's can be, until it fills in all tokens alike, so there is no floor for them. Nor can random spans.
     """
+    if getattr(recipe.objective, "tagging_weight", 0.0):
+        return {"tagging": recipe.objective.tagging_weight * chance(2)}
     if not isinstance(recipe.objective, RandomTokenDetectionSpec):
         return {}
     replaced = recipe.objective.ratio * (1 - 1 / ORDINARY_IDS)
@@ -134,7 +166,7 @@ def test_entropy_floor(recipe: Recipe) -> None:
     fresh = {
         "pairs": lambda step: toy_pairs(step + 100, pairs=16),
         "queries": lambda step: toy_queries(step + 100),
-        "passages": lambda step: toy_batch(step + 100),
+        "passages": lambda step: batch_for(recipe, step + 100),
     }
     source = recipe.data.source
     checks.check_entropy_floor(
@@ -150,7 +182,7 @@ def test_entropy_floor(recipe: Recipe) -> None:
 def test_no_peek(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
     if isinstance(objective, ReconstructionObjective):
-        checks.check_no_peek(objective, encoder, toy_batch(3, SEVERAL))
+        checks.check_no_peek(objective, encoder, fit_for(recipe, toy_batch(3, SEVERAL)))
     else:
         assert isinstance(objective, EmbeddingObjective), "an objective must show its predictions or its vectors"
 
@@ -171,7 +203,7 @@ def test_against_naive(recipe: Recipe) -> None:
         batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
         checks.check_positives(objective, toy_pairs(4, pairs=6))
     else:
-        batch = toy_batch(4, SEVERAL)
+        batch = fit_for(recipe, toy_batch(4, SEVERAL))
     checks.check_against_naive(objective, encoder, batch)
 
 
@@ -185,8 +217,11 @@ def test_loss_falls(recipe: Recipe) -> None:
 
 def current_first_losses(recipe: Recipe) -> dict[str, float]:
     # The mean tells untrained vectors apart; [CLS] alone hardly does, and the losses of pairs would all be chance.
-    encoder, objective = toy_pair(recipe, pooling="mean")
-    return checks.first_losses(objective, encoder, batch_for(recipe, 6))
+    found = {}
+    for one in tasks_alone(recipe).values() or (recipe,):
+        encoder, objective = toy_pair(one, pooling="mean")
+        found |= checks.first_losses(objective, encoder, batch_for(recipe, 6))
+    return found
 
 
 @each_recipe_once

@@ -13,13 +13,15 @@ import torch
 from naive_losses import chance
 from test_every_recipe import GOLDEN, RECIPES, VARIANTS, current_first_losses, entropy_floors, neighbours
 from torch import Tensor, nn
-from toy_models import ORDINARY_IDS, SEVERAL, toy_batch, toy_pair, toy_pairs
+from toy_models import ORDINARY_IDS, SEVERAL, batch_for, fit_for, toy_batch, toy_pair, toy_pairs
 
+from reknit.corruptions.identifier_masking import mask_identifiers
 from reknit.corruptions.masking import mask_tokens
 from reknit.corruptions.next_token import predict_next
 from reknit.corruptions.ngrams import FIRST, SECOND, mask_bigrams, view_places
+from reknit.corruptions.span_token_masking import mask_span_tokens, tags_of
 from reknit.data.attention_rules import bidirectional
-from reknit.data.batch import Batch, View
+from reknit.data.batch import Batch, View, span_starts
 from reknit.decoders import cross_encoder
 from reknit.decoders.document_transformer import DocumentTransformer
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_uniform
@@ -33,6 +35,7 @@ from reknit.objectives import (
     causal_language_model,
     contrastive,
     explicit_ngrams,
+    identifier_aware,
     masked_language_model,
     predictions,
     retromae,
@@ -157,6 +160,31 @@ def test_labels_on_visible_tokens(name: str, monkeypatch: Patch) -> None:
     encoder, objective = toy_pair(RECIPES[name])
     floors = entropy_floors(RECIPES[name], 0)
     fails(checks.check_entropy_floor, objective, encoder, noise, floors, learning_rate=1e-2)
+
+
+def test_labels_on_visible_tokens_of_spans(monkeypatch: Patch) -> None:
+    def visible(batch: Batch, rng: torch.Generator, **settings: object) -> object:
+        return replace(mask_span_tokens(batch, rng, **settings), tokens=batch.tokens)
+
+    monkeypatch.setattr(masked_language_model, "mask_span_tokens", visible)
+    recipe = RECIPES["lem"]
+    encoder, objective = toy_pair(recipe)
+    fails(checks.check_no_peek, objective, encoder, fit_for(recipe, toy_batch(3, SEVERAL)))
+    encoder, objective = toy_pair(recipe)
+    fresh, floors = lambda step: batch_for(recipe, step + 100), entropy_floors(recipe, 0)
+    fails(checks.check_entropy_floor, objective, encoder, fresh, floors, learning_rate=1e-2)
+
+
+def test_identifiers_are_shown(monkeypatch: Patch) -> None:
+    def visible(batch: Batch, rng: torch.Generator, **settings: object) -> object:
+        view, once = mask_identifiers(batch, rng, **settings)
+        return replace(view, tokens=batch.tokens), once
+
+    # A toy decoder does not learn to copy in so few steps that the entropy floor would notice.
+    monkeypatch.setattr(identifier_aware, "mask_identifiers", visible)
+    recipe = VARIANTS["codet5, identifiers alone"]
+    encoder, objective = toy_pair(recipe)
+    fails(checks.check_no_peek, objective, encoder, fit_for(recipe, toy_batch(3, SEVERAL)))
 
 
 def test_unshifted_causal_targets(monkeypatch: Patch) -> None:
@@ -388,6 +416,19 @@ def test_wrong_labels_of_blocks(monkeypatch: Patch) -> None:
     fails(checks.check_against_naive, objective, encoder, toy_batch(4, SEVERAL))
 
 
+@pytest.mark.parametrize("mistake", ["the first span is none", "a span is its first token"])
+def test_wrong_labels_of_tags(mistake: str, monkeypatch: Patch) -> None:
+    def wrong(batch: Batch) -> Tensor:
+        spans = tags_of(batch)
+        inside = spans > 0 if mistake == "the first span is none" else span_starts(spans, batch.cu_seqlens)
+        return inside.long() - 1
+
+    monkeypatch.setattr(identifier_aware, "tags_of", wrong)
+    recipe = VARIANTS["codet5, tagging alone"]
+    encoder, objective = toy_pair(recipe)
+    fails(checks.check_against_naive, objective, encoder, fit_for(recipe, toy_batch(4, SEVERAL)))
+
+
 def test_bag_of_words_with_special_tokens(monkeypatch: Patch) -> None:
     def everything(batch: Batch, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.arange(batch.num_tokens), batch.cu_seqlens, batch.tokens
@@ -439,6 +480,9 @@ def test_loss_that_does_not_train(planted: Callable[[Tensor], Tensor]) -> None:
         ("ar2", {"negatives": 2}),
         ("ernie-gram", {"ratio": 0.3}),
         ("smith", {"masked_blocks": 0.4}),
+        ("lem", {"one_of_span": False}),
+        ("codet5", {"identifier_share": 0.6}),
+        ("codet5", {"mean_span": 2.0}),
     ],
 )
 def test_changed_setting_breaks_the_golden_losses(name: str, change: dict[str, object]) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from reknit.data.batch import Batch, Lesson, Vocabulary
+from reknit.corruptions.masking import ordinary_tokens
+from reknit.data.batch import Batch, Lesson, Vocabulary, counted_spans
 from reknit.encoders.huggingface import HuggingFaceEncoder, build_encoder
 from reknit.objectives.base import Objective, ObjectiveSpec
 from reknit.recipe import EncoderSpec, Recipe
@@ -97,9 +98,23 @@ def toy_queries(seed: int, lengths: tuple[int, ...] = RAGGED) -> Batch:
     return replace(toy_batch(seed, lengths), lesson=toy_lesson(len(lengths), seed))
 
 
+def with_spans(batch: Batch, seed: int) -> Batch:
+    """The batch with tagged spans that have nothing to do with its tokens: half of the ordinary ones, a new span at
+    every other of them. The first text's spans depend on no neighbour."""
+    draws = torch.rand(batch.num_tokens, 2, generator=generator(seed))
+    inside = ordinary_tokens(batch) & (draws[:, 0] < 0.5)
+    numbers = (draws[:, 1] < 0.5).cumsum(0).masked_fill(~inside, -1)
+    return replace(batch, tagged=counted_spans(numbers, batch.cu_seqlens))
+
+
+def fit_for(recipe: Recipe, batch: Batch, seed: int = 0) -> Batch:
+    """The batch with spans where the recipe asks for a tagger."""
+    return batch if recipe.data.tagger == "none" else with_spans(batch, seed)
+
+
 def batch_for(recipe: Recipe, seed: int) -> Batch:
     makers = {"pairs": toy_pairs, "queries": toy_queries, "passages": toy_batch}
-    return makers[recipe.data.source](seed)
+    return fit_for(recipe, makers[recipe.data.source](seed), seed)
 
 
 def generator(seed: int) -> torch.Generator:

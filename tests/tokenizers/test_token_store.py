@@ -66,7 +66,7 @@ def test_large_vocabularies_get_wider_numbers(tmp_path, size, dtype):
     class LargeTokenizer:
         vocabulary = Vocabulary(size, 0, 1, 2, 3, (0, 1, 2, 3))
 
-        def encode_batch(self, texts, max_length):
+        def encode_batch(self, texts, max_length, *, tagger="none"):
             tokens = np.array([2, size - 1, 3])
             return [TokenisedText(tokens, tokens < 4, np.ones(3, dtype=bool)) for _ in texts]
 
@@ -109,3 +109,75 @@ def test_missing_damaged_and_empty_stores(tmp_path, tokenizer):
     header.write_text("{")
     with pytest.raises(ReknitError, match="damaged"):
         TokenStore.open(tmp_path / "store")
+
+
+def spans_of(batch: Batch) -> list[str]:
+    """The tokens of each tagged span, "5 6"; also that spans are numbered from 0 without gaps and lie in one piece."""
+    found: dict[int, list[int]] = {}
+    for place, number in enumerate(batch.tagged.tolist()):
+        if number >= 0:
+            found.setdefault(number, []).append(place)
+    assert list(found) == list(range(len(found)))
+    for places in found.values():
+        assert places == list(range(places[0], places[-1] + 1))
+        assert not batch.special[places].any()
+    return [" ".join(str(int(batch.tokens[place])) for place in places) for places in found.values()]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.lists(st.sampled_from([*WORDS, "Fox", "nation", "b2"]), max_size=8), min_size=1, max_size=12),
+    max_length=st.integers(3, 20),
+    data=st.data(),
+)
+def test_a_store_gives_back_what_was_tagged(tmp_path, tokenizer, texts, max_length, data):
+    texts = [" ".join(words) for words in texts]
+    store = TokenStore.build(texts, tokenizer, tmp_path / "store", max_length=max_length, tagger="linguistic")
+    indices = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=1, max_size=15))
+    batch, packed = store.batch(indices), tokenizer.pack([texts[n] for n in indices], max_length, tagger="linguistic")
+    assert_equal(batch, packed)
+    assert torch.equal(batch.tagged, packed.tagged)
+    assert batch.tagged.dtype == torch.int64
+    spans_of(batch)
+    # The slow way: each text by itself, packed together.
+    one_by_one = tokenizer.encode_batch(texts, max_length, tagger="linguistic")
+    parts = [(one.tokens, one.special, one.word_starts, one.tagged) for one in (one_by_one[n] for n in indices)]
+    tensors = [tuple(torch.from_numpy(array) for array in part) for part in parts]
+    assert torch.equal(Batch.pack(tensors, store.vocabulary).tagged, batch.tagged)
+
+
+def test_the_tokens_of_a_span_are_those_of_its_words(tmp_path, tokenizer):
+    texts = ["the jumps. of Brown Fox quicker quick", "unbelievable", "quick [MASK] foxes and the Brown [MASK] Fox"]
+    store = TokenStore.build(texts, tokenizer, tmp_path / "store", max_length=64, tagger="linguistic")
+
+    def tokens(text: str) -> str:
+        return " ".join(map(str, tokenizer.encode_batch([text], 64)[0].tokens[1:-1]))
+
+    # "jumps" ends a sentence, so "of" begins the next; a mask token in the text parts the name around it.
+    words = ("jumps", "brown fox", "quicker", "foxes", "brown", "fox")
+    assert spans_of(store.batch([0, 1, 2])) == [tokens(word) for word in words]
+    assert spans_of(store.batch([2, 0])) == [tokens(word) for word in (*words[3:], *words[:3])]
+    # Cut in the middle of a span, it goes as far as the text does.
+    cut = tokenizer.pack([texts[0]], len(tokens("the jumps. of brown").split()) + 2, tagger="linguistic")
+    assert spans_of(cut) == [tokens("jumps"), tokens("brown")]
+
+
+def test_offsets_of_byte_level_tokens_are_characters_too():
+    tokenizer = train_tokenizer(["the quick brown Fox jumps übel"] * 9, 300, family="modernbert", lowercase=False)
+    batch = tokenizer.pack(["the übel Fox met José"], 64, tagger="linguistic")
+    assert [tokenizer.decode(batch.tokens[batch.tagged == n]).strip() for n in range(2)] == ["Fox", "José"]
+    assert int(batch.tagged.max()) == 1
+
+
+def test_stores_without_tags_open_as_they_did(tmp_path, tokenizer):
+    plain = TokenStore.build(["the Brown Fox"], tokenizer, tmp_path / "plain", max_length=9)
+    header = tmp_path / "plain" / "store.json"
+    fields = json.loads(header.read_text())
+    assert fields.pop("tagger") == "none"
+    header.write_text(json.dumps(fields))  # as it was written before there were taggers
+    store = TokenStore.open(tmp_path / "plain")
+    assert (store.tagger, store.batch([0]).tagged) == ("none", None)
+    assert set(np.fromfile(tmp_path / "plain" / "flags.bin", dtype=np.uint8)) <= {0, 1, 3}
+    assert torch.equal(plain.batch([0]).tokens, store.batch([0]).tokens)
+    with pytest.raises(ReknitError, match="no tagger 'nouns'"):
+        TokenStore.build(["the fox"], tokenizer, tmp_path / "other", max_length=9, tagger="nouns")

@@ -15,7 +15,16 @@ import pytest
 import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "recipes"))
-from toy_models import TOY_VOCABULARY, count_toy_bigrams, toy_batch, toy_encoder, toy_pairs, toy_queries, toy_spec
+from toy_models import (
+    TOY_VOCABULARY,
+    count_toy_bigrams,
+    fit_for,
+    toy_batch,
+    toy_encoder,
+    toy_pairs,
+    toy_queries,
+    toy_spec,
+)
 
 from reknit import world
 from reknit.catalogue import find, recipes
@@ -45,7 +54,8 @@ def batch_of(name: str, step: int) -> Batch:
         batch = toy_pairs(step, pairs=1 if step == 3 else 7)
         return replace(batch, groups=torch.arange(batch.num_sequences // 2) // 2)
     lengths = {3: (9,), 4: (30, 2)}.get(step, (5, 17, 9, 12, 24, 3, 14, 20, 6))
-    return toy_queries(step, lengths) if find(name).data.source == "queries" else toy_batch(step, lengths)
+    batch = toy_queries(step, lengths) if find(name).data.source == "queries" else toy_batch(step, lengths)
+    return fit_for(find(name), batch, step)
 
 
 def pair_of(name: str) -> tuple[Encoder, Objective]:

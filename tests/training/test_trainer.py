@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 
@@ -15,13 +16,13 @@ from reknit.catalogue import find, recipes
 from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import Objective, StepOutput
+from reknit.objectives.base import Objective, ObjectiveSpec, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.ahead import ReadAhead
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog
-from reknit.training.trainer import MAX_SKIPPED_IN_A_ROW, PhaseSettings, Trainer
+from reknit.training.trainer import MAX_SKIPPED_IN_A_ROW, PhaseSettings, PhaseState, Trainer
 
 TOKENS = toy_batch(0).num_tokens
 
@@ -90,6 +91,33 @@ def test_flops_are_those_of_the_part_that_the_training_is_in(tmp_path: Path) -> 
     # `after_step` hears of what was spent before the step, so the fifth step is the last causal one.
     assert spent["mlm-vs-clm"] == pytest.approx((5 * spent["clm"] + 3 * spent["mlm"]) / 8, rel=1e-6)
     assert spent["mlm"] < 0.97 * spent["clm"]
+
+
+def test_flops_are_those_of_the_task_that_each_step_draws(tmp_path: Path) -> None:
+    recipe = find("codet5")
+    alone = {
+        task: replace(recipe.objective, **{f"{other}_weight": float(other == task) for other in recipe.objective.tasks})
+        for task in recipe.objective.tasks
+    }
+    batch = batch_for(recipe, 0)
+
+    def run(folder: Path, spec: ObjectiveSpec, steps: int) -> Trainer:
+        trainer = toy_trainer(folder, settings(steps), spec.build(toy_encoder(), TOY_VOCABULARY, "cls"))
+        trainer.batches = lambda step: batch
+        trainer.run()
+        return trainer
+
+    each = {task: run(tmp_path / task, spec, 1).state.ledger.flops for task, spec in alone.items()}
+    assert each["tagging"] < 0.7 * each["identifiers"]
+    trainer = run(tmp_path / "all", recipe.objective, 12)
+    tasks = [next(iter(line["losses"])) for line in trainer.log.read()]
+    assert set(tasks) == set(alone)
+    # The number of mask tokens is drawn, and with it what a step of the denoising task costs.
+    assert trainer.state.ledger.flops == pytest.approx(sum(each[task] for task in tasks), rel=0.02)
+    # A checkpoint from when only the newest stage's FLOPs were kept.
+    old = asdict(trainer.state) | {"flops_stage": "tagging"}
+    del old["flops_by_stage"]
+    assert PhaseState.from_json(old).flops_by_stage == {"tagging": old["flops_per_token"]}
 
 
 def test_counting_flops_leaves_no_trace_in_the_objective(tmp_path: Path) -> None:

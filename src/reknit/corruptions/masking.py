@@ -49,14 +49,18 @@ def mask_tokens(
         units = word_units(batch)
     elif longest_span > 1:
         units = _span_units(batch, draws[:, 3], longest_span)
-    predict = choose_units(batch, ordinary, draws[:, 0], ratio, units)
+    predict = chosen(batch, ordinary, draws[:, 0], wanted_tokens(batch, ordinary, ratio), units)
+    return masked_view(batch, predict, draws[:, 1:3], random_share, keep_share)
 
+
+def masked_view(batch: Batch, predict: Tensor, draws: Tensor, random_share: float, keep_share: float) -> View:
+    """The view that asks for the tokens `predict` ([T] bool) and masks, replaces or keeps each, by draws [T, 2]."""
     mask_share = 1.0 - random_share - keep_share
-    masked = predict & (draws[:, 1] < mask_share)
-    replaced = predict & ~masked & (draws[:, 1] < mask_share + random_share)
-    candidates = ordinary_ids(batch.vocabulary).to(device)
+    masked = predict & (draws[:, 0] < mask_share)
+    replaced = predict & ~masked & (draws[:, 0] < mask_share + random_share)
+    candidates = ordinary_ids(batch.vocabulary).to(batch.tokens.device)
     # The clamp is for float32 rounding: a draw just below 1 times the count may round up to the count.
-    choice = (draws[:, 2] * candidates.numel()).long().clamp(max=candidates.numel() - 1)
+    choice = (draws[:, 1] * candidates.numel()).long().clamp(max=candidates.numel() - 1)
     tokens = torch.where(replaced, candidates[choice], batch.tokens)
     tokens = tokens.masked_fill(masked, batch.vocabulary.mask)
     return View(
@@ -97,17 +101,26 @@ def _span_units(batch: Batch, draws: Tensor, longest: int) -> Tensor:
     return starts.cumsum(0) - 1
 
 
-def choose_units(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, units: Tensor) -> Tensor:
+def tokens_per_text(batch: Batch, which: Tensor) -> Tensor:
+    """[N] int64, how many of the tokens `which` ([T] bool) each sequence has."""
+    count = which.new_zeros(batch.num_sequences, dtype=torch.long)
+    return count.index_add_(0, segments_of(batch.cu_seqlens), which.long())
+
+
+def wanted_tokens(batch: Batch, ordinary: Tensor, ratio: float) -> Tensor:
+    """[N] how many tokens to ask for in each sequence: a share of the ordinary ones, and one at least."""
+    return (ratio * tokens_per_text(batch, ordinary)).round().clamp(min=1)
+
+
+def chosen(batch: Batch, ordinary: Tensor, draws: Tensor, wanted: Tensor, units: Tensor) -> Tensor:
     """[T] bool, the tokens asked for; units (tokens, words, spans) of a sequence are taken in the order of their draws.
 
-    units: [T] int64, the number of each token's unit, ascending.
+    ordinary: [T] bool, those that may be. wanted: [N], how many of each sequence. units: [T] int64, the number of each
+    token's unit, ascending.
     """
-    num_sequences = batch.num_sequences
     segments = segments_of(batch.cu_seqlens)
     num_units = int(units[-1]) + 1 if units.numel() else 0
-
-    ordinary_count = ordinary.new_zeros(num_sequences, dtype=torch.long).index_add_(0, segments, ordinary.long())
-    wanted = (ratio * ordinary_count).round().clamp(min=1)
+    ordinary_count = tokens_per_text(batch, ordinary)
     sizes = ordinary.new_zeros(num_units, dtype=torch.long).index_add_(0, units, ordinary.long())
     first = torch.ones_like(units, dtype=torch.bool)
     first[1:] = units[1:] != units[:-1]
@@ -123,12 +136,13 @@ def choose_units(batch: Batch, ordinary: Tensor, draws: Tensor, ratio: float, un
     taken_before = before - sequence_start
     fits = taken_before + ordered_sizes / 2 <= wanted[ordered_segments]
     taken = (fits | (taken_before == 0)) & (ordered_sizes > 0)
-    chosen = torch.zeros(num_units, dtype=torch.bool, device=draws.device)
-    chosen[order] = taken
-    return chosen[units] & ordinary
+    is_taken = torch.zeros(num_units, dtype=torch.bool, device=draws.device)
+    is_taken[order] = taken
+    return is_taken[units] & ordinary
 
 
 def check_shares(vocabulary: Vocabulary, ratio: float, random_share: float, keep_share: float) -> None:
+    """Raise ReknitError for shares out of range, and where masks are needed that the vocabulary does not have."""
     if not 0.0 < ratio <= 1.0:
         raise ReknitError(f"the masking ratio is {ratio}; it must be above 0 and at most 1")
     if min(random_share, keep_share) < 0.0 or random_share + keep_share > 1.0:

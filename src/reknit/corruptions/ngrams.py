@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reknit.corruptions.masking import check_shares, choose_units, ordinary_tokens
+from reknit.corruptions.masking import check_shares, chosen, ordinary_tokens, wanted_tokens
 from reknit.data.batch import Batch, View
 from reknit.data.share import for_whole_batch
 
@@ -38,13 +38,14 @@ def mask_bigrams(
     first = separate(bigrams)
     second = functional.pad(first, (1, 0))[:-1]
     units = (~second).cumsum(0) - 1
-    chosen = choose_units(batch, ordinary_tokens(batch), draws, ratio, units)
-    became = chosen.long() * ALONE
+    ordinary = ordinary_tokens(batch)
+    taken = chosen(batch, ordinary, draws, wanted_tokens(batch, ordinary, ratio), units)
+    became = taken.long() * ALONE
     if joined:
-        became[chosen & first] = FIRST
-        became[chosen & second] = SECOND
+        became[taken & first] = FIRST
+        became[taken & second] = SECOND
     left = became != SECOND
-    hidden = chosen[left]
+    hidden = taken[left]
     view = View(
         tokens=batch.tokens[left].masked_fill(hidden, batch.vocabulary.mask),
         cu_seqlens=functional.pad(left.cumsum(0), (1, 0))[batch.cu_seqlens],

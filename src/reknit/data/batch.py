@@ -42,6 +42,8 @@ class Batch:
     vocabulary: of the tokenizer that made the tokens.
     sequences_per_example: 1 for text; 2 for pairs, where example i is the sequences 2i (query) and 2i + 1 (passage).
     groups: [N / sequences_per_example] int64 or None; examples of the same group are not each other's negatives.
+    tagged: [T] int64 or None; the number of the tagged span that each token belongs to, ascending, -1 outside of all
+        (`data/taggers.py`). Of a share, the numbers of the whole batch.
     lesson: what a teacher says of each example, or None; of the whole batch only, not of a share.
     share: where these sequences lie in the step's batch when several processes divide it (`data/share.py`), else None.
     """
@@ -53,6 +55,7 @@ class Batch:
     vocabulary: Vocabulary
     sequences_per_example: int = 1
     groups: Tensor | None = None
+    tagged: Tensor | None = None
     lesson: Lesson | None = None
     share: Share | None = None
 
@@ -82,22 +85,27 @@ class Batch:
 
     @staticmethod
     def pack(
-        sequences: Sequence[tuple[Tensor, Tensor, Tensor]],
+        sequences: Sequence[tuple[Tensor, ...]],
         vocabulary: Vocabulary,
         *,
         sequences_per_example: int = 1,
         groups: Tensor | None = None,
     ) -> Batch:
-        """Pack (tokens, special, word_starts) triples, each of three 1-D tensors of one length, into a batch."""
-        lengths = torch.tensor([0] + [tokens.numel() for tokens, _, _ in sequences])
+        """Pack (tokens, special, word_starts) triples, each of three 1-D tensors of one length, into a batch.
+
+        A fourth tensor, of all sequences or none, is the number of each token's tagged span, from any number on.
+        """
+        tokens, special, word_starts, *more = (torch.cat(parts) for parts in zip(*sequences, strict=True))
+        cu_seqlens = torch.tensor([0] + [sequence[0].numel() for sequence in sequences]).cumsum(0)
         return Batch(
-            tokens=torch.cat([tokens for tokens, _, _ in sequences]),
-            cu_seqlens=lengths.cumsum(0),
-            special=torch.cat([special for _, special, _ in sequences]),
-            word_starts=torch.cat([starts for _, _, starts in sequences]),
+            tokens=tokens,
+            cu_seqlens=cu_seqlens,
+            special=special,
+            word_starts=word_starts,
             vocabulary=vocabulary,
             sequences_per_example=sequences_per_example,
             groups=groups,
+            tagged=counted_spans(more[0], cu_seqlens) if more else None,
         )
 
 
@@ -167,6 +175,22 @@ def positions_of(cu_seqlens: Tensor) -> Tensor:
     """[N + 1] offsets -> [T] place of each token in its own sequence, from 0."""
     starts = torch.repeat_interleave(cu_seqlens[:-1], cu_seqlens.diff())
     return torch.arange(int(cu_seqlens[-1]), device=cu_seqlens.device) - starts
+
+
+def span_starts(numbers: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """[T] bool, the first token of each tagged span, of numbers that tell neighbouring spans of a sequence apart.
+
+    numbers: [T] int64, -1 outside of all spans.
+    """
+    starts = torch.ones_like(numbers, dtype=torch.bool)
+    starts[1:] = numbers[1:] != numbers[:-1]
+    starts[cu_seqlens[:-1][cu_seqlens[:-1] < numbers.numel()]] = True
+    return starts & (numbers >= 0)
+
+
+def counted_spans(numbers: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """[T] int64, the numbers of `span_starts` -> numbers from 0 on without gaps, as `Batch.tagged` has them."""
+    return (span_starts(numbers, cu_seqlens).cumsum(0) - 1).masked_fill(numbers < 0, -1)
 
 
 def _map_tensors(batch: Batch, change) -> Batch:

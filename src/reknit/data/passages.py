@@ -138,6 +138,12 @@ def _ends_sentence(text: str, mark: re.Match[str], start: int, end: int) -> bool
     return not following[:1].islower()
 
 
+def sentence_spans(text: str) -> Iterator[Span]:
+    """Where the sentences of a text lie, in order, with white space around them; a blank line always ends one."""
+    for paragraph in _paragraph_spans(text, (0, len(text))):
+        yield from _sentence_spans(text, paragraph)
+
+
 def split_sentences(text: str) -> list[str]:
     """Cut a text into sentences, stripped, none empty.
 

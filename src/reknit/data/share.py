@@ -43,6 +43,7 @@ def run_of_examples(batch: Batch, first: int, last: int) -> Batch:
         special=batch.special[begin:end],
         word_starts=batch.word_starts[begin:end],
         groups=groups,
+        tagged=None if batch.tagged is None else batch.tagged[begin:end],
         lesson=None,
         share=Share(batch, first, last, begin),
     )

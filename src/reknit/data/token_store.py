@@ -1,7 +1,7 @@
 """Tokenise once: token ids of a corpus in memory-mapped files, gathered into packed batches without a Python loop.
 
 A store is a folder: tokens.bin (uint16, or uint32 for a vocabulary above 65,536), flags.bin (uint8: bit 0 word start,
-bit 1 special), offsets.bin (int64 [n + 1]) and store.json.
+bit 1 special, bit 2 in a tagged span, bit 3 first token of a tagged span), offsets.bin (int64 [n + 1]) and store.json.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reknit.data.batch import Batch, Vocabulary
+from reknit.data.batch import Batch, Vocabulary, span_starts
 from reknit.data.mapped import MappedFile
+from reknit.data.taggers import TaggerName
 from reknit.errors import ReknitError
 
 FORMAT = 1
 TEXTS_PER_CHUNK = 1000
 LENGTHS_AT_A_TIME = 2**16
-_WORD_START, _SPECIAL = 1, 2
+_WORD_START, _SPECIAL, _TAGGED, _SPAN_START = 1, 2, 4, 8
 
 
 class _Tokenised(Protocol):
@@ -36,6 +37,8 @@ class _Tokenised(Protocol):
     def special(self) -> np.ndarray: ...
     @property
     def word_starts(self) -> np.ndarray: ...
+    @property
+    def tagged(self) -> np.ndarray | None: ...
 
 
 class BatchTokenizer(Protocol):
@@ -43,19 +46,23 @@ class BatchTokenizer(Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary: ...
-    def encode_batch(self, texts: Sequence[str], max_length: int) -> Sequence[_Tokenised]: ...
+    def encode_batch(
+        self, texts: Sequence[str], max_length: int, *, tagger: TaggerName = "none"
+    ) -> Sequence[_Tokenised]: ...
 
 
 class TokenStore:
     """Read-only tokenised sequences; sequence i is the i-th text that the store was built from.
 
     lengths: [n] int32 tokens of each sequence, special tokens included. vocabulary: of the tokenizer that built it.
-    max_length: tokens of a sequence at most.
+    max_length: tokens of a sequence at most. tagger: whose spans are marked; batches of a store without one ("none")
+    have no `tagged`.
     """
 
     def __init__(self, path: Path, header: dict):
         self.path = path
         self.max_length = int(header["max_length"])
+        self.tagger: TaggerName = header.get("tagger", "none")  # a store from before there were taggers has none
         fields: dict[str, Any] = {name: _as_tuple(value) for name, value in header["vocabulary"].items()}
         self.vocabulary = Vocabulary(**fields)
         self._files = [MappedFile(path / name) for name in ("tokens.bin", "flags.bin", "offsets.bin")]
@@ -70,8 +77,18 @@ class TokenStore:
             self.lengths[first:stop] = np.diff(self._offsets[first : stop + 1])
 
     @classmethod
-    def build(cls, texts: Iterable[str], tokenizer: BatchTokenizer, path: Path, *, max_length: int) -> TokenStore:
+    def build(
+        cls,
+        texts: Iterable[str],
+        tokenizer: BatchTokenizer,
+        path: Path,
+        *,
+        max_length: int,
+        tagger: TaggerName = "none",
+    ) -> TokenStore:
         """Tokenise texts (truncated to `max_length` tokens each) into the folder `path`, which is replaced.
+
+        tagger: whose spans are marked.
 
         Written aside and renamed. Raises ReknitError when there are no texts.
         """
@@ -81,7 +98,7 @@ class TokenStore:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         try:
-            header = _write(texts, tokenizer, aside, max_length)
+            header = _write(texts, tokenizer, aside, max_length, tagger)
             (aside / "store.json").write_text(json.dumps(header), encoding="utf-8")
             shutil.rmtree(path, ignore_errors=True)
             os.replace(aside, path)
@@ -136,16 +153,24 @@ class TokenStore:
         cu_seqlens = np.concatenate(([0], np.cumsum(lengths)))
         places = np.arange(cu_seqlens[-1]) + np.repeat(self._offsets[rows] - cu_seqlens[:-1], lengths)
         flags = self._flags[places]
+
+        def flagged(bit: int) -> Tensor:
+            return torch.from_numpy((flags & bit) != 0)
+
+        tagged = None
+        if self.tagger != "none":
+            tagged = (flagged(_SPAN_START).cumsum(0) - 1).masked_fill(~flagged(_TAGGED), -1)
         return Batch(
             tokens=torch.from_numpy(self._tokens[places].astype(np.int64)),
             cu_seqlens=torch.from_numpy(cu_seqlens),
-            special=torch.from_numpy((flags & _SPECIAL) != 0),
-            word_starts=torch.from_numpy((flags & _WORD_START) != 0),
+            special=flagged(_SPECIAL),
+            word_starts=flagged(_WORD_START),
             vocabulary=self.vocabulary,
+            tagged=tagged,
         )
 
 
-def _write(texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_length: int) -> dict:
+def _write(texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_length: int, tagger: TaggerName) -> dict:
     vocabulary = tokenizer.vocabulary
     dtype = np.dtype(np.uint16 if vocabulary.size <= 2**16 else np.uint32)
     sequences, total = 0, 0
@@ -156,14 +181,18 @@ def _write(texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_le
     ):
         offsets.write(np.int64(0).tobytes())
         for chunk in _chunks(texts, TEXTS_PER_CHUNK):
-            encoded = tokenizer.encode_batch(chunk, max_length)
-            ends = total + np.cumsum([len(text.tokens) for text in encoded], dtype=np.int64)
+            encoded = tokenizer.encode_batch(chunk, max_length, tagger=tagger)
+            lengths = np.cumsum([len(text.tokens) for text in encoded], dtype=np.int64)
+            ends = total + lengths
             sequences, total = sequences + len(encoded), int(ends[-1])
             offsets.write(ends.tobytes())
             tokens.write(np.concatenate([text.tokens for text in encoded]).astype(dtype).tobytes())
             special = np.concatenate([text.special for text in encoded])
             word_starts = np.concatenate([text.word_starts for text in encoded])
-            flags.write((special * np.uint8(_SPECIAL) | word_starts * np.uint8(_WORD_START)).astype(np.uint8).tobytes())
+            marks = special * np.uint8(_SPECIAL) | word_starts * np.uint8(_WORD_START)
+            if tagger != "none":
+                marks |= _span_marks(encoded, lengths)
+            flags.write(marks.astype(np.uint8).tobytes())
     if not sequences:
         raise ReknitError("there is nothing to tokenise: no texts were given")
     return {
@@ -172,8 +201,17 @@ def _write(texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_le
         "tokens": total,
         "sequences": sequences,
         "max_length": max_length,
+        "tagger": tagger,
         "vocabulary": asdict(vocabulary),
     }
+
+
+def _span_marks(encoded: Sequence[_Tokenised], ends: np.ndarray) -> np.ndarray:
+    """[T] uint8, the two bits of tagged spans, for texts that end at `ends` [n] on one axis."""
+    numbers = torch.from_numpy(np.concatenate([text.tagged for text in encoded if text.tagged is not None]))
+    starts = span_starts(numbers, torch.from_numpy(np.concatenate(([0], ends))))
+    marks = (numbers >= 0).to(torch.uint8) * _TAGGED + starts.to(torch.uint8) * _SPAN_START
+    return marks.numpy()
 
 
 def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""The head that says of each token whether it is the text's own."""
+"""The head that says yes or no of each token: whether it is the text's own, or of a kind."""
 
 from __future__ import annotations
 

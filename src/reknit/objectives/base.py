@@ -41,6 +41,10 @@ class Objective(nn.Module, ABC):
         """Names the part of a schedule that the training is in; FLOPs of a token are counted anew in each."""
         return ""
 
+    def stage_of(self, rng: torch.Generator) -> str:
+        """The stage of one step, where chance decides what a step computes; `rng` is as `forward` will be given it."""
+        return self.stage
+
     @abstractmethod
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.corruptions.noising import Noise, noised
@@ -73,12 +74,28 @@ class Denoising(ReconstructionObjective):
         if spec.memory == "vector":
             name, memory = "decoder", pool(encoded, self.pooling)
             offsets = torch.arange(batch.num_sequences + 1, device=memory.device)
-        written = self.decoder(batch.tokens, batch.cu_seqlens, encoder.table, memory, offsets)
-        asked = ordinary_tokens(batch)
-        asked[batch.cu_seqlens[:-1]] = False
-        places = asked.nonzero().squeeze(1)
-        # As everywhere with a decoder from left to right, what stands before a token predicts it.
-        return {name: Predictions(written[places - 1], places, batch.tokens[places], unseen[places])}
+        return {name: written_text(self.decoder, batch, encoder.table, memory, offsets, unseen)}
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+
+def written_text(
+    decoder: TextDecoder,
+    batch: Batch,
+    table: Tensor,
+    memory: Tensor,
+    memory_seqlens: Tensor,
+    unseen: Tensor,
+    weight: float = 1.0,
+) -> Predictions:
+    """A decoder's predictions of the clean text: of every ordinary token but a first one that nothing stands before.
+
+    table, memory, memory_seqlens: as `TextDecoder` takes them. unseen: [T] bool, what the encoder could not see.
+    """
+    written = decoder(batch.tokens, batch.cu_seqlens, table, memory, memory_seqlens)
+    asked = ordinary_tokens(batch)
+    asked[batch.cu_seqlens[:-1]] = False
+    places = asked.nonzero().squeeze(1)
+    # As everywhere with a decoder from left to right, what stands before a token predicts it.
+    return Predictions(written[places - 1], places, batch.tokens[places], unseen[places], weight)

@@ -78,6 +78,7 @@ def _masked_one_by_one(
         cu_seqlens=offsets,
         special=batch.special[source],
         word_starts=batch.word_starts[source],
+        tagged=None,
     )
     hidden = torch.zeros_like(copies.special)
     hidden[asked] = True

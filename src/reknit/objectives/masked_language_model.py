@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from reknit.corruptions.masking import mask_tokens
+from reknit.corruptions.span_token_masking import mask_span_tokens
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.likelihood import masked_log_likelihood
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
@@ -20,6 +23,7 @@ from reknit.objectives.predictions import Predictions, ReconstructionObjective, 
 class MaskedLanguageModelSpec(ObjectiveSpec):
     """ratio: share of ordinary tokens asked for. whole_words: hide whole words. random_share, keep_share: share of the
     tokens asked for that become a random token or stay (BERT: 0.1 and 0.1; the rest becomes the mask token).
+    one_of_span: hide one token of each tagged span drawn and leave the rest of it (LEM; needs data.tagger).
     read_before: predictions are read one place to the left, as a causal model has learnt to make them (masked
     next-token prediction, LLM2Vec, BehnamGhader et al. 2024); a text's first token is then not asked for."""
 
@@ -27,18 +31,17 @@ class MaskedLanguageModelSpec(ObjectiveSpec):
     whole_words: bool = False
     random_share: float = 0.1
     keep_share: float = 0.1
+    one_of_span: bool = False
     read_before: bool = False
+
+    def __post_init__(self) -> None:
+        if self.one_of_span and self.whole_words:
+            raise ReknitError("one_of_span hides single tokens: set whole_words=false, or one_of_span=false")
 
     def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
         """What the encoder sees, and which tokens are asked for."""
-        view = mask_tokens(
-            batch,
-            rng,
-            ratio=self.ratio,
-            whole_words=self.whole_words,
-            random_share=self.random_share,
-            keep_share=self.keep_share,
-        )
+        mask = mask_span_tokens if self.one_of_span else partial(mask_tokens, whole_words=self.whole_words)
+        view = mask(batch, rng, ratio=self.ratio, random_share=self.random_share, keep_share=self.keep_share)
         if self.read_before:
             view.predict[view.cu_seqlens[:-1]] = False
         return view

@@ -59,7 +59,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The inputs of one binary cross-entropy: is the token that stands here another than the text's own?
+    """The inputs of one binary cross-entropy: is the token that stands here another than the text's own, or of a kind?
 
     states: [P] logits, above 0 for yes. positions: [P] int64 flat positions. targets: [P] bool. weight: of the loss.
     """

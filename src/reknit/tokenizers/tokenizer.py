@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from reknit.data.batch import Batch, Vocabulary
+from reknit.data.batch import Batch, Vocabulary, counted_spans
+from reknit.data.taggers import TaggerName, span_numbers, tagger_named
 from reknit.errors import ReknitError
 from reknit.tokenizers.files import TokenizerFacts, facts_of, read_facts
 from reknit.tokenizers.training import train_byte_level, train_wordpiece
@@ -29,11 +30,15 @@ _SENTENCE_ENDS = frozenset(".!?。！？")
 
 @dataclass(frozen=True, slots=True)
 class TokenisedText:
-    """One text as tokens: tokens [L] int64, special [L] bool, word_starts [L] bool (see `Batch`)."""
+    """One text as tokens: tokens [L] int64, special [L] bool, word_starts [L] bool (see `Batch`).
+
+    tagged: [L] int64, number of the tagged span that each token is in, -1 for none; None without a tagger.
+    """
 
     tokens: np.ndarray
     special: np.ndarray
     word_starts: np.ndarray
+    tagged: np.ndarray | None = None
 
 
 class Tokenizer:
@@ -113,13 +118,15 @@ class Tokenizer:
         """Token ids back to text, without special tokens."""
         return self._rust.decode([int(token) for token in ids], skip_special_tokens=True)
 
-    def encode_batch(self, texts: Sequence[str], max_length: int | Sequence[int]) -> list[TokenisedText]:
+    def encode_batch(
+        self, texts: Sequence[str], max_length: int | Sequence[int], *, tagger: TaggerName = "none"
+    ) -> list[TokenisedText]:
         """Tokenise texts, special tokens added, each truncated to `max_length` tokens (one number, or one per text)."""
         result: list[TokenisedText] = []
-        for tokens, special, word_starts, lengths in self._flat_chunks(texts, max_length):
+        for lengths, *arrays in self._flat_chunks(texts, max_length, tagger):
             cuts = np.cumsum(lengths)[:-1]
-            parts = (np.split(array, cuts) for array in (tokens, special, word_starts))
-            result.extend(TokenisedText(*arrays) for arrays in zip(*parts, strict=True))
+            parts = (np.split(array, cuts) for array in arrays)
+            result.extend(TokenisedText(*one) for one in zip(*parts, strict=True))
         return result
 
     def pack(
@@ -129,30 +136,42 @@ class Tokenizer:
         *,
         sequences_per_example: int = 1,
         groups: torch.Tensor | None = None,
+        tagger: TaggerName = "none",
     ) -> Batch:
-        """Tokenise texts into one packed batch; keyword arguments as in `Batch`."""
+        """Tokenise texts into one packed batch; tagger: whose spans are marked, other arguments as in `Batch`."""
         if len(texts) == 0:
             raise ReknitError("there is nothing to tokenise: no texts were given")
-        chunks = list(self._flat_chunks(texts, max_length))
-        tokens, special, word_starts, lengths = (np.concatenate(arrays) for arrays in zip(*chunks, strict=True))
+        chunks = list(self._flat_chunks(texts, max_length, tagger))
+        lengths, *arrays = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+        tokens, special, word_starts, *tagged = map(torch.from_numpy, arrays)
+        cu_seqlens = torch.from_numpy(np.concatenate(([0], np.cumsum(lengths))))
         return Batch(
-            tokens=torch.from_numpy(tokens),
-            cu_seqlens=torch.from_numpy(np.concatenate(([0], np.cumsum(lengths)))),
-            special=torch.from_numpy(special),
-            word_starts=torch.from_numpy(word_starts),
+            tokens=tokens,
+            cu_seqlens=cu_seqlens,
+            special=special,
+            word_starts=word_starts,
             vocabulary=self.vocabulary,
             sequences_per_example=sequences_per_example,
             groups=groups,
+            tagged=counted_spans(tagged[0], cu_seqlens) if tagged else None,
         )
 
-    def _flat_chunks(self, texts: Sequence[str], max_length: int | Sequence[int]) -> Iterator[tuple[np.ndarray, ...]]:
-        """(tokens, special, word_starts) on one flat axis and the lengths, for about 1000 texts at a time."""
+    def _flat_chunks(
+        self, texts: Sequence[str], max_length: int | Sequence[int], tagger: TaggerName
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """The lengths, and on one flat axis (tokens, special, word_starts) and with a tagger the numbers of spans, for
+        about 1000 texts at a time."""
         limits = np.broadcast_to(np.asarray(max_length, dtype=np.int64), (len(texts),))
         if limits.size and limits.min() <= self._num_added:
             raise ReknitError(f"max_length must be above the {self._num_added} special tokens, got {limits.min()}")
+        spans_of = tagger_named(tagger)
         for start in range(0, len(texts), TEXTS_PER_CHUNK):
             stop = start + TEXTS_PER_CHUNK
-            yield self._flatten(self._encodings(texts[start:stop], start), limits[start:stop])
+            encodings, numbers = self._encodings(texts[start:stop], start), None
+            if spans_of is not None:
+                pairs = zip(encodings, texts[start:stop], strict=True)
+                numbers = np.concatenate([span_numbers(each.offsets, spans_of(text)) for each, text in pairs])
+            yield self._flatten(encodings, limits[start:stop], numbers)
 
     def _encodings(self, texts: Sequence[str], start: int) -> list[Encoding]:
         for number, text in enumerate(texts, start):
@@ -166,7 +185,10 @@ class Tokenizer:
             # Half of a surrogate pair, as broken JSON escapes leave it, is not Unicode text.
             return self._rust.encode_batch([text.encode("utf-8", "replace").decode("utf-8") for text in texts])
 
-    def _flatten(self, encodings: list[Encoding], limits: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _flatten(
+        self, encodings: list[Encoding], limits: np.ndarray, numbers: np.ndarray | None
+    ) -> tuple[np.ndarray, ...]:
+        """As `_flat_chunks` says; numbers: [T] of all tokens, before they are truncated."""
         lists = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
         total = int(lengths.sum())
@@ -180,13 +202,16 @@ class Tokenizer:
         if not keep.all():
             tokens, added, words, sequence = tokens[keep], added[keep], words[keep], sequence[keep]
             lengths = np.bincount(sequence, minlength=len(lists))
+            numbers = None if numbers is None else numbers[keep]
 
         special = added | self._is_special[tokens]
         starts = np.ones(len(tokens), dtype=bool)
         starts[1:] = (words[1:] != words[:-1]) | (sequence[1:] != sequence[:-1])
         if self._starts_word is not None:
             starts |= self._starts_word[tokens]
-        return tokens, special, starts | special, lengths
+        # A mask token that the text itself holds may stand within a span.
+        tagged = () if numbers is None else (np.where(special, -1, numbers),)
+        return lengths, tokens, special, starts | special, *tagged
 
     def _within(self, content: np.ndarray, sequence: np.ndarray, lengths: np.ndarray, limits: np.ndarray) -> np.ndarray:
         """[T] bool: content tokens that fit within each sequence's limit beside its special tokens.

@@ -186,7 +186,8 @@ def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: Embedd
         miner = PairMiner(corpus.store, spec.pair_kinds, corpus.held_out, config.seed, tokenizer.mask_token)
         query, passage = (model.prompt_text(kind) for kind in ("query", "document"))
         return PairBatches(miner, tokenizer, spec, query_prefix=query, passage_prefix=passage)
-    return PassageBatches(open_token_store(folder, corpus, tokenizer, spec.max_length), spec, config.seed)
+    store = open_token_store(folder, corpus, tokenizer, spec.max_length, spec.tagger)
+    return PassageBatches(store, spec, config.seed)
 
 
 def _summary(result: PhaseResult) -> str:

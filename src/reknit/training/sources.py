@@ -12,6 +12,7 @@ from reknit.data.lessons import Lessons
 from reknit.data.order import EpochOrder, PackedOrder
 from reknit.data.pairs import PairMiner, TextPair
 from reknit.data.share import share_of
+from reknit.data.taggers import TaggerName
 from reknit.data.token_store import TokenStore
 from reknit.recipe import DataSpec
 from reknit.tokenizers.tokenizer import Tokenizer
@@ -21,12 +22,14 @@ from reknit.training.run_folder import RunFolder
 from reknit.training.team import Team
 
 
-def open_token_store(folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, max_length: int) -> TokenStore:
-    """The training texts of the corpus as tokens on disk; made once in a run."""
-    path = folder.data / f"tokens-{max_length}"
+def open_token_store(
+    folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, max_length: int, tagger: TaggerName = "none"
+) -> TokenStore:
+    """The training texts of the corpus as tokens on disk; made once in a run for each tagger."""
+    path = folder.data / (f"tokens-{max_length}" + ("" if tagger == "none" else f"-{tagger}"))
     if not path.exists():
         with disk_full_explained(str(path)):
-            TokenStore.build(corpus.training_texts(), tokenizer, path, max_length=max_length)
+            TokenStore.build(corpus.training_texts(), tokenizer, path, max_length=max_length, tagger=tagger)
     return TokenStore.open(path)
 
 
@@ -41,7 +44,7 @@ class SharedBatches:
 
 
 class PassageBatches:
-    """Packed batches of single passages, length-aware, each passage once an epoch."""
+    """Packed batches of single passages, length-aware, each passage once an epoch; tagged where the store is."""
 
     def __init__(self, store: TokenStore, spec: DataSpec, seed: int) -> None:
         self.store = store

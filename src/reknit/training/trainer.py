@@ -65,13 +65,14 @@ class PhaseSettings:
 class PhaseState:
     """All that a resume needs besides weights and optimiser moments.
 
+    flops_per_token: of the newest step. flops_by_stage: of each stage of the objective that there has been.
     step_seconds: wall time of the steps, probes left out. waited_seconds: the part of it spent waiting for batches.
     """
 
     step: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     flops_per_token: float | None = None
-    flops_stage: str = ""
+    flops_by_stage: dict[str, float] = field(default_factory=dict)
     probes_done: int = 0
     best_value: float | None = None
     best_step: int | None = None
@@ -83,7 +84,10 @@ class PhaseState:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PhaseState:
-        return cls(**{**value, "ledger": Ledger(**value["ledger"])})
+        value = {**value, "ledger": Ledger(**value["ledger"])}
+        if "flops_stage" in value:  # of a run that kept the newest stage's alone
+            value["flops_by_stage"] = {value.pop("flops_stage"): value["flops_per_token"]}
+        return cls(**value)
 
 
 @dataclass(frozen=True)
@@ -192,9 +196,10 @@ class Trainer:
     def _timed_step(self, ahead: ReadAhead) -> float:
         started = time.perf_counter()
         batch = ahead.take(self.state.step)
-        stage = self.trained.objective.stage
-        if self.state.flops_per_token is None or stage != self.state.flops_stage:
-            self.state.flops_per_token, self.state.flops_stage = self._measure_flops(batch), stage
+        stage = self.trained.objective.stage_of(torch.Generator().manual_seed(self._seed()))
+        if stage not in self.state.flops_by_stage:
+            self.state.flops_by_stage[stage] = self._measure_flops(batch)
+        self.state.flops_per_token = self.state.flops_by_stage[stage]
         loss = self._step(batch, ahead.waited)
         self.keep_memory()
         self.state.step_seconds += time.perf_counter() - started
@@ -252,12 +257,15 @@ class Trainer:
         self.trained.encoder.train()
         self.trained.objective.train()
         # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.
-        seed = step_seed(self.settings.seed, self.settings.name, self.state.step)
+        seed = self._seed()
         torch.manual_seed(self.team.own_seed(seed))
         with autocast(self.settings.precision, self.device):
             output = self.trained.step(batch, torch.Generator().manual_seed(seed))
         output.total.backward()
         return output
+
+    def _seed(self) -> int:
+        return step_seed(self.settings.seed, self.settings.name, self.state.step)
 
     def _count_skip(self, good: bool) -> None:
         state = self.state

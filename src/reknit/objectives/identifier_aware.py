@@ -1,0 +1,123 @@
+"""Identifier-aware denoising: source code is written again, its identifiers are found and guessed (CodeT5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from reknit.corruptions.identifier_masking import mask_identifiers
+from reknit.corruptions.masking import ordinary_tokens
+from reknit.corruptions.noising import noised
+from reknit.corruptions.span_token_masking import tags_of
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.detection_head import DetectionHead
+from reknit.decoders.language_model_head import TiedBias
+from reknit.decoders.text_decoder import TextDecoder
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.denoising import written_text
+from reknit.objectives.predictions import (
+    Decisions,
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    tied_vocabulary,
+)
+
+Task = Literal["denoised", "tagging", "identifiers"]
+
+
+@dataclass(frozen=True)
+class IdentifierAwareSpec(ObjectiveSpec):
+    """Settings of CodeT5 (Wang et al. 2021).
+
+    ratio, mean_span: of masked span prediction (`reknit.corruptions.noising`). identifier_share: of a text's
+    identifiers, masked with all their occurrences. denoised_weight, tagging_weight, identifiers_weight: of the losses
+    of the three tasks; one with weight 0 is never drawn. layers: of the decoder, None for as many as the encoder's.
+    max_positions, dropout: of the decoder.
+    """
+
+    ratio: float = 0.15
+    mean_span: float = 3.0
+    identifier_share: float = 0.5
+    denoised_weight: float = 1.0
+    tagging_weight: float = 1.0
+    identifiers_weight: float = 1.0
+    layers: int | None = None
+    max_positions: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.layers is not None and self.layers < 1:
+            raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
+        weights = (self.denoised_weight, self.tagging_weight, self.identifiers_weight)
+        if min(weights) < 0.0 or max(weights) == 0.0:
+            raise ReknitError(f"the weights of the tasks are {weights}: none may be below 0, and one must be above")
+
+    def weight(self, task: Task) -> float:
+        weights = {"tagging": self.tagging_weight, "identifiers": self.identifiers_weight}
+        return weights.get(task, self.denoised_weight)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Those that are drawn."""
+        every: tuple[Task, ...] = ("denoised", "tagging", "identifiers")
+        return [task for task in every if self.weight(task) > 0.0]
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> IdentifierAware:
+        return IdentifierAware(self, encoder)
+
+
+class IdentifierAware(ReconstructionObjective):
+    """One task a step, each with the same chance; the loss bears its name.
+
+    "denoised": spans of the text are masked, and the decoder writes the text. "tagging": the encoder's state says of
+    each token of the clean text whether it belongs to an identifier. "identifiers": all occurrences of some identifiers
+    are masked, and the decoder writes the text.
+    """
+
+    def __init__(self, spec: IdentifierAwareSpec, encoder: Encoder) -> None:
+        super().__init__()
+        self.spec = spec
+        self.head = TiedBias(tied_vocabulary(encoder))
+        self.decoder = TextDecoder(
+            encoder.dim, spec.layers or encoder.depth, max_positions=spec.max_positions, dropout=spec.dropout
+        )
+        self.detection = DetectionHead(encoder.dim)
+
+    def stage_of(self, rng: torch.Generator) -> Task:
+        """The task of a step: the first draw of its generator, so that all processes do the same one."""
+        tasks = self.spec.tasks
+        return tasks[int(torch.randint(len(tasks), (), generator=rng))]
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        task = self.stage_of(rng)
+        return {} if task == "tagging" else {task: self._written(task, encoder, batch, rng)}
+
+    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+        return {"tagging": self._found(encoder, batch)} if self.stage_of(rng) == "tagging" else {}
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        task = self.stage_of(rng)
+        if task == "tagging":
+            loss, accuracy = self._found(encoder, batch).loss()
+            return StepOutput({task: loss}, {f"{task}_accuracy": accuracy})
+        return losses_of({task: self._written(task, encoder, batch, rng)}, encoder.table, self.head.bias)
+
+    def _written(self, task: Task, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Predictions:
+        spec = self.spec
+        if task == "identifiers":
+            view, unseen = mask_identifiers(batch, rng, share=spec.identifier_share)
+        else:
+            view, unseen = noised(batch, rng, ratio=spec.ratio, mean_span=spec.mean_span, permute_sentences=False)
+        encoded = encoder(view)
+        weight = spec.weight(task)
+        return written_text(self.decoder, batch, encoder.table, encoded.last, encoded.cu_seqlens, unseen, weight)
+
+    def _found(self, encoder: Encoder, batch: Batch) -> Decisions:
+        places = ordinary_tokens(batch).nonzero().squeeze(1)
+        states = encoder(View.clean(batch)).last[places]
+        return Decisions(self.detection(states), places, tags_of(batch)[places] >= 0, self.spec.weight("tagging"))
