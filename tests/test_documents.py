@@ -61,7 +61,7 @@ def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, 
     from reknit import cli
 
     commands = reknit_commands("README.md")
-    verbs = {"adapt", "search", "evaluate", "export", "encode", "curate", "recipes", "pretrain", "compare"}
+    verbs = {"adapt", "search", "evaluate", "export", "encode", "curate", "recipes", "pretrain", "compare", "frontier"}
     assert {command[1] for command in commands} == verbs
     adapted = next(shortened(command, readers_folder) for command in commands if "--start" in command)
     for command in commands:
