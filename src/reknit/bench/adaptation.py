@@ -176,6 +176,7 @@ def _adapted(folder: Path, start: str, budget: str, seed: int) -> dict[str, Any]
         "teacher": result["teacher"],
         "hybrid_weight": result["evaluations"][-1]["hybrid_weight"],
         "query_expansion": result["query_expansion"],
+        "kept_share": result["training"].get("kept_share"),
         "probe": {name: row[METRIC]["value"] for name, row in result["evaluations"][0]["rows"].items()},
         "probe_verdict": result["probe_verdict"]["use"],
         "verdict": result["verdict"]["use"],
