@@ -12,7 +12,7 @@ from reknit.data.batch import Batch, View
 from reknit.objectives import likelihood
 
 MASKED = ("mlm", "retromae", "dupmae", "bpdec")
-CAUSAL = ("clm", "meap", "mlm-vs-clm", "babylm-gptbert")
+CAUSAL = ("clm", "meap", "mlm-vs-clm", "babylm-gptbert", "unixcoder")
 
 
 def pair(name: str) -> tuple:

@@ -87,7 +87,7 @@ def check_bottleneck(objective: Objective, encoder: nn.Module, batch: Batch, nam
     first[starts] = True
     asked = torch.arange(batch.num_sequences)
     if isinstance(objective, ReconstructionObjective):
-        places = objective.predictions(encoder, batch, generator(0))[name].positions
+        places = _shown(objective, encoder, batch)[name].positions
         asked = torch.searchsorted(batch.cu_seqlens, places, right=True).unique() - 1
         assert asked.numel() > batch.num_sequences // 3, f"loss {name!r} asks for tokens of too few sequences"
     reached = rows[starts[asked]]
@@ -186,7 +186,10 @@ def check_no_peek(objective: ReconstructionObjective, encoder: Encoder, batch: B
 def _check_no_peek_of_vector(
     objective: ReconstructionObjective, encoder: Encoder, batch: Batch, name: str, before: Matches, probes: int
 ) -> None:
-    """Change a token of what is hidden: the vector to be found moves, and the guess at it does not."""
+    """Change a token of what is hidden: the vector to be found moves, and the guess at it does not.
+
+    Where nothing is hidden, because guess and vector are readings of one text, both move and none of another text does.
+    """
     # A token that ends a sentence may decide what is hidden at all.
     ends = torch.tensor(batch.vocabulary.sentence_ends)
     rows = (~torch.isin(batch.tokens[before.positions], ends)).nonzero().squeeze(1)
@@ -197,8 +200,14 @@ def _check_no_peek_of_vector(
         place = int(before.positions[row])
         tokens[place] = 5 if tokens[place] != 5 else 6
         after = objective.matches(encoder, replace(batch, tokens=tokens), generator(0))[name]
-        difference = float((after.states[row] - before.states[row]).abs().max())
-        assert difference < 1e-6, f"the guess at a hidden vector moves by {difference:.2g} with it ({name})"
+        differences = (after.states - before.states).abs().amax(dim=1)
+        if before.unseen:
+            difference = float(differences[row])
+            assert difference < 1e-6, f"the guess at a hidden vector moves by {difference:.2g} with it ({name})"
+        else:
+            moving = differences + (after.targets - before.targets).abs().amax(dim=1) > 1e-6
+            assert moving.nonzero().squeeze(1).tolist() == [row], f"other texts' vectors move ({name})"
+            assert differences[row] > 1e-4, f"loss {name!r} has vectors of a text that do not tell of it"
         moved = max(moved, float((after.targets[row] - before.targets[row]).abs().max()))
     # Of one that is masked besides, the vector cannot tell; but not all are.
     assert moved > 1e-4, f"loss {name!r} does not ask for the vector at its position"

@@ -113,7 +113,7 @@ def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     kept = 0.0 if isinstance(spec, ExplicitNgramSpec) else getattr(spec, "keep_share", 0.1)
     words = chance(ORDINARY_IDS)
     every = {"masked": (1 - kept) * words, "causal": words, "decoder": words, "generator": (1 - kept) * words}
-    every |= {"denoised": getattr(spec, "ratio", 0.0) * words, "bottleneck": words}
+    every |= {"denoised": getattr(recipe.objective, "ratio", 0.0) * words, "bottleneck": words}
     every |= {f"ahead_{step}": words for step in range(1, 9)}
     # None for "ngram": what shows a bigram shows its tokens, and a thousand bigrams are too many to be learnt in time.
     weights = {name: found.weight for name, found in shown_by(recipe).items()}
@@ -211,8 +211,10 @@ def test_against_naive(recipe: Recipe) -> None:
 def test_loss_falls(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
     batch = toy_pairs(9, twins=True) if recipe.data.source == "pairs" else batch_for(recipe, 9)
-    # In a game each makes the other's part harder, and a ranker must know something before it can teach.
-    checks.check_loss_falls(objective, encoder, batch, steps=150 if hasattr(objective, "ranker") else 40)
+    # In a game each makes the other's part harder, and a ranker must know something before it can teach. Of several
+    # tasks, each needs steps of its own.
+    steps = 150 if hasattr(objective, "ranker") else max(40, 15 * len(getattr(recipe.objective, "tasks", [])))
+    checks.check_loss_falls(objective, encoder, batch, steps=steps)
 
 
 def current_first_losses(recipe: Recipe) -> dict[str, float]:

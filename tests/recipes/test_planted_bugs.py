@@ -20,7 +20,7 @@ from reknit.corruptions.masking import mask_tokens
 from reknit.corruptions.next_token import predict_next
 from reknit.corruptions.ngrams import FIRST, SECOND, mask_bigrams, view_places
 from reknit.corruptions.span_token_masking import mask_span_tokens, tags_of
-from reknit.data.attention_rules import bidirectional
+from reknit.data.attention_rules import PrefixThenCausal, bidirectional
 from reknit.data.batch import Batch, View, span_starts
 from reknit.decoders import cross_encoder
 from reknit.decoders.document_transformer import DocumentTransformer
@@ -40,6 +40,7 @@ from reknit.objectives import (
     predictions,
     retromae,
     sentence_blocks,
+    unified_modes,
 )
 from reknit.objectives.base import Objective, StepOutput
 from reknit.objectives.bigram_lexicon import BigramLexicon
@@ -56,7 +57,8 @@ REASONS: dict[Callable[..., None], str] = {
     checks.check_packing_invariance: "with its neighbours",
     checks.check_padding_invariance: "with padding",
     checks.check_entropy_floor: "on noise; chance is",
-    checks.check_no_peek: "of a hidden token moves|at a hidden vector moves|does not ask for the vector",
+    checks.check_no_peek: "of a hidden token moves|at a hidden vector moves|does not ask for the vector|"
+    "other texts' vectors move|do not tell of it",
     checks.check_teacher_moves: "teacher does not move",
     checks.check_against_naive: "loops give",
     checks.check_positives: "true pairs lose",
@@ -220,6 +222,37 @@ def test_wrong_direction_of_the_causal_mask(monkeypatch: Patch) -> None:
         ),
     )
     encoder, objective = toy_pair(RECIPES["clm"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+
+
+def test_what_is_written_is_seen_from_both_sides(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(PrefixThenCausal, "__call__", lambda self, context: bidirectional(context))
+    encoder, objective = toy_pair(VARIANTS["unixcoder, denoised alone"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+
+
+def test_the_damaged_part_sees_what_is_written(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(
+        PrefixThenCausal,
+        "__call__",
+        lambda self, context: ~self.behind[context.query_index] | (context.key <= context.query),
+    )
+    encoder, objective = toy_pair(VARIANTS["unixcoder, denoised alone"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+
+
+@pytest.mark.parametrize("mistake", ["another text's vector", "a vector of no text"])
+def test_texts_meet_wrong_vectors(mistake: str, monkeypatch: Patch) -> None:
+    right = unified_modes.UnifiedModes._matched
+
+    def wrong(*arguments: object) -> Matches:
+        found = right(*arguments)
+        if mistake == "another text's vector":
+            return replace(found, targets=found.targets.roll(1, dims=0))
+        return replace(found, states=torch.ones_like(found.states))
+
+    monkeypatch.setattr(unified_modes.UnifiedModes, "_matched", wrong)
+    encoder, objective = toy_pair(VARIANTS["unixcoder, contrastive alone"])
     fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 

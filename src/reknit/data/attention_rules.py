@@ -91,6 +91,17 @@ class BehindBottleneck:
         return ~((self.side[context.query_index] > 0) & (self.side[context.key_index] < 0))
 
 
+@dataclass(frozen=True, eq=False)
+class PrefixThenCausal:
+    """The first part of a sequence sees itself in both directions; what stands `behind` it ([T] bool) sees all of the
+    first part, itself and what came before (the sequence-to-sequence mask of UniLM, Dong et al. 2019)."""
+
+    behind: Tensor
+
+    def __call__(self, context: AttentionContext) -> Tensor:
+        return ~self.behind[context.key_index] | (context.key <= context.query)
+
+
 @dataclass(frozen=True)
 class Both:
     """A key is seen when both rules allow it."""

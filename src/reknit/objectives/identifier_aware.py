@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 import torch
 
@@ -17,8 +17,9 @@ from reknit.decoders.language_model_head import TiedBias
 from reknit.decoders.text_decoder import TextDecoder
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import StepOutput
 from reknit.objectives.denoising import written_text
+from reknit.objectives.drawn_tasks import DrawnTasksSpec
 from reknit.objectives.predictions import (
     Decisions,
     Predictions,
@@ -27,11 +28,9 @@ from reknit.objectives.predictions import (
     tied_vocabulary,
 )
 
-Task = Literal["denoised", "tagging", "identifiers"]
-
 
 @dataclass(frozen=True)
-class IdentifierAwareSpec(ObjectiveSpec):
+class IdentifierAwareSpec(DrawnTasksSpec):
     """Settings of CodeT5 (Wang et al. 2021).
 
     ratio, mean_span: of masked span prediction (`reknit.corruptions.noising`). identifier_share: of a text's
@@ -39,6 +38,8 @@ class IdentifierAwareSpec(ObjectiveSpec):
     of the three tasks; one with weight 0 is never drawn. layers: of the decoder, None for as many as the encoder's.
     max_positions, dropout: of the decoder.
     """
+
+    every_task: ClassVar[tuple[str, ...]] = ("denoised", "tagging", "identifiers")
 
     ratio: float = 0.15
     mean_span: float = 3.0
@@ -53,19 +54,7 @@ class IdentifierAwareSpec(ObjectiveSpec):
     def __post_init__(self) -> None:
         if self.layers is not None and self.layers < 1:
             raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
-        weights = (self.denoised_weight, self.tagging_weight, self.identifiers_weight)
-        if min(weights) < 0.0 or max(weights) == 0.0:
-            raise ReknitError(f"the weights of the tasks are {weights}: none may be below 0, and one must be above")
-
-    def weight(self, task: Task) -> float:
-        weights = {"tagging": self.tagging_weight, "identifiers": self.identifiers_weight}
-        return weights.get(task, self.denoised_weight)
-
-    @property
-    def tasks(self) -> list[Task]:
-        """Those that are drawn."""
-        every: tuple[Task, ...] = ("denoised", "tagging", "identifiers")
-        return [task for task in every if self.weight(task) > 0.0]
+        super().__post_init__()
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> IdentifierAware:
         return IdentifierAware(self, encoder)
@@ -88,10 +77,8 @@ class IdentifierAware(ReconstructionObjective):
         )
         self.detection = DetectionHead(encoder.dim)
 
-    def stage_of(self, rng: torch.Generator) -> Task:
-        """The task of a step: the first draw of its generator, so that all processes do the same one."""
-        tasks = self.spec.tasks
-        return tasks[int(torch.randint(len(tasks), (), generator=rng))]
+    def stage_of(self, rng: torch.Generator) -> str:
+        return self.spec.drawn(rng)
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         task = self.stage_of(rng)
@@ -107,7 +94,7 @@ class IdentifierAware(ReconstructionObjective):
             return StepOutput({task: loss}, {f"{task}_accuracy": accuracy})
         return losses_of({task: self._written(task, encoder, batch, rng)}, encoder.table, self.head.bias)
 
-    def _written(self, task: Task, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Predictions:
+    def _written(self, task: str, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Predictions:
         spec = self.spec
         if task == "identifiers":
             view, unseen = mask_identifiers(batch, rng, share=spec.identifier_share)

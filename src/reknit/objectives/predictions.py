@@ -103,7 +103,8 @@ class Matches:
     states: [M, dim] what a gap's surroundings say of it. targets: [M, dim] row i is what is hidden in gap i; the other
     rows are wrong for it. Both are ready for the product. positions: [M] int64, the flat position on the batch's token
     axis of the first token of what is hidden. weight: of the loss. first, total: where several processes divide a
-    step, these rows are those from `first` on of the `total` of all; None where it is not divided.
+    step, these rows are those from `first` on of the `total` of all; None where it is not divided. unseen: False where
+    nothing is hidden, as state and target are two readings of the very same text (SimCSE).
     """
 
     states: Tensor
@@ -112,6 +113,7 @@ class Matches:
     weight: float = 1.0
     first: int = 0
     total: int | None = None
+    unseen: bool = True
 
     def loss(self) -> tuple[Tensor, float]:
         """Weighted mean cross-entropy of the right choices, and the share of them with the largest score.

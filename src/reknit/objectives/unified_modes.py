@@ -1,0 +1,127 @@
+"""One transformer used in three ways: in both directions, from left to right, as encoder and decoder (UniXcoder)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reknit.corruptions.next_token import predict_next
+from reknit.corruptions.rewriting import damaged_then_clean
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.language_model_head import LanguageModelHead
+from reknit.encoders.base import Encoder
+from reknit.encoders.pooling import pool
+from reknit.errors import ReknitError
+from reknit.objectives.base import StepOutput
+from reknit.objectives.drawn_tasks import DrawnTasksSpec
+from reknit.objectives.likelihood import causal_log_likelihood
+from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
+from reknit.objectives.predictions import Matches, Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+
+
+@dataclass(frozen=True)
+class UnifiedModesSpec(DrawnTasksSpec):
+    """Settings of UniXcoder (Guo et al. 2022).
+
+    masked: how tokens are hidden where attention goes in both directions. ratio, mean_span: of the spans that are
+    hidden in the text to be written again (`reknit.corruptions.rewriting`). temperature: divides the cosines between
+    texts. masked_weight, causal_weight, denoised_weight, contrastive_weight: of the losses of the four tasks; one with
+    weight 0 is never drawn.
+    """
+
+    every_task: ClassVar[tuple[str, ...]] = ("masked", "causal", "denoised", "contrastive")
+
+    masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
+    ratio: float = 0.15
+    mean_span: float = 5.0
+    temperature: float = 0.05
+    masked_weight: float = 1.0
+    causal_weight: float = 1.0
+    denoised_weight: float = 1.0
+    contrastive_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.temperature <= 0.0:
+            raise ReknitError(f"the temperature is {self.temperature}; it must be above 0")
+        if self.masked.read_before:
+            raise ReknitError(
+                "this recipe reads masked tokens at their own places: set objective.masked.read_before=false"
+            )
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> UnifiedModes:
+        return UnifiedModes(self, encoder.dim, tied_vocabulary(encoder), pooling)
+
+
+class UnifiedModes(ReconstructionObjective):
+    """One task a step, each with the same chance; the loss bears its name. All have one encoder and one head.
+
+    "masked": hidden tokens, attention in both directions. "causal": each token from what came before it. "denoised":
+    the damaged text is read in both directions, and behind it the clean one is written from left to right. Texts of
+    which both do not fit into the encoder's positions are cut for it. "contrastive": each text is embedded twice, as
+    the exported model does but with dropout, and finds itself among the texts of the batch (SimCSE, Gao et al. 2021);
+    an encoder without dropout learns no more from it than to keep different texts apart.
+    """
+
+    spec: UnifiedModesSpec
+
+    def __init__(self, spec: UnifiedModesSpec, dim: int, vocabulary: int, pooling: str) -> None:
+        super().__init__()
+        self.spec, self.pooling = spec, pooling
+        self.head = LanguageModelHead(dim, vocabulary)
+
+    def stage_of(self, rng: torch.Generator) -> str:
+        return self.spec.drawn(rng)
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        task = self.stage_of(rng)
+        return {} if task == "contrastive" else {task: self._predicted(task, encoder, batch, rng)}
+
+    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+        task = self.stage_of(rng)
+        return {task: self._matched(encoder, batch)} if task == "contrastive" else {}
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        task = self.stage_of(rng)
+        if task == "contrastive":
+            loss, accuracy = self._matched(encoder, batch).loss()
+            return StepOutput({task: loss}, {f"{task}_accuracy": accuracy})
+        return losses_of({task: self._predicted(task, encoder, batch, rng)}, encoder.table, self.head.bias)
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+        # Without that task it has never read from left to right alone.
+        return causal_log_likelihood(encoder, self.head, batch) if self.spec.causal_weight else None
+
+    def _predicted(self, task: str, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Predictions:
+        spec, weight = self.spec, self.spec.weight(task)
+        if task == "masked":
+            view = spec.masked.corrupt(batch, rng)
+            places = view.predict.nonzero().squeeze(1)
+            states = self.head(encoder(view).last[places])
+            return Predictions(states, places, view.targets[places], view.hidden[places], weight)
+        if task == "causal":
+            view = predict_next(batch, rng)
+            places = view.predict.nonzero().squeeze(1)
+            states = self.head(encoder(view).last[places - 1])
+            return Predictions(states, places, view.targets[places], torch.ones_like(places).bool(), weight)
+        limit = getattr(encoder, "max_positions", None)
+        made = damaged_then_clean(batch, rng, ratio=spec.ratio, mean_span=spec.mean_span, limit=limit)
+        rows = made.view.predict.nonzero().squeeze(1)
+        states = self.head(encoder(made.view).last[rows - 1])
+        return Predictions(states, made.places[rows], made.view.targets[rows], made.unseen[rows], weight)
+
+    def _matched(self, encoder: Encoder, batch: Batch) -> Matches:
+        """InfoNCE as the choice of each text's second vector by its first, [N, dim] both."""
+        # Each side takes the root of the temperature, so that their product is the cosine divided by it.
+        states, targets = (
+            functional.normalize(pool(encoder(View.clean(batch)), self.pooling).float(), dim=-1)
+            / self.spec.temperature**0.5
+            for _ in range(2)
+        )
+        first, total = (0, None) if batch.share is None else (batch.share.first, batch.whole.num_sequences)
+        weight = self.spec.contrastive_weight
+        return Matches(states, targets, batch.cu_seqlens[:-1], weight, first, total, unseen=False)
