@@ -49,7 +49,7 @@ def pool(encoded: Encoded, mode: str, layer: int | None = None) -> Tensor:
 
 
 def mean_of_tokens(hidden: Tensor, cu_seqlens: Tensor) -> Tensor:
-    """[K, dim] -> [N, dim] float32 at least; zeros for a sequence without tokens."""
+    """[K, dim] -> [N, dim] float32; zeros for a sequence without tokens."""
     # Not `index_add`: on several threads or a GPU its order of summation is not fixed. Not a cumulative sum either: its
     # rounding error would grow with the batch, so a text's vector would depend on its neighbours.
     summed = torch.segment_reduce(hidden.float(), "sum", offsets=cu_seqlens, axis=0, initial=0.0)
