@@ -7,6 +7,7 @@ from typing import Literal
 
 from reknit.data.pairs import PairKind
 from reknit.data.taggers import TaggerName
+from reknit.encoders.pooling import TrainedPoolingMode
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec
 
@@ -86,7 +87,8 @@ class EncoderSpec:
     """The encoder that is built when a run starts from scratch; an existing start model keeps its own shape.
 
     attention: "causal" for a model that sees what came before only, when it is trained and when it embeds; it should
-    pool "last" or "mean".
+    pool "last" or "mean". pooling: one of those by name, or a pooling that is trained with the encoder
+    (`encoders/trained_pooling.py`), with so many latents.
     """
 
     family: Literal["bert", "modernbert"] = "bert"
@@ -97,7 +99,8 @@ class EncoderSpec:
     max_positions: int = 512
     vocabulary: int = 16_000
     dropout: float = 0.1
-    pooling: Literal["cls", "mean", "last"] = "cls"
+    pooling: Literal["cls", "mean", "last", TrainedPoolingMode] = "cls"
+    latents: int = 64
     attention: Literal["bidirectional", "causal"] = "bidirectional"
 
 

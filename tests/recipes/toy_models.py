@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,9 +22,9 @@ RAGGED = (5, 17, 9, 12, 24, 3, 14, 20)
 SEVERAL = (5, 14, 7) * 8
 
 
-def toy_encoder(seed: int = 0, dropout: float = 0.1) -> HuggingFaceEncoder:
+def toy_encoder(seed: int = 0, dropout: float = 0.1, **changes: Any) -> HuggingFaceEncoder:
     torch.manual_seed(seed)
-    shape = EncoderSpec(dim=32, depth=2, heads=2, intermediate=64, max_positions=64, dropout=dropout)
+    shape = EncoderSpec(dim=32, depth=2, heads=2, intermediate=64, max_positions=64, dropout=dropout, **changes)
     return build_encoder(shape, TOY_VOCABULARY.size)
 
 

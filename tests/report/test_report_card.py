@@ -103,3 +103,11 @@ def test_an_expanded_model_says_how_queries_are_encoded():
     assert "not surely better" not in card
     unsure = {"model_expands_queries": True, "plain_verdict": {"use": "start", "difference": -0.004}}
     assert "is not surely better than the start model (-0.004)" in model_card(full_result() | unsure, full_config())
+
+
+def test_a_trained_pooling_is_said_to_be_reknits_alone():
+    assert "trained_pooling" not in model_card(full_result(), full_config())
+    card = model_card({**full_result(), "model_trained_pooling": "layer-attention"}, full_config())
+    assert "made by a trained pooling (layer-attention), which only reknit runs" in card
+    assert "`trained_pooling/` holds the layer-attention pooling" in card
+    assert "do not fit an index that reknit made" in card

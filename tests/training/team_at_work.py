@@ -31,6 +31,7 @@ from reknit.catalogue import find, recipes
 from reknit.data.batch import Batch
 from reknit.data.share import share_of
 from reknit.encoders.base import Encoder
+from reknit.encoders.pooling import TRAINED_POOLINGS
 from reknit.losses import cross_entropy as cross_entropy_file
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives import masked_language_model, predictions
@@ -62,8 +63,10 @@ def pair_of(name: str) -> tuple[Encoder, Objective]:
     spec = toy_spec(find(name).objective)
     if "dropout" in {field.name for field in fields(spec)}:
         spec = replace(spec, dropout=0.0)
-    encoder = toy_encoder(dropout=0.0)
-    objective = spec.build(encoder, TOY_VOCABULARY, "mean")
+    own = find(name).encoder.pooling
+    pooling = own if own in TRAINED_POOLINGS else "mean"
+    encoder = toy_encoder(dropout=0.0, pooling=pooling, latents=8)
+    objective = spec.build(encoder, TOY_VOCABULARY, pooling)
     count_toy_bigrams(objective)
     return encoder, objective
 

@@ -13,8 +13,11 @@ from reknit.data.batch import positions_of, segments_of
 from reknit.decoders.initial_weights import check_fits, draw_like_bert
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.dropout import Dropout
+from reknit.encoders.native_config import default_heads
 from reknit.encoders.row_attention import packed_row_attention
 from reknit.errors import ReknitError
+
+__all__ = ["EnhancedDecoder", "RandomContext", "default_heads", "hashed_choice", "hashed_uniform"]
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,3 @@ class EnhancedDecoder(nn.Module):
 
     def _split(self, projected: Tensor) -> Tensor:
         return projected.unflatten(1, (self.heads, -1))
-
-
-def default_heads(dim: int) -> int:
-    """The number of heads nearest to 64 coordinates a head (BERT's width) that divides `dim`."""
-    return next(heads for heads in range(max(1, dim // 64), 0, -1) if dim % heads == 0)

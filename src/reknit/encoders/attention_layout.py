@@ -137,6 +137,10 @@ class AttentionLayout:
         """`mask` for some queries of each sequence: rows is [sequences, queries] int64, their places in the bucket."""
         return self._make_mask(bucket, _simplify(rule, self._longest_reach), layer, rows)
 
+    def mask_of_keys(self, bucket: Bucket) -> Tensor | None:
+        """[sequences, 1, 1, keys] bool, False on padding, for queries from outside; None means that there is none."""
+        return self._make_mask(bucket, bidirectional, 0, None)
+
     def context(self, bucket: Bucket, layer: int) -> AttentionContext:
         """What a rule may look at for one bucket; every tensor is [b, L, 1] (queries) or [b, 1, L] (keys)."""
         stop = bucket.start + bucket.slots

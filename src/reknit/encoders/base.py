@@ -5,10 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from reknit.data.batch import View
+
+if TYPE_CHECKING:
+    from reknit.encoders.trained_pooling import TrainedPooling
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,14 @@ class Encoded:
     cu_seqlens: [N + 1] int64 offsets of the sequences on the K axis (K = T unless the view kept only some positions).
     positions: [K] int64, place of each row in its own original sequence.
     depth: number of layers of the encoder.
+    pooler: the encoder's trained pooling, where it has one.
     """
 
     hidden: dict[int, Tensor]
     cu_seqlens: Tensor
     positions: Tensor
     depth: int
+    pooler: TrainedPooling | None = None
 
     @property
     def last(self) -> Tensor:
@@ -37,11 +43,16 @@ class Encoder(nn.Module, ABC):
     """Tokens in, one hidden state per token out.
 
     dim: width of the hidden states. depth: number of layers. table: [vocabulary, dim] token embedding table, for
-    heads that tie to it. `embed` gives the input embeddings alone, without blocks.
+    heads that tie to it. `embed` gives the input embeddings alone, without blocks. pooler: a trained pooling,
+    trained and saved with the encoder (`encoders/trained_pooling.py`); None in most.
     """
 
     dim: int
     depth: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pooler: TrainedPooling | None = None
 
     @property
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,12 @@ from reknit.encoders.huggingface import load_encoder
 from reknit.encoders.inference import WeightsWatch, can_be_packed, packed_for_inference
 from reknit.encoders.model_files import local_folder
 from reknit.encoders.native import NativeEncoder
-from reknit.encoders.pooling import POOLING_MODES, pool
+from reknit.encoders.pooling import POOLING_MODES, TRAINED_POOLINGS, pool
 from reknit.encoders.query_expansion import FOLDER as EXPANSION
 from reknit.encoders.query_expansion import QueryExpansion
 from reknit.encoders.sentence_folder import SentenceFolder, read_max_length, read_sentence_folder
+from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
+from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
 from reknit.tokenizers.tokenizer import Tokenizer
 
@@ -41,12 +44,12 @@ OPTIONAL_PROMPTS = ("query", "document")
 class EmbeddingModel:
     """Texts in, vectors out, the way sentence-transformers computes them.
 
-    encoder, tokenizer: what is trained and exported. pooling: "cls", "mean", "max" or "last". normalize: rows get
-    length 1. max_length: tokens per text at most, special tokens included. prompts: {name: text put in front}.
-    default_prompt: name of the prompt used when `encode` is given none. dims: coordinates kept of each vector (None
-    means all); the model's own default for `encode`. similarity: what two of its vectors are compared by, "cosine" or
-    "dot"; `encode` does not depend on it, `comparable` does. expansion: what queries know of a corpus's words, None for
-    most models. name: for tables and messages. can_be_trained: False in
+    encoder, tokenizer: what is trained and exported. pooling: "cls", "mean", "max" or "last", or the name of the
+    encoder's own trained pooling. normalize: rows get length 1. max_length: tokens per text at most, special tokens
+    included. prompts: {name: text put in front}. default_prompt: name of the prompt used when `encode` is given none.
+    dims: coordinates kept of each vector (None means all); the model's own default for `encode`. similarity: what two
+    of its vectors are compared by, "cosine" or "dot"; `encode` does not depend on it, `comparable` does. expansion:
+    what queries know of a corpus's words, None for most models. name: for tables and messages. can_be_trained: False in
     `SentenceTransformerModel`, which can only encode.
     """
 
@@ -78,8 +81,11 @@ class EmbeddingModel:
         expansion: QueryExpansion | None = None,
         name: str = "model",
     ) -> None:
-        if pooling not in POOLING_MODES:
-            raise ReknitError(f"unknown pooling {pooling!r}; use one of {', '.join(POOLING_MODES)}")
+        own = () if encoder.pooler is None else (encoder.pooler.kind,)
+        if pooling in TRAINED_POOLINGS and pooling not in own:
+            raise ReknitError(f"{name} has no trained pooling {pooling!r}, which is made with a new encoder only")
+        if pooling not in (*POOLING_MODES, *own):
+            raise ReknitError(f"unknown pooling {pooling!r}; use one of {', '.join((*POOLING_MODES, *own))}")
         if similarity not in get_args(Similarity):
             raise ReknitError(f"unknown similarity {similarity!r}; use one of {', '.join(get_args(Similarity))}")
         limit = getattr(encoder, "max_positions", None)
@@ -108,6 +114,17 @@ class EmbeddingModel:
         """Width of the vectors that `encode` gives by default."""
         return self.dims or self.encoder.dim
 
+    @property
+    def pools_by_training(self) -> bool:
+        """Whether a trained pooling makes the vectors, which other libraries cannot run."""
+        return self.pooling in TRAINED_POOLINGS
+
+    def without_trained_pooling(self) -> EmbeddingModel:
+        """The model as other libraries run it: the mean of the tokens in place of a trained pooling."""
+        plain = copy.copy(self)
+        plain.pooling = "mean" if self.pools_by_training else self.pooling
+        return plain
+
     @classmethod
     def load(cls, path_or_id: str | Path) -> EmbeddingModel:
         """Load a sentence-transformers folder, a plain transformers folder, a reknit run folder or a hub id.
@@ -115,7 +132,8 @@ class EmbeddingModel:
         A plain transformers folder says nothing about pooling: mean and normalisation are used, and a line on stderr
         says so. A similarity other than cosine and dot product is taken for cosine, which a line on stderr says too. A
         folder with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`, which
-        encodes but cannot be trained or exported. Raises ReknitError as `load_encoder` does.
+        encodes but cannot be trained or exported. A `trained_pooling/` in the folder makes the vectors. Raises
+        ReknitError as `load_encoder` does.
         """
         folder = local_folder(path_or_id)
         # A run folder has a config.json too, of another kind.
@@ -147,10 +165,14 @@ class EmbeddingModel:
                 f"{path_or_id}: the tokenizer has {tokenizer.vocabulary.size} tokens but the embedding table only "
                 f"{encoder.table.shape[0]} rows; tokenizer and weights do not belong together"
             )
+        pooling = described.pooling
+        if (folder / TRAINED_POOLING).is_dir():
+            encoder.pooler = TrainedPooling.load(folder / TRAINED_POOLING, encoder.dim, encoder.depth)
+            pooling = encoder.pooler.kind
         return cls(
             encoder,
             tokenizer,
-            pooling=described.pooling,
+            pooling=pooling,
             normalize=described.normalize,
             max_length=read_max_length(described.transformer),
             prompts=described.prompts,
@@ -284,6 +306,11 @@ class EmbeddingModel:
     def _check_size(self, layers: int | None, dims: int | None) -> None:
         if layers is not None and not 1 <= layers <= self.encoder.depth:
             raise ReknitError(f"{self.name} has {self.encoder.depth} layers; {layers} cannot be used")
+        if layers not in (None, self.encoder.depth) and self.pools_by_training:
+            raise ReknitError(
+                f"{self.name} pools by {self.pooling}, which was trained for all {self.encoder.depth} layers; "
+                f"{layers} alone cannot be used"
+            )
         if dims is not None and not 1 <= dims <= self.encoder.dim:
             raise ReknitError(f"{self.name} has vectors of {self.encoder.dim} coordinates; {dims} cannot be kept")
 

@@ -15,6 +15,8 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.families import FAMILIES, ConfigDict, Family, family_of
 from reknit.encoders.model_files import local_folder, read_json, read_weights
 from reknit.encoders.native import NativeEncoder
+from reknit.encoders.pooling import TRAINED_POOLINGS
+from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
 
 
@@ -35,6 +37,10 @@ class EncoderShape(Protocol):
     def max_positions(self) -> int: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def pooling(self) -> str: ...
+    @property
+    def latents(self) -> int: ...
     @property
     def attention(self) -> str: ...
 
@@ -58,8 +64,9 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
 
     spec: its shape; family "bert" (post-norm, learned positions) or "modernbert" (pre-norm, rotary positions, GeGLU,
     every third layer global, the others seeing 64 tokens on either side); attention "causal" makes it see what came
-    before only, in all that it is used for. pad: the padding token's id, for config.json. Raises ReknitError for
-    another family, a shape that does not fit together, and causal attention in a family that has none.
+    before only, in all that it is used for; a trained pooling becomes its `pooler`. pad: the padding token's id, for
+    config.json. Raises ReknitError for another family, a shape that does not fit together, and causal attention in a
+    family that has none.
     """
     if spec.attention == "causal" and spec.family != "bert":
         raise ReknitError(f'encoder.attention="causal" needs encoder.family="bert"; {spec.family} looks both ways')
@@ -119,6 +126,9 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
     if spec.family == "bert":
         # Unused by reknit, but without a pooler transformers warns that weights are missing.
         encoder.passengers = {"pooler.dense.weight": torch.eye(spec.dim), "pooler.dense.bias": torch.zeros(spec.dim)}
+    if spec.pooling in TRAINED_POOLINGS:
+        # Drawn last, so that the encoder's own weights are the same with every pooling.
+        encoder.pooler = TrainedPooling(spec.pooling, spec.dim, spec.depth, spec.latents)
     return encoder
 
 
@@ -174,6 +184,8 @@ def native_state_to_hf(encoder: NativeEncoder, layers: int | None = None) -> tup
     tensors = {name: tensor.clone() for name, tensor in encoder.passengers.items()}
     for native, value in encoder.state_dict().items():
         if native.startswith("blocks.") and int(native.split(".")[1]) >= depth:
+            continue
+        if native.startswith("pooler."):  # no part of the plain model
             continue
         names = family.names(native)
         for name, part in zip(names, value.detach().float().cpu().chunk(len(names)), strict=True):

@@ -93,11 +93,15 @@ class NativeEncoder(Encoder):
     def forward(self, view: View, layers: Sequence[int] | None = None) -> Encoded:
         """Encode a view; see `Encoder.forward` and the class docstring.
 
+        With the last layer come all others where a trained pooling reads them.
+
         Raises ReknitError for a layer outside 0 .. depth or a sequence longer than the position table.
         """
         wanted = set(layers) if layers is not None else {self.depth}
         if not wanted or min(wanted) < 0 or max(wanted) > self.depth:
             raise ReknitError(f"layers {sorted(wanted)} asked of an encoder with layers 0 to {self.depth}")
+        if self.pooler is not None and self.pooler.reads_all_layers and self.depth in wanted:
+            wanted |= set(range(1, self.depth + 1))
         positions = positions_of(view.cu_seqlens)
         self._check_lengths(view.cu_seqlens)
         hidden = self.embed(view.tokens, positions)
@@ -117,7 +121,7 @@ class NativeEncoder(Encoder):
             hidden = block(hidden, layout, rules[number], rotations[number])
             if number + 1 in wanted:
                 collected[number + 1] = self.final_norm(hidden)
-        return Encoded(collected, cu_seqlens, positions, self.depth)
+        return Encoded(collected, cu_seqlens, positions, self.depth, self.pooler)
 
     def _rotations(self, positions: Tensor) -> list[Rotation | None]:
         if not self.config.rope_thetas:

@@ -74,3 +74,8 @@ class NativeConfig:
     def cut(self, depth: int) -> NativeConfig:
         """The same shape with the first `depth` layers only."""
         return replace(self, depth=depth, windows=self.windows[:depth], rope_thetas=self.rope_thetas[:depth])
+
+
+def default_heads(dim: int) -> int:
+    """The number of heads nearest to 64 coordinates a head (BERT's width) that divides `dim`."""
+    return next(heads for heads in range(max(1, dim // 64), 0, -1) if dim % heads == 0)

@@ -12,23 +12,30 @@ from reknit.errors import ReknitError
 
 PoolingMode = Literal["cls", "mean", "max", "last"]
 POOLING_MODES: tuple[str, ...] = get_args(PoolingMode)
+TrainedPoolingMode = Literal["latent-attention", "layer-attention", "token-attention"]
+"""What `encoders/trained_pooling.py` computes, with weights that an encoder carries."""
+TRAINED_POOLINGS: tuple[str, ...] = get_args(TrainedPoolingMode)
 
 
 def pool(encoded: Encoded, mode: str, layer: int | None = None) -> Tensor:
     """One vector per sequence, the way sentence-transformers makes it (special tokens take part).
 
     mode: "cls" the first token (Devlin et al. 2019), "mean" or "max" over all tokens (Reimers & Gurevych 2019), "last"
-        the last token. layer: which of `encoded.hidden`; the deepest one by default.
+        the last token; one of `TRAINED_POOLINGS` by the encoder's own `pooler`, from all layers only. layer: which of
+        `encoded.hidden`; the deepest one by default.
 
-    Returns [N, dim] in the dtype of the hidden states, except that "mean" sums and answers in float32 at least. A
-    sequence without tokens gives zeros. Raises ReknitError for an unknown mode or a layer that was not asked for.
+    Returns [N, dim] in the dtype of the hidden states, except that "mean" and trained poolings answer in float32 at
+    least. A sequence without tokens gives zeros. Raises ReknitError for an unknown mode, a trained pooling that the
+    encoder does not have, or a layer that was not asked for.
     """
     if layer is not None and layer not in encoded.hidden:
         raise ReknitError(f"layer {layer} was not computed (only {sorted(encoded.hidden)}); ask the encoder for it")
+    if mode in TRAINED_POOLINGS:
+        return _trained(encoded, mode, layer)
     hidden = encoded.last if layer is None else encoded.hidden[layer]
     lengths = encoded.cu_seqlens.diff()
     if mode == "mean":
-        return _mean(hidden, encoded.cu_seqlens)
+        return mean_of_tokens(hidden, encoded.cu_seqlens)
     if mode == "max":
         pooled = torch.segment_reduce(hidden, "max", offsets=encoded.cu_seqlens, axis=0, initial=-torch.inf)
     elif mode in ("cls", "last"):
@@ -36,13 +43,25 @@ def pool(encoded: Encoded, mode: str, layer: int | None = None) -> Tensor:
         # An empty sequence has no such row; any row will do, it is overwritten below.
         pooled = hidden[rows.clamp(0, max(hidden.shape[0] - 1, 0))]
     else:
-        raise ReknitError(f"unknown pooling {mode!r}; use one of {', '.join(POOLING_MODES)}")
+        raise ReknitError(f"unknown pooling {mode!r}; use one of {', '.join((*POOLING_MODES, *TRAINED_POOLINGS))}")
     empty = lengths == 0
     return pooled.masked_fill(empty.unsqueeze(1), 0.0) if bool(empty.any()) else pooled
 
 
-def _mean(hidden: Tensor, cu_seqlens: Tensor) -> Tensor:
+def mean_of_tokens(hidden: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """[K, dim] -> [N, dim] float32; zeros for a sequence without tokens."""
     # Not `index_add`: on several threads or a GPU its order of summation is not fixed. Not a cumulative sum either: its
     # rounding error would grow with the batch, so a text's vector would depend on its neighbours.
     summed = torch.segment_reduce(hidden.float(), "sum", offsets=cu_seqlens, axis=0, initial=0.0)
     return summed / cu_seqlens.diff().clamp(min=1).unsqueeze(1)
+
+
+def _trained(encoded: Encoded, mode: str, layer: int | None) -> Tensor:
+    pooler = encoded.pooler
+    if pooler is None or pooler.kind != mode:
+        raise ReknitError(
+            f"the encoder has no trained pooling {mode!r}: it is made with a new encoder only (encoder.pooling={mode})"
+        )
+    if layer not in (None, encoded.depth):
+        raise ReknitError(f"{mode} pooling is trained for all {encoded.depth} layers; {layer} alone cannot be pooled")
+    return pooler(encoded.hidden, encoded.cu_seqlens)

@@ -86,27 +86,32 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
 
     The folder may be a smaller size of the model (fewer layers, fewer dims): the model is then run at that size. An
     empty text and one longer than the model reads are always added to `texts` (a small sample when none are given).
+    A trained pooling, which only reknit runs, is compared as reknit loads it again; the plain mean in all three.
     Raises ReknitError when any library is further away than 1e-4 (absolute) or 0.9999 (cosine), naming it.
     """
     folder = Path(folder)
     sample = _with_extremes(list(texts) or list(SAMPLE_TEXTS), model.max_length)
     layers, dims = _size_of(model, folder)
-    expected = model.encode(sample, layers=layers, dims=dims)
     loaded = EmbeddingModel.load(folder)
     _check_expansion(model, loaded, sample, dims)
-    results = {
-        "reknit": loaded.encode(sample),
+    plain = model.without_trained_pooling()
+    expected = plain.encode(sample, layers=layers, dims=dims)
+    found = {
+        "reknit": loaded.without_trained_pooling().encode(sample),
         "transformers": encode_with_transformers(folder, sample, model.prompt_text(None)),
         "sentence-transformers": _encode_with_sentence_transformers(folder, sample),
     }
-    for library, vectors in results.items():
-        if vectors.shape != expected.shape:
+    results = {library: (vectors, expected) for library, vectors in found.items()}
+    if model.pools_by_training:
+        results["reknit, trained pooling"] = loaded.encode(sample), model.encode(sample, dims=dims)
+    for library, (vectors, wanted) in results.items():
+        if vectors.shape != wanted.shape:
             raise ReknitError(
                 f"the exported folder {folder} gives vectors of shape {vectors.shape} in {library}, "
-                f"not {expected.shape}; do not use it"
+                f"not {wanted.shape}; do not use it"
             )
-    against = {library: float(np.abs(vectors - expected).max()) for library, vectors in results.items()}
-    cosines = {library: float(_cosines(vectors, expected).min()) for library, vectors in results.items()}
+    against = {library: float(np.abs(vectors - wanted).max()) for library, (vectors, wanted) in results.items()}
+    cosines = {library: float(_cosines(vectors, wanted).min()) for library, (vectors, wanted) in results.items()}
     check = ExportCheck(max(against.values()), min(cosines.values()), against, len(sample))
     # Written so that NaN fails too.
     wrong = [

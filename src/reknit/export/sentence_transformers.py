@@ -8,6 +8,8 @@ How a size is written:
   vectors would be too short and differ from everybody else's. Plain transformers users take `[:dims]` after pooling,
   then normalise. A server that skips Dense modules serves the full width; its first dims coordinates, normalised again,
   are the same vector.
+
+A trained pooling, which only reknit runs, is written beside them to `trained_pooling/`; the Pooling module says "mean".
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from reknit.encoders.huggingface import native_state_to_hf
 from reknit.encoders.model_files import read_json
 from reknit.encoders.native import NativeEncoder
 from reknit.encoders.query_expansion import FOLDER as EXPANSION
+from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
 from reknit.errors import ReknitError
 
 # The folder's form is the one that version 3 introduced; a newer number would make older versions warn.
@@ -66,6 +69,11 @@ def save(
         raise ReknitError(
             f"cannot export {layers} layers of a model that has {encoder.depth}; use 1 to {encoder.depth}"
         )
+    if layers not in (None, encoder.depth) and model.pools_by_training:
+        raise ReknitError(
+            f"cannot export {layers} layers of {model.name}: its {model.pooling} pooling was trained for all "
+            f"{encoder.depth}"
+        )
     if dims is not None and not 1 <= dims <= encoder.dim:
         raise ReknitError(f"cannot export {dims} dims of a model that has {encoder.dim}; use 1 to {encoder.dim}")
     expansion = model.expansion if layers in (None, encoder.depth) else None
@@ -81,6 +89,10 @@ def save(
         if expansion is not None:
             (aside / EXPANSION).mkdir()
             expansion.save(aside / EXPANSION, dims)
+        if model.pools_by_training:
+            assert encoder.pooler is not None, "the model was made with it"
+            (aside / TRAINED_POOLING).mkdir()
+            encoder.pooler.save(aside / TRAINED_POOLING)
         (aside / "README.md").write_text(card or _short_card(model, layers, dims), encoding="utf-8")
         _swap(aside, out)
     except OSError as error:
@@ -132,7 +144,8 @@ def _write_modules(model: EmbeddingModel, folder: Path, dims: int | None) -> Non
 
 def _pooling_config(model: EmbeddingModel) -> dict[str, Any]:
     """The long boolean form: text-embeddings-inference refuses or mis-pools the short one of version 6."""
-    modes = {key: mode == model.pooling for mode, key in _POOLING_KEYS.items()}
+    pooling = model.without_trained_pooling().pooling
+    modes = {key: mode == pooling for mode, key in _POOLING_KEYS.items()}
     return {"word_embedding_dimension": model.encoder.dim, **modes, "include_prompt": True}
 
 
@@ -211,7 +224,18 @@ def _short_card(model: EmbeddingModel, layers: int | None, dims: int | None) -> 
         "```",
         "",
     ]
+    if model.pools_by_training:
+        lines += [trained_pooling_note(model.pooling), ""]
     return "\n".join(lines)
+
+
+def trained_pooling_note(pooling: str) -> str:
+    """What a README must say of a model whose vectors other libraries cannot make."""
+    return (
+        f"`{TRAINED_POOLING}/` holds the {pooling} pooling that was trained with this model. Only reknit runs it "
+        '(`reknit.load("path/to/this/folder")`). Other libraries take the mean of the tokens instead, which was not '
+        "trained: their vectors are others, and do not fit an index that reknit made."
+    )
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from reknit.export.sentence_transformers import trained_pooling_note
 from reknit.report import facts
 from reknit.report.facts import Facts, Result
 from reknit.training.progress import format_duration
@@ -26,6 +27,7 @@ def model_card(result: Result, config: dict[str, Any]) -> str:
         _front_matter(result),
         _introduction(result),
         _usage(expanded=facts.expands_queries(result)),
+        _pooling(facts.trained_pooling(result)),
         _evaluation(result),
         _training(result, config),
         _fact_section("Corpus", facts.corpus_facts(result)),
@@ -105,6 +107,10 @@ model = reknit.load("path/to/this/folder")
 passages = model.encode(["a passage"]{document})
 queries = model.encode(["a query"]{query})
 ```{about if expanded else ""}"""
+
+
+def _pooling(kind: str) -> str:
+    return f"## Pooling\n\n{trained_pooling_note(kind)}" if kind else ""
 
 
 def _evaluation(result: Result) -> str:

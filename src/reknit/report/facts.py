@@ -136,6 +136,11 @@ def expands_queries(result: Result) -> bool:
     return bool(result.get("model_expands_queries"))
 
 
+def trained_pooling(result: Result) -> str:
+    """Which trained pooling makes the vectors of the model in `model/`; empty where none does."""
+    return str(result.get("model_trained_pooling") or "")
+
+
 def headline(result: Result) -> str:
     answers = {True: "Use the adapted model", False: "Keep the start model", None: "No verdict"}
     return answers[use_adapted(result)]
@@ -210,7 +215,7 @@ def verdict_facts(result: Result) -> Facts:
 
 def remarks(result: Result) -> list[str]:
     """What the reader should not miss beside the verdict: collections where word matching alone does better, and that
-    other libraries do not expand queries."""
+    other libraries neither expand queries nor run a trained pooling."""
     chosen = system_in_use(result)
     found = []
     if expands_queries(result) and chosen == "adapted":
@@ -225,6 +230,11 @@ def remarks(result: Result) -> list[str]:
                 f"Without the expansion the adapted model is not surely better than the start model ({gain:+.3f}): "
                 "search with reknit, or keep the start model for other libraries."
             )
+    if trained_pooling(result):
+        found.append(
+            f"Vectors are made by a trained pooling ({trained_pooling(result)}), which only reknit runs; other "
+            "libraries take the mean of the tokens, which nothing here measures."
+        )
     for evaluation in evaluations(result):
         metric = metric_names(evaluation)[0] if metric_names(evaluation) else ""
         words, model, both = (score(evaluation, name, metric) for name in ("bm25", chosen, "hybrid"))

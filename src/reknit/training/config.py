@@ -25,6 +25,7 @@ _ABOVE_ZERO = (
     "dim",
     "depth",
     "heads",
+    "latents",
     "intermediate",
     "tokens",
     "flops",

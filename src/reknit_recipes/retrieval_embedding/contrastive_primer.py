@@ -38,8 +38,8 @@ RECIPE = replace(
     encoder=EncoderSpec(pooling="mean"),
     check=ClaimCheck(
         better=(
-            ('contrastive-primer:data.pair_kinds=["twin"]', "contrastive-primer"),
-            ('contrastive-primer:data.pair_kinds=["crop"]', "contrastive-primer"),
+            ("contrastive-primer:data.pair_kinds=twin", "contrastive-primer"),
+            ("contrastive-primer:data.pair_kinds=crop", "contrastive-primer"),
         ),
         eval=("sts/stsb_en", "retrieval/cranfield"),
         settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),

@@ -29,7 +29,7 @@ RECIPE = replace(
     check=ClaimCheck(
         better=(
             ("gpte-survey", "gpte-survey:encoder.pooling=cls"),
-            ("gpte-survey", 'gpte-survey:data.pair_kinds=["twin"]'),
+            ("gpte-survey", "gpte-survey:data.pair_kinds=twin"),
         ),
         eval=("sts/stsb_en", "retrieval/cranfield"),
         settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
