@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reknit.objectives.contrastive import ContrastiveSpec
-from reknit.recipe import Card, DataSpec, OptimiserSpec
+from reknit.recipe import Card, ClaimCheck, DataSpec, OptimiserSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -39,5 +39,12 @@ RECIPE = replace(
     data=DataSpec(source="pairs", pair_kinds=("span-mask",), max_length=50, query_max_length=50, pairs_per_batch=200),
     optimiser=OptimiserSpec(
         learning_rate=2e-5, warmup_ratio=0.0, lr_scheduler_type="constant", adam_beta2=0.999, adam_epsilon=1e-8
+    ),
+    check=ClaimCheck(
+        better=(("mirror-bert", "mlm"),),
+        metric="stsb_en Spearman",
+        eval=("sts/stsb_en",),
+        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
+        needs="A masked language model to begin with: here both begin with random weights.",
     ),
 )
