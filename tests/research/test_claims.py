@@ -54,7 +54,7 @@ def test_every_check_is_about_its_recipe_and_can_be_made(recipe: Recipe) -> None
     arms = claims.arms_of(recipe.check)
     assert len(parse_arms(arms)) == len(arms)
     # A check that was inherited from a parent would be about the parent.
-    assert recipe.card.name in {better for better, _ in recipe.check.better}
+    assert recipe.card.name in {arm for pair in recipe.check.better for arm in pair}
 
 
 def test_metrics_of_checks_are_measures_of_theirs() -> None:
