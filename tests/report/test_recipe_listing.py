@@ -13,7 +13,7 @@ from reknit.report.recipes import describe, listing
 def test_verdicts_are_shown_where_claims_were_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "Measured: not yet (reknit claim electra)" in describe("electra")
-    assert "Measured: no check yet" in describe("meap")
+    assert "Measured: no check yet" in describe("infonce-pairs")
     (tmp_path / "records" / "claims").mkdir(parents=True)
     record = {"verdict": "undecided at this scale"}
     (tmp_path / "records" / "claims" / "electra.json").write_text(json.dumps(record))

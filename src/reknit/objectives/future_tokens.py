@@ -60,7 +60,11 @@ class FutureTokens(ReconstructionObjective):
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
-        rows = drawn_tokens(batch, draw_seed(rng), spec.share).nonzero().squeeze(1)
+        drawn = drawn_tokens(batch, draw_seed(rng), spec.share)
+        rows = drawn.nonzero().squeeze(1)
+        if not rows.numel():
+            # A process whose share has none writes all the same, and nothing is asked of it: all must do alike.
+            rows = rows.new_zeros(1)
         states = encoder(predict_next(batch, rng)).last
         ordinary, texts = ordinary_tokens(batch), segments_of(batch.cu_seqlens)
         written = self._write(encoder, batch, states, rows, spec.ahead)
@@ -68,7 +72,7 @@ class FutureTokens(ReconstructionObjective):
         found = {}
         for step in range(spec.ahead):
             places = (rows + step + 1).clamp(max=batch.num_tokens - 1)
-            there = (places > rows + step) & (texts[places] == texts[rows]) & ordinary[places]
+            there = drawn[rows] & (places > rows + step) & (texts[places] == texts[rows]) & ordinary[places]
             places = places[there]
             unseen = torch.ones_like(places, dtype=torch.bool)
             found[f"ahead_{step + 1}"] = Predictions(

@@ -98,6 +98,10 @@ class GenerationAugmented(EmbeddingObjective):
 
         queries, passages: [P] numbers of sequences of the batch. 0 for a passage without ordinary tokens.
         """
+        count = len(queries)
+        if not count:
+            # A process whose share has none reads a pair all the same, and it counts for nothing: all must do alike.
+            queries, passages = queries.new_tensor([0]), passages.new_tensor([1])
         view = joined(batch, queries, passages, getattr(encoder, "max_positions", None))
         pairs, places = segments_of(view.cu_seqlens), positions_of(view.cu_seqlens)
         special = torch.tensor(batch.vocabulary.special, dtype=torch.long, device=view.tokens.device)
@@ -107,7 +111,7 @@ class GenerationAugmented(EmbeddingObjective):
         logits = (states @ encoder.table.t()).float() + self.head.bias
         logs = -functional.cross_entropy(logits, view.tokens[rows], reduction="none")
         sums = logs.new_zeros(len(queries)).index_add(0, pairs[rows], logs)
-        return sums / torch.bincount(pairs[rows], minlength=len(queries)).clamp(min=1)
+        return (sums / torch.bincount(pairs[rows], minlength=len(queries)).clamp(min=1))[:count]
 
 
 def drawn_pairs(batch: Batch, seed: int, share: float) -> Tensor:
