@@ -13,8 +13,9 @@ from toy_models import toy_batch
 from reknit.corruptions.masking import word_units
 from reknit.data.attention_rules import AttentionContext
 from reknit.data.batch import Batch
-from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads, hashed_choice, hashed_uniform
+from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_choice, hashed_uniform
 from reknit.encoders.attention import AttentionLayout
+from reknit.encoders.native_config import default_heads
 from reknit.errors import ReknitError
 
 

@@ -10,22 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_models import TOY_VOCABULARY, generator, toy_batch
+from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_texts
 
 from reknit.data.batch import Batch
 from reknit.objectives.bigram_lexicon import BigramLexicon
 
 V = TOY_VOCABULARY.size
-
-
-def texts(*words: list[int]) -> Batch:
-    made = []
-    for one in words:
-        tokens = torch.tensor([TOY_VOCABULARY.cls, *one, TOY_VOCABULARY.sep])
-        special = torch.zeros(len(tokens), dtype=torch.bool)
-        special[0] = special[-1] = True
-        made.append((tokens, special, torch.ones_like(special)))
-    return Batch.pack(made, TOY_VOCABULARY)
 
 
 def words_of(batch: Batch) -> list[list[int]]:
@@ -40,7 +30,7 @@ def skewed_batch(seed: int, count: int = 30) -> Batch:
     for _ in range(count):
         words = (5 + 58 * torch.rand(25, generator=rng) ** 3).long().tolist()
         made.append([w for one in words for w in ((7, 8) if one == 7 else (one,))])
-    return texts(*made)
+    return toy_texts(*made)
 
 
 def naive_counts(batches: list[Batch]) -> tuple[Counter[int], Counter[tuple[int, int]]]:
@@ -96,10 +86,10 @@ def test_the_lexicon_is_that_of_a_counter_and_the_t_statistic(size: int) -> None
 
 def test_numbers_say_where_bigrams_begin() -> None:
     lexicon = BigramLexicon(8, V)
-    lexicon.count(texts([10, 11], [10, 11], [20, 21], [20, 21]))
+    lexicon.count(toy_texts([10, 11], [10, 11], [20, 21], [20, 21]))
     lexicon.learn()
     assert lexicon.tokens[:2].tolist() == [[10, 11], [20, 21]]
-    batch = texts([10, 11, 20, 21], [21, 10], [11, 10, 11], [])
+    batch = toy_texts([10, 11, 20, 21], [21, 10], [11, 10, 11], [])
     inside = [[0, -1, 1, -1], [-1, -1], [-1, 0, -1], []]
     assert lexicon.numbers(batch).tolist() == [n for one in inside for n in (-1, *one, -1)]
 
@@ -111,7 +101,7 @@ def test_an_empty_lexicon_knows_nothing() -> None:
     assert lexicon.learnt
     assert (lexicon.numbers(toy_batch(0)) == -1).all()
     assert (lexicon.tokens == -1).all()
-    lexicon.count(texts([], [10]))
+    lexicon.count(toy_texts([], [10]))
     assert int(lexicon.pairs_seen) == 0
 
 
@@ -159,9 +149,9 @@ def test_buckets_that_bigrams_share_elect_a_holder(seeds: list[int], buckets_log
 
 def test_a_frequent_bigram_takes_its_bucket_from_the_first() -> None:
     lexicon = BigramLexicon(4, V, buckets_log2=0)
-    lexicon.count(texts([10, 11]))
+    lexicon.count(toy_texts([10, 11]))
     for _ in range(3):
-        lexicon.count(texts([20, 21]))
+        lexicon.count(toy_texts([20, 21]))
     assert held(lexicon) == {(20, 21): 2}  # its first occurrence took the other's vote
 
 

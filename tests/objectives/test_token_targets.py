@@ -6,9 +6,8 @@ import math
 
 import pytest
 import torch
-from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder
+from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, toy_texts
 
-from reknit.data.batch import Batch
 from reknit.errors import ReknitError
 from reknit.objectives.token_targets import TokenTargets, TokenTargetSpec
 
@@ -17,27 +16,17 @@ def objective(**settings: object) -> TokenTargets:
     return TokenTargetSpec(**settings).build(toy_encoder(), TOY_VOCABULARY, "mean")
 
 
-def texts(*words: list[int]) -> Batch:
-    made = []
-    for one in words:
-        tokens = torch.tensor([TOY_VOCABULARY.cls, *one, TOY_VOCABULARY.sep])
-        special = torch.zeros(len(tokens), dtype=torch.bool)
-        special[0] = special[-1] = True
-        made.append((tokens, special, torch.ones_like(special)))
-    return Batch.pack(made, TOY_VOCABULARY)
-
-
 def test_targets_are_tf_idf_without_frequent_tokens() -> None:
     counted = objective(frequent_share=0.6)
-    counted._count(texts([10, 11], [10, 12], [10, 12, 12], [13]))
-    found = counted._key_words(texts([10, 12, 12, 13], [10]))[0]
+    counted._count(toy_texts([10, 11], [10, 12], [10, 12, 12], [13]))
+    found = counted._key_words(toy_texts([10, 12, 12, 13], [10]))[0]
     rarity = {12: 1 + math.log(5 / 3), 13: 1 + math.log(5 / 2)}
     total = 2 * rarity[12] + rarity[13]
     expected = torch.zeros(64)
     expected[12], expected[13] = 2 * rarity[12] / total, rarity[13] / total
     torch.testing.assert_close(found, expected)
     # A text of frequent tokens alone keeps them.
-    assert counted._key_words(texts([10, 10]))[0, 10] == pytest.approx(1.0)
+    assert counted._key_words(toy_texts([10, 10]))[0, 10] == pytest.approx(1.0)
 
 
 def test_counts_are_made_in_training_only_and_survive_a_resume() -> None:
@@ -53,7 +42,7 @@ def test_counts_are_made_in_training_only_and_survive_a_resume() -> None:
 
 
 def test_texts_without_words_want_nothing() -> None:
-    encoder, batch = toy_encoder().eval(), texts([], [10, 11])
+    encoder, batch = toy_encoder().eval(), toy_texts([], [10, 11])
     stage = objective().eval()
     stage._count(batch)
     wanted = stage.distributions(encoder, batch, generator(0))["token_targets"].targets

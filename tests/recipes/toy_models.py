@@ -68,6 +68,17 @@ def toy_sequence(length: int, generator: torch.Generator) -> tuple[torch.Tensor,
     return tokens, special, starts
 
 
+def toy_texts(*words: list[int]) -> Batch:
+    """[CLS], the tokens given, [SEP] of each text; every token starts a word."""
+    made = []
+    for one in words:
+        tokens = torch.tensor([TOY_VOCABULARY.cls, *one, TOY_VOCABULARY.sep])
+        special = torch.zeros(len(tokens), dtype=torch.bool)
+        special[0] = special[-1] = True
+        made.append((tokens, special, torch.ones_like(special)))
+    return Batch.pack(made, TOY_VOCABULARY)
+
+
 def toy_batch(seed: int, lengths: tuple[int, ...] = RAGGED) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     return Batch.pack([toy_sequence(length, generator) for length in lengths], TOY_VOCABULARY)

@@ -26,8 +26,7 @@ from reknit.evaluation.beir import load_beir
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.fusion import reciprocal_rank_fusion
-from reknit.evaluation.metrics import mean as mean_of
-from reknit.evaluation.metrics import per_query
+from reknit.evaluation.metrics import values_of
 from reknit.evaluation.ranking import Run
 from reknit.evaluation.retrieval import dense_search
 from reknit.training.budget import parse_budget
@@ -146,7 +145,7 @@ def _keep(record: dict[str, Any], json_file: Path | None) -> None:
 
 
 def _value(run: Run, collection: RetrievalSet) -> float:
-    return mean_of(per_query(run, {query: collection.qrels[query] for query in collection.queries})[METRIC])
+    return mean(values_of(run, collection, METRIC))
 
 
 def _dense(collection: RetrievalSet, model: str | Path) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.metrics import values_of
 from reknit.evaluation.ranking import Run
 from reknit.retrieval.first_pass import CANDIDATES_PER_HIT, LEAST_CANDIDATES, FirstPass, Size, small
 
@@ -107,7 +107,7 @@ def _rescored(collection: RetrievalSet, documents: np.ndarray, queries: np.ndarr
 
 
 def _quality(collection: RetrievalSet, run: Run) -> float:
-    return mean(per_query(run, collection.qrels)[METRIC])
+    return fmean(values_of(run, collection, METRIC))
 
 
 def _steps(depth: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from reknit.corruptions.masking import ordinary_tokens
 from reknit.data.attention_rules import BehindBottleneck, Both, causal
 from reknit.data.batch import Batch, View, positions_of, segments_of
 from reknit.data.share import for_whole_batch
@@ -34,7 +35,6 @@ def insert_bottleneck(batch: Batch, rng: torch.Generator) -> View:
     inserted = side == 0
     source = source.masked_fill(inserted, 0)
     tokens = batch.tokens[source].masked_fill(inserted, batch.vocabulary.sep)
-    special = torch.tensor(batch.vocabulary.special, dtype=torch.long, device=tokens.device)
-    asked = (side > 0) & ~batch.special[source] & ~torch.isin(tokens, special)
+    asked = (side > 0) & ordinary_tokens(batch)[source]
     nothing = torch.zeros_like(asked)
     return View(tokens, cu_seqlens, tokens, asked, nothing, Both(causal, BehindBottleneck(side)))

@@ -45,15 +45,17 @@ def noised(
     if batch.vocabulary.mask < 0 and noise in ("infilling", "masking"):
         raise ReknitError('this tokenizer has no mask token; take objective.noise="deletion" or another tokenizer')
     sources = []
+    # Texts are cut and put together on the processor: small pieces each, which a device would wait for.
+    own, ends = (~batch.special).cpu(), _sentence_ends(batch).cpu()
     for first, last in pairwise(batch.cu_seqlens.tolist()):
-        inner = (~batch.special[first:last]).nonzero().squeeze(1).cpu()
+        inner = own[first:last].nonzero().squeeze(1)
         if inner.numel() == 0:
             sources.append(torch.arange(first, last))
             continue
         begin, end = first + int(inner[0]), first + int(inner[-1]) + 1
         middle = torch.arange(begin, end)
         if permute_sentences:
-            middle = _permuted(middle, batch, rng)
+            middle = _permuted(middle, ends[begin:end], rng)
         if noise != "none":
             middle = _hide(middle, rng, noise, ratio, mean_span)
         sources.append(torch.cat((torch.arange(first, begin), middle, torch.arange(end, last))))
@@ -66,10 +68,15 @@ def noised(
     return View(tokens, offsets, tokens, torch.zeros_like(hidden), hidden), unseen
 
 
-def _permuted(places: Tensor, batch: Batch, rng: torch.Generator) -> Tensor:
-    """[n] places of a text -> the same, its sentences in a random order."""
+def _sentence_ends(batch: Batch) -> Tensor:
+    """[T] bool, tokens behind which a sentence ends."""
     ends = torch.tensor(batch.vocabulary.sentence_ends, dtype=torch.long, device=batch.tokens.device)
-    cuts = torch.isin(batch.tokens[places.to(batch.tokens.device)], ends).nonzero().squeeze(1).cpu() + 1
+    return torch.isin(batch.tokens, ends)
+
+
+def _permuted(places: Tensor, ends: Tensor, rng: torch.Generator) -> Tensor:
+    """[n] places of a text, and where its sentences end -> the same, its sentences in a random order."""
+    cuts = ends.nonzero().squeeze(1) + 1
     sentences = [part for part in places.tensor_split(cuts.tolist()) if part.numel()]
     return torch.cat([sentences[number] for number in torch.randperm(len(sentences), generator=rng).tolist()])
 
@@ -82,10 +89,10 @@ def _hide(places: Tensor, rng: torch.Generator, noise: Noise, ratio: float, mean
     items = places.numel() - wanted + len(lengths)
     is_span = torch.zeros(items, dtype=torch.bool)
     is_span[torch.randperm(items, generator=rng)[: len(lengths)]] = True
-    left, place, of_span = [], 0, iter(lengths)
+    left, place, of_span, text = [], 0, iter(lengths), places.tolist()
     for span in is_span.tolist():
         if not span:
-            left.append(int(places[place]))
+            left.append(text[place])
             place += 1
             continue
         place += next(of_span)

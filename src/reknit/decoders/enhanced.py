@@ -13,11 +13,8 @@ from reknit.data.batch import positions_of, segments_of
 from reknit.decoders.initial_weights import check_fits, draw_like_bert
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.dropout import Dropout
-from reknit.encoders.native_config import default_heads
 from reknit.encoders.row_attention import packed_row_attention
 from reknit.errors import ReknitError
-
-__all__ = ["EnhancedDecoder", "RandomContext", "default_heads", "hashed_choice", "hashed_uniform"]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reknit.data.batch import View, positions_of
-from reknit.decoders.enhanced import default_heads
 from reknit.decoders.initial_weights import check_fits, draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
 from reknit.encoders.dropout import Dropout
+from reknit.encoders.native_config import default_heads
 
 
 class Generator(nn.Module):

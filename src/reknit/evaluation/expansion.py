@@ -10,7 +10,7 @@ import numpy as np
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.encoders.query_expansion import DEFAULT_WEIGHT, QueryExpansion
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.metrics import per_query
+from reknit.evaluation.metrics import values_of
 from reknit.evaluation.retrieval import Encode, vectors_of
 from reknit.evaluation.significance import nearest_as_good
 from reknit.training.config import ExpansionSpec
@@ -60,10 +60,8 @@ def choose_expansion_weight(
     reached = []
     for weight in EXPANSION_WEIGHTS:
         asked = expansion.with_weight(weight).expand(texts, queries)
-        values = per_query(
-            dense_run(list(collection.documents), documents, list(collection.queries), asked), collection.qrels
-        )
-        reached.append([values[metric][query] for query in collection.queries])
+        run = dense_run(list(collection.documents), documents, list(collection.queries), asked)
+        reached.append(values_of(run, collection, metric))
     weight = nearest_as_good(EXPANSION_WEIGHTS, np.array(reached), DEFAULT_WEIGHT)
     return weight, np.mean(reached, axis=1).tolist()
 

@@ -17,7 +17,7 @@ from torch import nn
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import remembering
-from reknit.evaluation.metrics import per_query
+from reknit.evaluation.metrics import values_of
 from reknit.evaluation.retrieval import Encode, dense_search
 from reknit.evaluation.significance import nearest_as_good
 
@@ -39,11 +39,9 @@ def keep_share(
     then, of all, half and nothing, the most that is not surely worse than the best of the three.
     """
     ends = start.encoder.state_dict(), _copy(trained.encoder)
-    queries = list(choosing.queries)
 
     def values(encode: Encode) -> list[float]:
-        found = per_query(dense_search(choosing, encode), choosing.qrels)[metric]
-        return [found[query] for query in queries]
+        return values_of(dense_search(choosing, encode), choosing, metric)
 
     def start_weights(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
         # Queries may have been expanded by the words of the corpus that the start model was adapted to before.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.ranking import Run, ranking
 
 METRICS = ("nDCG@10", "R@100", "RR@10")
@@ -27,6 +28,12 @@ def per_query(run: Run, qrels: Mapping[str, Mapping[str, int]]) -> dict[str, dic
     for result in ir_measures.iter_calc(list(measures.values()), judged, untied):
         values[names[result.measure]][result.query_id] = float(result.value)
     return values
+
+
+def values_of(run: Run, collection: RetrievalSet, metric: str = "nDCG@10") -> list[float]:
+    """[queries] the values of one metric, in the collection's order of queries."""
+    values = per_query(run, {query: collection.qrels[query] for query in collection.queries})[metric]
+    return [values[query] for query in collection.queries]
 
 
 def mean(values: Mapping[str, float]) -> float:

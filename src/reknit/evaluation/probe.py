@@ -14,7 +14,7 @@ from reknit.data.words import UNSPACED
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.fusion import fuse
 from reknit.evaluation.hybrid import candidates
-from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.metrics import mean, per_query, values_of
 from reknit.evaluation.retrieval import Encode, dense_search, vectors_of
 from reknit.evaluation.significance import nearest_as_good
 
@@ -84,6 +84,5 @@ def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str =
     found = candidates(collection, BM25(collection.documents), *vectors_of(collection, encode))
     reached = []
     for weight in HYBRID_WEIGHTS:
-        values = per_query(fuse(*found, weight), collection.qrels)[metric]
-        reached.append([values[query] for query in collection.queries])
+        reached.append(values_of(fuse(*found, weight), collection, metric))
     return nearest_as_good(HYBRID_WEIGHTS, np.array(reached), 0.5)

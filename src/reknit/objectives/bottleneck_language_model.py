@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,13 @@ from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.likelihood import causal_log_likelihood
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.objectives.predictions import (
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    predicted_from_before,
+    tied_vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -43,17 +49,12 @@ class BottleneckLanguageModel(ReconstructionObjective):
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         plain = predict_next(batch, rng)
-        places = plain.predict.nonzero().squeeze(1)
-        states = self.head(encoder(plain).last[places - 1])
-        found = {"causal": Predictions(states, places, plain.targets[places], torch.ones_like(places).bool())}
+        found = {"causal": predicted_from_before(plain, encoder(plain).last, self.head)}
         if self.spec.bottleneck_weight:
             view = insert_bottleneck(batch, rng)
-            rows = view.predict.nonzero().squeeze(1)
-            states = self.head(encoder(view).last[rows - 1])
-            places = rows - segments_of(view.cu_seqlens)[rows] - 1
-            unseen = torch.ones_like(places).bool()
-            weight = self.spec.bottleneck_weight
-            found["bottleneck"] = Predictions(states, places, view.targets[rows], unseen, weight)
+            made = predicted_from_before(view, encoder(view).last, self.head, self.spec.bottleneck_weight)
+            texts = segments_of(view.cu_seqlens)[made.positions]
+            found["bottleneck"] = replace(made, positions=made.positions - texts - 1)
         return found
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:

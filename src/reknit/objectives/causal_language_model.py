@@ -13,7 +13,13 @@ from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.likelihood import causal_log_likelihood
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.objectives.predictions import (
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    predicted_from_before,
+    tied_vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,7 @@ class CausalLanguageModel(ReconstructionObjective):
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = predict_next(batch, rng, masked_share=self.spec.masked_share)
-        positions = view.predict.nonzero().squeeze(1)
-        states = self.head(encoder(view).last[positions - 1])
-        unseen = torch.ones_like(positions, dtype=torch.bool)
-        return {"causal": Predictions(states, positions, view.targets[positions], unseen)}
+        return {"causal": predicted_from_before(view, encoder(view).last, self.head)}
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
         return causal_log_likelihood(encoder, self.head, batch)

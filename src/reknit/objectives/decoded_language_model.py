@@ -9,10 +9,10 @@ from torch import Tensor
 
 from reknit.data.attention_rules import VisibleKeys
 from reknit.data.batch import Batch, View, Vocabulary
-from reknit.decoders.enhanced import default_heads
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
 from reknit.encoders.base import Encoder
+from reknit.encoders.native_config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import FROM_ENCODER, VISIBLE_TO_DECODER, draw_seed, token_draws

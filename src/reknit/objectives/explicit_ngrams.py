@@ -22,6 +22,7 @@ from reknit.objectives.predictions import (
     Predictions,
     ReconstructionObjective,
     losses_of,
+    predicted_in_place,
     tied_vocabulary,
 )
 
@@ -93,9 +94,7 @@ class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
         spec = self.spec
         if self.stage == "counting":
             view = mask_tokens(batch, rng, ratio=spec.ratio, random_share=0.0, keep_share=0.0)
-            places = view.predict.nonzero().squeeze(1)
-            states = self.head(encoder(view).last[places])
-            return {"masked": Predictions(states, places, view.targets[places], view.hidden[places])}
+            return {"masked": predicted_in_place(view, encoder(view).last, self.head)}
         view, became = mask_bigrams(batch, rng, self.bigrams(batch.whole), ratio=spec.ratio, joined=not spec.contiguous)
         states, seen_at = encoder(view).last, view_places(became)
         single = became > SEEN if spec.comprehensive else became == ALONE

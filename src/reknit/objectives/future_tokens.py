@@ -67,7 +67,7 @@ class FutureTokens(ReconstructionObjective):
             rows = rows.new_zeros(1)
         states = encoder(predict_next(batch, rng)).last
         ordinary, texts = ordinary_tokens(batch), segments_of(batch.cu_seqlens)
-        written = self._write(encoder, batch, states, rows, spec.ahead)
+        written = self._write(encoder, batch, states, rows)
         total = sum(spec.decay**step for step in range(spec.ahead))
         found = {}
         for step in range(spec.ahead):
@@ -83,12 +83,12 @@ class FutureTokens(ReconstructionObjective):
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def _write(self, encoder: Encoder, batch: Batch, states: Tensor, rows: Tensor, ahead: int) -> Tensor:
+    def _write(self, encoder: Encoder, batch: Batch, states: Tensor, rows: Tensor) -> Tensor:
         """[R, ahead, dim]: at place j what the state of a row makes of its token and the j that follow it.
 
         Beyond the end of a text stand other tokens, behind all that is asked for.
         """
-        count, unfolded, dim = rows.numel(), self.spec.unfolded, states.shape[1]
+        count, ahead, unfolded, dim = rows.numel(), self.spec.ahead, self.spec.unfolded, states.shape[1]
         places = (rows[:, None] + torch.arange(ahead, device=rows.device)).clamp(max=batch.num_tokens - 1)
         texts, memories = (torch.arange(count + 1, device=rows.device) * each for each in (ahead, unfolded))
         memory = self.unfold(states[rows]).view(count * unfolded, dim)

@@ -88,9 +88,10 @@ class GenerationAugmented(EmbeddingObjective):
         if spec.generation_weight:
             output.losses["generation"] = -spec.generation_weight * written[:, 0].mean()
         if spec.agreement_weight:
-            found = similarities.gather(1, listed)[drawn]
-            divergence = distilled_ranking(found, written, present[drawn]) - _entropy(written, present[drawn])
-            output.losses["agreement"] = spec.agreement_weight * divergence
+            found, present = similarities.gather(1, listed)[drawn], present[drawn]
+            entropy = distilled_ranking(written.detach(), written, present)
+            agreement = distilled_ranking(found, written, present) - entropy
+            output.losses["agreement"] = spec.agreement_weight * agreement
         return output
 
     def log_likelihood_of_passages(self, encoder: Encoder, batch: Batch, queries: Tensor, passages: Tensor) -> Tensor:
@@ -118,9 +119,3 @@ def drawn_pairs(batch: Batch, seed: int, share: float) -> Tensor:
     """[B] bool, pairs of a whole batch, each drawn with probability `share`; all where chance draws none."""
     drawn = text_draws(batch, seed, GENERATED_PAIR)[batch.cu_seqlens[:-1:2]] < share
     return drawn if bool(drawn.any()) else torch.ones_like(drawn)
-
-
-def _entropy(scores: Tensor, present: Tensor) -> Tensor:
-    """Mean over the lists of the entropy of their softmax, without gradient."""
-    logs = functional.log_softmax(scores.detach().masked_fill(~present, -torch.inf), dim=1)
-    return -torch.where(present, logs.exp() * logs, 0.0).sum(dim=1).mean()

@@ -16,7 +16,13 @@ from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.likelihood import masked_log_likelihood
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.objectives.predictions import (
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    predicted_in_place,
+    tied_vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,7 @@ class MaskedLanguageModel(ReconstructionObjective):
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.corrupt(batch, rng)
-        positions = view.predict.nonzero().squeeze(1)
-        states = self.head(self._read(encoder(view).last)[positions])
-        return {"masked": Predictions(states, positions, view.targets[positions], view.hidden[positions])}
+        return {"masked": predicted_in_place(view, self._read(encoder(view).last), self.head)}
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
         if self.spec.random_share + self.spec.keep_share >= 1.0:

@@ -6,9 +6,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from reknit.data.batch import Batch
+from reknit.data.batch import Batch, View
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.binary_cross_entropy import binary_cross_entropy
@@ -146,6 +146,19 @@ class ReconstructionObjective(Objective):
     def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         """The choices among vectors of one step, likewise."""
         return {}
+
+
+def predicted_in_place(view: View, states: Tensor, head: nn.Module, weight: float = 1.0) -> Predictions:
+    """What a view asks for, each token read from the state at its own place. states: [T, dim], before the head."""
+    places = view.predict.nonzero().squeeze(1)
+    return Predictions(head(states[places]), places, view.targets[places], view.hidden[places], weight)
+
+
+def predicted_from_before(view: View, states: Tensor, head: nn.Module, weight: float = 1.0) -> Predictions:
+    """What a view under causal attention asks for, each token read from the state before it, which cannot know it."""
+    places = view.predict.nonzero().squeeze(1)
+    unseen = torch.ones_like(places, dtype=torch.bool)
+    return Predictions(head(states[places - 1]), places, view.targets[places], unseen, weight)
 
 
 def losses_of(predicted: dict[str, Predictions], table: Tensor, bias: Tensor | None) -> StepOutput:

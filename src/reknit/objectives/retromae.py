@@ -11,16 +11,23 @@ from reknit.corruptions.masking import mask_tokens, word_units
 from reknit.data.attention_rules import shifted
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.bag_of_words import ordinary_content
-from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, default_heads
+from reknit.decoders.enhanced import EnhancedDecoder, RandomContext
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.native_config import default_heads
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import draw_seed, drawn_texts, drawn_tokens
 from reknit.objectives.likelihood import masked_log_likelihood
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.objectives.predictions import (
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    predicted_in_place,
+    tied_vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -106,8 +113,7 @@ class RetroMAE(ReconstructionObjective):
         spec = self.spec
         view = mask_tokens(batch, rng, ratio=spec.encoder_ratio, whole_words=spec.whole_words)
         encoded = encoder(view)
-        asked = view.predict.nonzero().squeeze(1)
-        masked = Predictions(self.head(encoded.last[asked]), asked, view.targets[asked], view.hidden[asked])
+        masked = predicted_in_place(view, encoded.last, self.head)
 
         rows = drawn_tokens(batch, seed, spec.decoded_share).nonzero().squeeze(1)
         # The rows' contexts are hashes of flat positions, so they are made of those of the step's whole batch.

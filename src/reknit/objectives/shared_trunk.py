@@ -10,15 +10,22 @@ from torch import Tensor
 from reknit.corruptions.next_token import predict_next
 from reknit.data.attention_rules import causal
 from reknit.data.batch import Batch, View, Vocabulary
-from reknit.decoders.enhanced import default_heads
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
 from reknit.encoders.base import Encoder
+from reknit.encoders.native_config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
-from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.objectives.predictions import (
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    predicted_from_before,
+    predicted_in_place,
+    tied_vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -54,15 +61,12 @@ class SharedTrunk(ReconstructionObjective):
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.masked.corrupt(batch, rng)
-        asked = view.predict.nonzero().squeeze(1)
-        states = self.head(self.understanding(encoder(view).last, view.cu_seqlens)[asked])
-        found = {"masked": Predictions(states, asked, view.targets[asked], view.hidden[asked])}
+        states = self.understanding(encoder(view).last, view.cu_seqlens)
+        found = {"masked": predicted_in_place(view, states, self.head)}
         if self.writing is not None:
             view = predict_next(batch, rng)
-            places = view.predict.nonzero().squeeze(1)
-            states = self.head(self.writing(encoder(view).last, view.cu_seqlens, causal)[places - 1])
-            unseen = torch.ones_like(places, dtype=torch.bool)
-            found["causal"] = Predictions(states, places, view.targets[places], unseen, self.spec.causal_weight)
+            states = self.writing(encoder(view).last, view.cu_seqlens, causal)
+            found["causal"] = predicted_from_before(view, states, self.head, self.spec.causal_weight)
         return found
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:

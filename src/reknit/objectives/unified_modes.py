@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -20,7 +20,15 @@ from reknit.objectives.base import StepOutput
 from reknit.objectives.drawn_tasks import DrawnTasksSpec
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
-from reknit.objectives.predictions import Matches, Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.objectives.predictions import (
+    Matches,
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    predicted_from_before,
+    predicted_in_place,
+    tied_vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -100,19 +108,15 @@ class UnifiedModes(ReconstructionObjective):
         spec, weight = self.spec, self.spec.weight(task)
         if task == "masked":
             view = spec.masked.corrupt(batch, rng)
-            places = view.predict.nonzero().squeeze(1)
-            states = self.head(encoder(view).last[places])
-            return Predictions(states, places, view.targets[places], view.hidden[places], weight)
+            return predicted_in_place(view, encoder(view).last, self.head, weight)
         if task == "causal":
             view = predict_next(batch, rng)
-            places = view.predict.nonzero().squeeze(1)
-            states = self.head(encoder(view).last[places - 1])
-            return Predictions(states, places, view.targets[places], torch.ones_like(places).bool(), weight)
+            return predicted_from_before(view, encoder(view).last, self.head, weight)
         limit = getattr(encoder, "max_positions", None)
         made = damaged_then_clean(batch, rng, ratio=spec.ratio, mean_span=spec.mean_span, limit=limit)
-        rows = made.view.predict.nonzero().squeeze(1)
-        states = self.head(encoder(made.view).last[rows - 1])
-        return Predictions(states, made.places[rows], made.view.targets[rows], made.unseen[rows], weight)
+        written = predicted_from_before(made.view, encoder(made.view).last, self.head, weight)
+        rows = written.positions
+        return replace(written, positions=made.places[rows], unseen=made.unseen[rows])
 
     def _matched(self, encoder: Encoder, batch: Batch) -> Matches:
         """InfoNCE as the choice of each text's second vector by its first, [N, dim] both."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.classification import linear_probe, load_classification
-from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.metrics import values_of
 from reknit.evaluation.minimal_pairs import Likelihood, load_minimal_pairs, minimal_pair_accuracy
 from reknit.evaluation.retrieval import Encode, dense_search
 from reknit.evaluation.similarity import load_similarity, spearman
@@ -64,10 +65,9 @@ def open_measures(folders: Sequence[str | Path], classified_texts: int, sizes: S
 def _open(folder: Path, classified_texts: int) -> Measure:
     if (folder / "corpus.jsonl").is_file():
         collection = load_beir(folder)
-        qrels = {query: collection.qrels[query] for query in collection.queries}
 
         def searched(encode: Encode) -> float:
-            return mean(per_query(dense_search(collection, encode), qrels)["nDCG@10"])
+            return fmean(values_of(dense_search(collection, encode), collection))
 
         return Measure(collection.name, "nDCG@10", "tuned", searched, tuple(collection.queries.values()))
     if not (folder / "test.tsv").is_file() and any(folder.glob("*.jsonl")):

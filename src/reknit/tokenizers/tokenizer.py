@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TEXTS_PER_CHUNK = 1000
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "tekken.json")
 _WORD_MARKS = ("▁", "Ġ")
-_SENTENCE_ENDS = frozenset(".!?。！？")
+_SENTENCE_ENDS = tuple(mark + end for mark in ("", *_WORD_MARKS) for end in ".!?。！？")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +269,8 @@ def _vocabulary(facts: TokenizerFacts) -> Vocabulary:
         cls=probe.ids[0] if first else -1,
         sep=probe.ids[-1] if last else -1,
         special=tuple(special),
-        sentence_ends=tuple(sorted(row for piece, row in rust.get_vocab().items() if _ends_a_sentence(piece))),
+        sentence_ends=tuple(sorted(row for piece in _SENTENCE_ENDS if (row := rust.token_to_id(piece)) is not None)),
     )
-
-
-def _ends_a_sentence(piece: str) -> bool:
-    return piece.lstrip("".join(_WORD_MARKS)) in _SENTENCE_ENDS
 
 
 def _pre_tokenizer_knows_words(rust: Any) -> bool:
