@@ -109,7 +109,8 @@ def tokens_per_text(batch: Batch, which: Tensor) -> Tensor:
 
 def wanted_tokens(batch: Batch, ordinary: Tensor, ratio: float) -> Tensor:
     """[N] how many tokens to ask for in each sequence: a share of the ordinary ones, and one at least."""
-    return (ratio * tokens_per_text(batch, ordinary)).round().clamp(min=1)
+    # float64, as Python's own product is: float32 rounds 0.8999999999999999 * 15 up to 14.
+    return (ratio * tokens_per_text(batch, ordinary).double()).round().clamp(min=1)
 
 
 def chosen(batch: Batch, ordinary: Tensor, draws: Tensor, wanted: Tensor, units: Tensor) -> Tensor:

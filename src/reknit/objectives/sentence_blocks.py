@@ -124,7 +124,7 @@ def hidden_blocks(cu_texts: Tensor, seed: int, share: float) -> Tensor:
     counts, texts = cu_texts.diff(), segments_of(cu_texts)
     numbers = torch.arange(texts.numel(), device=cu_texts.device)
     draws = hashed_uniform(seed, numbers, torch.full_like(numbers, HIDDEN_BLOCK))
-    wanted = torch.minimum((share * counts).round().clamp(min=1), counts - 1)
+    wanted = torch.minimum((share * counts.double()).round().clamp(min=1), counts - 1)
     # Sorted by text and then by draw, a block's place in its text is the rank of its draw.
     order = (texts.double() + draws.double()).argsort()
     hidden = torch.zeros_like(texts, dtype=torch.bool)
