@@ -30,6 +30,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="C
 Eval = Annotated[list[Path] | None, typer.Option("--eval", help="A labelled BEIR folder; may be repeated.")]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run that --out holds.")]
+Processes = Annotated[int, typer.Option(help="Trainings at a time, each in a process of its own.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
 MaxBad = Annotated[int | None, typer.Option(help="Unreadable records to skip before giving up.")]
 Ray = Annotated[bool, typer.Option("--ray", help="As a Ray Data job, here or on the cluster of RAY_ADDRESS.")]
@@ -295,6 +296,7 @@ def compare(
         list[Path], typer.Option("--eval", help="A labelled folder: search, classes or similarity; may be repeated.")
     ],
     seeds: Annotated[int, typer.Option(help="Trainings of each recipe.")] = 3,
+    processes: Processes = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
     max_bad: MaxBad = None,
@@ -316,6 +318,7 @@ def compare(
         settings=_settings(set, max_bad),
         resume=resume,
         overwrite=overwrite,
+        processes=processes,
     )
     show(result, Console())
     print(f"\nreport: {out / 'report.html'}   models: {out / 'arms'}")
@@ -323,38 +326,41 @@ def compare(
 
 @app.command()
 def claim(
-    name: Annotated[str, typer.Argument(help="A recipe whose card's claim is to be measured.")],
+    names: Annotated[list[str], typer.Argument(help="Recipes whose cards' claims are to be measured.")],
+    size: Annotated[str, typer.Option(help="small: for two cores; large: for one GPU.")] = "small",
     seeds: Annotated[int, typer.Option(help="Trainings of each arm; three at least.")] = 3,
-    budget: Annotated[str | None, typer.Option(help="Of each training, instead of the check's own.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Of each training, instead of the size's own.")] = None,
     data: Annotated[Path, typer.Option(help="The folder with the data sets.")] = Path("../shared/data"),
-    out: Annotated[Path | None, typer.Option("--out", help="Where to train; runs/claims/NAME by default.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where to train; what is there is gone on with.")] = Path(
+        "runs/claims"
+    ),
     device: Annotated[Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one.")] = "auto",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="The record; records/claims/NAME.json by default.")
-    ] = None,
-    resume: Resume = False,
+    records: Annotated[Path | None, typer.Option(help="Where to write; records/claims by default.")] = None,
+    processes: Processes = 1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure a published claim: its arms at equal budget, with intervals and a verdict."""
+    """Measure published claims: their arms at equal budget, with intervals and a verdict each."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from rich.console import Console
 
     from reknit.report.recipes import CLAIMS
-    from reknit.research.claims import check_claim
+    from reknit.research.claims import check_claims
     from reknit.research.table import show_claim
 
-    record = check_claim(
-        name,
+    found = check_claims(
+        names,
         data,
-        out or Path("runs") / "claims" / name,
+        out,
+        size=size,
         seeds=seeds,
         budget=budget,
-        json_file=json_file or CLAIMS / f"{name}.json",
-        resume=resume,
+        records=records or CLAIMS,
+        processes=processes,
         overwrite=overwrite,
     )
-    show_claim(record, Console())
+    for record in found:
+        show_claim(record, Console())
 
 
 @app.command("compare-adapt")

@@ -127,17 +127,45 @@ class BudgetSpec:
     seconds: float | None = None
 
 
-# A size that a comparison of three arms with three seeds ends in 15 minutes on two cores.
-_SMALL = (
-    "corpus_share=0.1",
-    "encoder.dim=128",
-    "encoder.depth=3",
-    "encoder.heads=2",
-    "encoder.intermediate=512",
-    "encoder.vocabulary=8000",
-    "tuning_budget.tokens=200000",
-    "curve_points=4",
-)
+@dataclass(frozen=True)
+class ClaimSize:
+    """How large the trainings of a claim are: the budget of each, and `a.b=c` settings of the comparison."""
+
+    budget: str
+    settings: tuple[str, ...]
+
+
+CLAIM_SIZES = {
+    # Three arms with three seeds end in 15 minutes on two cores.
+    "small": ClaimSize(
+        "2Tflop",
+        (
+            "corpus_share=0.1",
+            "encoder.dim=128",
+            "encoder.depth=3",
+            "encoder.heads=2",
+            "encoder.intermediate=512",
+            "encoder.vocabulary=8000",
+            "tuning_budget.tokens=200000",
+            "curve_points=4",
+        ),
+    ),
+    # And with five seeds within ten minutes on an H100.
+    "large": ClaimSize(
+        "150Tflop",
+        (
+            "corpus_share=0.5",
+            "tokens_per_batch=8192",
+            "encoder.dim=256",
+            "encoder.depth=4",
+            "encoder.heads=4",
+            "encoder.intermediate=1024",
+            "encoder.vocabulary=8000",
+            "tuning_budget.tokens=1000000",
+            "curve_points=4",
+        ),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -146,17 +174,17 @@ class ClaimCheck:
 
     better: (arm, other arm) pairs, arms as `reknit compare` reads them: the first is expected to be better than the
     second. metric: a measure's label, or "all" for the mean of all measures. margin: by so much the first may be worse
-    and the claim still hold ("no worse than"). budget: of each training. corpus, eval: below the data folder. settings:
-    `a.b=c` changes to the comparison. needs: what the claim would need to be seen and this check lacks, if so.
+    and the claim still hold ("no worse than"). corpus, eval: below the data folder. settings: `a.b=c` changes to the
+    comparison, on top of those of the size (CLAIM_SIZES). needs: what the claim would need to be seen and this check
+    lacks, if so.
     """
 
     better: tuple[tuple[str, str], ...]
     metric: str = "all"
     margin: float = 0.0
-    budget: str = "2Tflop"
     corpus: str = "text/mix_en.jsonl.zst"
     eval: tuple[str, ...] = ("cls/banking77", "sts/stsb_en", "retrieval/cranfield")
-    settings: tuple[str, ...] = _SMALL
+    settings: tuple[str, ...] = ()
     needs: str = ""
 
 

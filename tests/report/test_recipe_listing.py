@@ -18,9 +18,11 @@ def test_verdicts_are_shown_where_claims_were_measured(tmp_path: Path, monkeypat
     record = {"verdict": "undecided at this scale"}
     (tmp_path / "records" / "claims" / "electra.json").write_text(json.dumps(record))
     assert "Measured: undecided" in describe("electra")
+    (tmp_path / "records" / "claims" / "electra-large.json").write_text('{"verdict": "holds"}')
+    assert "Measured: holds" in describe("electra")
     lines = {line.split()[0]: line for line in listing().splitlines() if line}
-    assert "undecided" in lines["electra"]
+    assert "holds" in lines["electra"]
     assert "–" in lines["rts"]
-    found = {one["name"]: one["claim_verdict"] for one in json.loads(listing(as_json=True))}
-    assert found["electra"] == "undecided"
-    assert found["rts"] is None
+    found = {one["name"]: one["claim_verdicts"] for one in json.loads(listing(as_json=True))}
+    assert found["electra"] == {"small": "undecided", "large": "holds"}
+    assert found["rts"] == {}

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 from research_samples import SETTINGS, material
+from typer.testing import CliRunner
 
 from reknit import catalogue
 from reknit.cli import app
 from reknit.errors import ReknitError
-from reknit.recipe import ClaimCheck, Recipe
+from reknit.recipe import CLAIM_SIZES, ClaimCheck, Recipe
 from reknit.research import claims
-from reknit.research.config import parse_arms
+from reknit.research.config import ComparisonConfig, parse_arms
 from reknit.research.statistics import Interval
+from reknit.training.budget import parse_budget
+from reknit.training.config import with_overrides
 
 CHECKED = {name: recipe for name, recipe in catalogue.recipes().items() if recipe.check is not None}
 
@@ -53,6 +56,9 @@ def test_every_check_is_about_its_recipe_and_can_be_made(recipe: Recipe) -> None
     assert recipe.check is not None
     arms = claims.arms_of(recipe.check)
     assert len(parse_arms(arms)) == len(arms)
+    for size in CLAIM_SIZES.values():
+        config = ComparisonConfig("corpus", parse_budget(size.budget))
+        with_overrides(config, (*size.settings, *recipe.check.settings))
     # A check that was inherited from a parent would be about the parent.
     assert recipe.card.name in {arm for pair in recipe.check.better for arm in pair}
 
@@ -74,27 +80,32 @@ def test_an_arm_without_a_language_model_leaves_sentence_pairs_out_of_the_mean()
         claims._values({"runs": runs}, "b pair accuracy", "x")
 
 
-def tiny_check(recipe: Recipe) -> Recipe:
+def tiny_check(recipe: Recipe, name: str) -> Recipe:
     check = ClaimCheck(
-        better=(("slm", "mlm"),),
+        better=((name, "mlm"),),
         metric="classes accuracy",
-        budget="1000tok",
         corpus="corpus.jsonl",
         eval=("classes", "pairs"),
-        settings=SETTINGS,
+        settings=(*SETTINGS, "corpus_share=1.0"),
         needs="A larger corpus.",
     )
     return replace(recipe, check=check)
 
 
-def test_a_whole_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from typer.testing import CliRunner
-
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """slm and rts have tiny checks, which are alike."""
     find = catalogue.find
-    monkeypatch.setattr(catalogue, "find", lambda name: tiny_check(find(name)) if name == "slm" else find(name))
+    monkeypatch.setattr(
+        catalogue, "find", lambda name: tiny_check(find(name), name) if name in ("slm", "rts") else find(name)
+    )
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_whole_check(tmp_path: Path) -> None:
     material(tmp_path / "data")
-    words = ["claim", "slm", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
-    ended = CliRunner().invoke(app, [*words, "--json", str(tmp_path / "slm.json")])
+    words = ["claim", "slm", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--budget", "1000tok"]
+    ended = CliRunner().invoke(app, [*words, "--records", str(tmp_path)])
     assert ended.exit_code == 0, ended.output
     record = json.loads((tmp_path / "slm.json").read_text())
     assert record["verdict"] in ("holds", "holds not", "undecided at this scale")
@@ -112,11 +123,31 @@ def test_a_whole_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"machine", "versions", "date", "command"} <= record.keys()
 
 
+@pytest.mark.usefixtures("tiny")
+def test_claims_that_are_measured_alike_share_their_trainings(tmp_path: Path) -> None:
+    material(tmp_path / "data")
+    given = {"budget": "1000tok", "size": "large", "records": tmp_path / "records"}
+    slm, rts = claims.check_claims(["slm", "rts"], tmp_path / "data", tmp_path / "out", **given)
+    assert (slm["arms"], rts["arms"]) == (["mlm", "slm"], ["mlm", "rts"])
+    assert slm["summary"]["mlm"] == rts["summary"]["mlm"]
+    assert list(slm["summary"]) == ["mlm", "slm"]
+    assert {run["arm"] for run in rts["runs"]} == {"mlm", "rts"}
+    (comparison,) = (tmp_path / "out").iterdir()
+    assert sorted(folder.name for folder in (comparison / "arms").iterdir()) == ["mlm", "rts", "slm"]
+    # A comparison that is there is gone on with, and one claim alone comes out the same.
+    (alone,) = claims.check_claims(["slm"], tmp_path / "data", tmp_path / "out", **given)
+    assert alone["runs"] == slm["runs"]
+    assert alone["pairs"] == slm["pairs"]
+    assert json.loads((tmp_path / "records" / "rts-large.json").read_text())["verdict"] == rts["verdict"]
+
+
 def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(ReknitError, match=r"the claim of infonce-pairs has no check yet; those that have: .*electra"):
-        claims.check_claim("infonce-pairs", tmp_path, tmp_path / "out")
+        claims.check_claims(["infonce-pairs"], tmp_path, tmp_path / "out")
     with pytest.raises(ReknitError, match="three at least"):
-        claims.check_claim("electra", tmp_path, tmp_path / "out", seeds=2)
+        claims.check_claims(["electra"], tmp_path, tmp_path / "out", seeds=2)
     with pytest.raises(ReknitError, match=r"has no text/mix_en.jsonl.zst: name the folder .* with --data"):
-        claims.check_claim("electra", tmp_path, tmp_path / "out")
+        claims.check_claims(["electra"], tmp_path, tmp_path / "out")
+    with pytest.raises(ReknitError, match="--size is 'huge': choose one of small, large"):
+        claims.check_claims(["electra"], tmp_path, tmp_path / "out", size="huge")
     assert not (tmp_path / "out").exists()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -111,6 +115,39 @@ def test_stopped_and_gone_on_with_is_the_same(finished: Path, tmp_path: Path, mo
     assert all(values[key] == whole[key] for key in values)
 
 
+def test_processes_of_their_own_come_to_the_same(finished: Path, tmp_path: Path) -> None:
+    material(tmp_path)
+    result = run(tmp_path, ("mlm", "rts"), processes=2)
+    values = {(one["arm"], one["seed"]): (one["values"], one["curve"]) for one in result["runs"]}
+    alone = {(one["arm"], one["seed"]): (one["values"], one["curve"]) for one in result_of(finished)["runs"]}
+    assert list(values) == [(arm, seed) for seed in range(2) for arm in ("mlm", "rts")]
+    assert all(values[key] == alone[key] for key in values)
+    assert "seed 1, rts" in "".join(log.read_text() for log in (tmp_path / "out" / "logs").iterdir())
+
+
+def test_a_training_that_fails_in_its_process_says_why(tmp_path: Path) -> None:
+    material(tmp_path)
+    with pytest.raises(ReknitError, match="the loss of pretrain was not finite"):
+        run(tmp_path, ("mlm", "mlm:optimiser.learning_rate=1e30"), seeds=1, processes=2, budget="40000tok")
+    result = run(tmp_path, ("mlm", "rts"), seeds=1, processes=2, budget="40000tok", resume=True)
+    assert len(result["runs"]) == 2
+
+
+def test_ctrl_c_reaches_all_processes(tmp_path: Path) -> None:
+    corpus, evals = material(tmp_path)
+    words = ["compare", "mlm", "rts", "--corpus", str(corpus), "--out", str(tmp_path / "out"), "--budget", "10m"]
+    words += ["--seeds", "1", "--processes", "2", "--eval", str(evals[1])]
+    words += [word for setting in SETTINGS for word in ("--set", setting)]
+    with subprocess.Popen([sys.executable, "-m", "reknit", *words], stderr=subprocess.PIPE, text=True) as process:
+        logs = tmp_path / "out" / "arms"
+        while process.poll() is None and len(list(logs.glob("*/seed-0/metrics.jsonl"))) < 2:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert len(list((tmp_path / "out").glob("arms/*/seed-0/checkpoints/pretrain/*"))) >= 2
+
+
 def test_other_settings_are_refused_on_resume(finished: Path) -> None:
     with pytest.raises(ReknitError, match="started with another budget"):
         run(finished, budget="3000tok", resume=True)
@@ -128,6 +165,7 @@ def test_other_settings_are_refused_on_resume(finished: Path) -> None:
         (("mlm", "hybrid-distillation"), {}, "learns from a teacher"),
         (("mlm", "rts"), {"eval": []}, "labelled folders with --eval"),
         (("mlm", "rts"), {"seeds": 0}, "--seeds is 0"),
+        (("mlm", "rts"), {"processes": 0}, "--processes is 0"),
         (("mlm", "rts"), {"budget": "much"}, "budget 'much'"),
         (("mlm", "rts"), {"resume": True}, "no comparison to resume"),
         (("mlm", "rts"), {"settings": ["encoder.deep=1"]}, "no field 'deep'"),

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.recipe import Recipe
+from reknit.recipe import CLAIM_SIZES, Recipe
 from reknit.training.config import to_json
 from reknit.training.files import read_json
 
 CLAIMS = Path("records") / "claims"
+"""Where `reknit claim` keeps its records, below the current folder."""
 
 
 def listing(*, as_json: bool = False) -> str:
@@ -60,13 +61,28 @@ def describe(name: str, *, as_json: bool = False) -> str:
 
 
 def claim_verdict(name: str) -> str | None:
-    """What `reknit claim` has written of this recipe below the current folder, in short; None where it has not."""
-    record = CLAIMS / f"{name}.json"
-    return read_json(record)["verdict"].removesuffix(" at this scale") if record.exists() else None
+    """What `reknit claim` has written of this recipe below the current folder, in short: of the largest size measured.
+
+    None where nothing has been written."""
+    verdicts = claim_verdicts(name)
+    return verdicts[list(verdicts)[-1]] if verdicts else None
+
+
+def claim_verdicts(name: str) -> dict[str, str]:
+    """Size to verdict, in the order of the sizes, of those that were measured."""
+    paths = {size: record_path(name, size) for size in CLAIM_SIZES}
+    return {
+        size: read_json(path)["verdict"].removesuffix(" at this scale") for size, path in paths.items() if path.exists()
+    }
+
+
+def record_path(name: str, size: str, folder: Path = CLAIMS) -> Path:
+    """Where the record of a claim is, or would be."""
+    return folder / (f"{name}.json" if size == "small" else f"{name}-{size}.json")
 
 
 def _facts(recipe: Recipe) -> dict[str, Any]:
-    return {"name": recipe.card.name, "claim_verdict": claim_verdict(recipe.card.name), **to_json(recipe)}
+    return {"name": recipe.card.name, "claim_verdicts": claim_verdicts(recipe.card.name), **to_json(recipe)}
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> list[str]:

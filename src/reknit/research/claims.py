@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import zlib
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from reknit import catalogue
 from reknit.errors import ReknitError
-from reknit.recipe import ClaimCheck
-from reknit.research.comparison import common_labels, compare, measured
+from reknit.recipe import CLAIM_SIZES, ClaimCheck
+from reknit.report.recipes import record_path
+from reknit.research.comparison import common_labels, compare, measured, part_of
 from reknit.research.config import EVERY_MEASURE
+from reknit.research.folder import ComparisonFolder
 from reknit.research.statistics import Interval, paired_interval
 from reknit.training.config import to_json
 from reknit.training.files import check_json_path, write_json
@@ -17,58 +24,64 @@ from reknit.training.files import check_json_path, write_json
 Answer = Literal["holds", "holds not", "undecided at this scale"]
 
 
-def check_claim(
-    name: str,
+def check_claims(
+    names: Sequence[str],
     data: str | Path,
     out: str | Path,
     *,
+    size: str = "small",
     seeds: int = 3,
     budget: str | None = None,
-    json_file: Path | None = None,
-    resume: bool = False,
+    records: Path | None = None,
+    processes: int = 1,
     overwrite: bool = False,
-) -> dict[str, Any]:
-    """Measure the claim on recipe `name`'s card; returns what `json_file` holds.
+) -> list[dict[str, Any]]:
+    """Measure the claims on the cards of recipes, and return their records, which are also written to `records`.
 
-    data: the folder in which the check's corpus and labelled folders lie. out: where the comparison is made. budget: of
-    each training, the check's own when None. Raises ReknitError for a recipe whose claim has no check, fewer than three
-    seeds, missing data, and as `compare` does.
+    Claims that are measured alike (same corpus, measures and settings) share a comparison, in a folder of its own in
+    `out`: an arm of several claims is trained once, and a comparison that is there is gone on with, or made anew with
+    `overwrite`. data: the folder in which the checks' corpora and labelled folders lie. size: one of CLAIM_SIZES.
+    budget: of each training, the size's own when None. processes: trainings at a time. Raises ReknitError for a recipe
+    whose claim has no check, an unknown size, fewer than three seeds, missing data, and as `compare` does.
     """
-    recipe = catalogue.find(name)
-    check = recipe.check
-    if check is None:
-        raise ReknitError(f"the claim of {name} has no check yet; those that have: {', '.join(checked_recipes())}")
+    if size not in CLAIM_SIZES:
+        raise ReknitError(f"--size is {size!r}: choose one of {', '.join(CLAIM_SIZES)}")
     if seeds < 3:
         raise ReknitError(f"--seeds is {seeds}: a claim needs three at least")
-    check_json_path(json_file)
-    data = Path(data)
-    missing = [place for place in (check.corpus, *check.eval) if not (data / place).exists()]
+    checks = {name: _check_of(name) for name in names}
+    data, budget = Path(data), budget or CLAIM_SIZES[size].budget
+    missing = [
+        place for check in checks.values() for place in (check.corpus, *check.eval) if not (data / place).exists()
+    ]
     if missing:
         raise ReknitError(f"{data} has no {missing[0]}: name the folder that holds the data sets with --data")
-    result = compare(
-        arms_of(check),
-        data / check.corpus,
-        out,
-        budget=budget or check.budget,
-        eval=[data / place for place in check.eval],
-        seeds=seeds,
-        settings=check.settings,
-        resume=resume,
-        overwrite=overwrite,
-    )
-    pairs = [_judged(result, check, better, other) for better, other in check.better]
-    record = {
-        "name": name,
-        "claim": recipe.card.claim,
-        "verdict": overall([pair["answer"] for pair in pairs]),
-        "pairs": pairs,
-        "needs": check.needs,
-        "check": to_json(check),
-        **result,
-    }
-    if json_file is not None:
-        write_json(json_file, record)
-    return record
+    files = {name: None if records is None else record_path(name, size, records) for name in checks}
+    for file in files.values():
+        check_json_path(file)
+    alike: dict[str, list[str]] = {}
+    for name, check in checks.items():
+        alike.setdefault(_group(check, size, budget), []).append(name)
+    found = {}
+    for group, members in alike.items():
+        first, folder = checks[members[0]], Path(out) / group
+        result = compare(
+            list(dict.fromkeys(chain.from_iterable(arms_of(checks[name]) for name in members))),
+            data / first.corpus,
+            folder,
+            budget=budget,
+            eval=[data / place for place in first.eval],
+            seeds=seeds,
+            settings=(*CLAIM_SIZES[size].settings, *first.settings),
+            resume=not overwrite and ComparisonFolder(folder).is_taken(),
+            overwrite=overwrite,
+            processes=processes,
+        )
+        for name in members:
+            command = ["reknit", "claim", name, "--size", size, "--seeds", str(seeds), "--budget", budget]
+            found[name] = _record(name, checks[name], result) | {"size": size, "command": shlex.join(command)}
+            if (file := files[name]) is not None:
+                write_json(file, found[name])
+    return [found[name] for name in names]
 
 
 def checked_recipes() -> list[str]:
@@ -98,6 +111,33 @@ def overall(answers: list[Answer]) -> Answer:
     if "holds not" in answers:
         return "holds not"
     return "holds" if all(answer == "holds" for answer in answers) else "undecided at this scale"
+
+
+def _check_of(name: str) -> ClaimCheck:
+    check = catalogue.find(name).check
+    if check is None:
+        raise ReknitError(f"the claim of {name} has no check yet; those that have: {', '.join(checked_recipes())}")
+    return check
+
+
+def _group(check: ClaimCheck, size: str, budget: str) -> str:
+    """The name of the comparison that a check belongs to: the same for those that are measured alike."""
+    alike = json.dumps([budget, CLAIM_SIZES[size].settings, check.corpus, check.eval, check.settings])
+    return f"{size}-{zlib.crc32(alike.encode()):08x}"
+
+
+def _record(name: str, check: ClaimCheck, result: dict[str, Any]) -> dict[str, Any]:
+    part = part_of(result, arms_of(check))
+    pairs = [_judged(part, check, better, other) for better, other in check.better]
+    return {
+        "name": name,
+        "claim": catalogue.find(name).card.claim,
+        "verdict": overall([pair["answer"] for pair in pairs]),
+        "pairs": pairs,
+        "needs": check.needs,
+        "check": to_json(check),
+        **part,
+    }
 
 
 def _judged(result: dict[str, Any], check: ClaimCheck, better: str, other: str) -> dict[str, Any]:

@@ -26,23 +26,22 @@ from reknit.research.config import (
     tuning_config,
 )
 from reknit.research.folder import ComparisonFolder
+from reknit.research.jobs import run_in_processes
+from reknit.research.material import Material
 from reknit.research.measures import Measure, open_measures
 from reknit.research.page import write_page
 from reknit.research.statistics import interval, mean_ranks, paired_interval
 from reknit.training.budget import format_budget, parse_budget
 from reknit.training.config import SCRATCH, to_json, with_overrides
-from reknit.training.corpus import check_corpus_path, prepare_corpus
+from reknit.training.corpus import check_corpus_path
 from reknit.training.files import write_json
-from reknit.training.interrupt import Interrupted, listen_for_stop
+from reknit.training.interrupt import Interrupted, StopRequest, listen_for_stop
 from reknit.training.machine import machine, versions
 from reknit.training.phases import check_batches, phases_of
-from reknit.training.run_folder import RunFolder
 from reknit.training.start import load_start
 from reknit.training.team import Team
 
 logger = logging.getLogger("reknit")
-
-_DATA_SEED = 0
 
 
 def compare(
@@ -56,14 +55,15 @@ def compare(
     settings: Sequence[str] = (),
     resume: bool = False,
     overwrite: bool = False,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Train every recipe with every seed, measure all, and return what result.json in the folder `out` holds.
 
     recipes: arms as `parse_arms` reads them; the first is what the others are compared with. budget: of each training,
     such as "2m", "5Mtok" or "3Pflop"; FLOPs count generators, teachers and decoders. eval: labelled folders, see
     `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: go on with what `out` holds, to
-    which arms and seeds may be added. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything
-    saved.
+    which arms and seeds may be added. processes: trainings at a time, see `run_in_processes`. Raises ReknitError on bad
+    input, and Interrupted after Ctrl-C with everything saved.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ReknitError("a comparison trains in one process: start it without torchrun")
@@ -72,6 +72,8 @@ def compare(
     config = with_overrides(config, tuple(settings))
     if not config.eval:
         raise ReknitError("a comparison needs something to measure by: name labelled folders with --eval")
+    if processes < 1:
+        raise ReknitError(f"--processes is {processes}: at least one is needed")
     if seeds < 1:
         raise ReknitError(f"--seeds is {seeds}: at least one is needed")
     measures = open_measures(config.eval, config.classified_texts, config.sizes)
@@ -81,17 +83,13 @@ def compare(
     folder.open(config, resume=resume, overwrite=overwrite)
     try:
         with listen_for_stop() as stop:
-            queries = {text for measure in measures for text in measure.queries}
             with folder.preparing(resume=resume):
-                shared = RunFolder(out, data=folder.data)
-                prepared = prepare_corpus(training_config(arms[0], config, _DATA_SEED), shared, queries)
-            runs = []
-            for seed in range(seeds):
-                for arm in arms:
-                    logger.info("seed %d, %s", seed, arm.name)
-                    runs.append(run_arm(arm, config, seed, folder.run(arm, seed), prepared, measures, stop))
-                    if stop.asked:
-                        raise Interrupted("stopped between two trainings")
+                material = Material.prepared(config, folder, measures)
+            jobs = [(arm, seed) for seed in range(seeds) for arm in arms]
+            if processes > 1:
+                runs = run_in_processes(jobs, config, folder, processes, stop)
+            else:
+                runs = [_run(arm, seed, config, folder, material, stop) for arm, seed in jobs]
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None
     result = {
@@ -101,41 +99,49 @@ def compare(
         "arms": [arm.name for arm in arms],
         "seeds": seeds,
         "corpus": {
-            "documents": prepared.report.documents,
-            "passages": len(prepared.store),
-            "words": prepared.store.words,
+            "documents": material.corpus.report.documents,
+            "passages": len(material.corpus.store),
+            "words": material.corpus.store.words,
         },
         "machine": machine(),
         "versions": versions(),
         "runs": runs,
-        "summary": summary(runs, arms, measures),
+        "summary": summary(runs, [arm.name for arm in arms]),
     }
     write_page(folder.report, result)
     write_json(folder.result, result)
     return result
 
 
-def summary(runs: Sequence[dict[str, Any]], arms: Sequence[Arm], measures: Sequence[Measure]) -> dict[str, Any]:
+def part_of(result: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The same result as if only these arms had been compared, the first of them the one to compare with."""
+    runs = [run for run in result["runs"] if run["arm"] in names]
+    return result | {"arms": list(names), "runs": runs, "summary": summary(runs, names)}
+
+
+def summary(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """For each arm the mean of each measure over the seeds, its difference to the first arm seed by seed, and ranks.
 
     "all" is the mean over the measures that every arm has, and ranks are by these. A measure that an arm does not have
     (there is no language model) is None there.
     """
-    every, common = [measure.label for measure in measures], common_labels(runs)
-    values = {arm.name: {label: measured(runs, arm.name, label) for label in (*every, EVERY_MEASURE)} for arm in arms}
-    first = values[arms[0].name]
-    ranks = mean_ranks(np.array([[values[arm.name][label] for label in common] for arm in arms]))
+    common = common_labels(runs)
+    values = {
+        name: {label: measured(runs, name, label) for label in (*runs[0]["values"], EVERY_MEASURE)} for name in names
+    }
+    first = values[names[0]]
+    ranks = mean_ranks(np.array([[values[name][label] for label in common] for name in names]))
     return {
-        arm.name: {
-            "values": {label: _summed(found) for label, found in values[arm.name].items()},
-            "against_first": {label: _compared(found, first[label]) for label, found in values[arm.name].items()},
+        name: {
+            "values": {label: _summed(found) for label, found in values[name].items()},
+            "against_first": {label: _compared(found, first[label]) for label, found in values[name].items()},
             "mean_rank": float(rank),
             "spent": {
-                unit: mean(run["training"][unit] for run in runs if run["arm"] == arm.name)
+                unit: mean(run["training"][unit] for run in runs if run["arm"] == name)
                 for unit in ("tokens", "flops", "seconds")
             },
         }
-        for arm, rank in zip(arms, ranks, strict=True)
+        for name, rank in zip(names, ranks, strict=True)
     }
 
 
@@ -151,6 +157,15 @@ def measured(runs: Sequence[dict[str, Any]], arm: str, label: str) -> list[float
 def common_labels(runs: Sequence[dict[str, Any]]) -> list[str]:
     """The measures that every run has."""
     return [label for label in runs[0]["values"] if all(run["values"][label] is not None for run in runs)]
+
+
+def _run(
+    arm: Arm, seed: int, config: ComparisonConfig, folder: ComparisonFolder, material: Material, stop: StopRequest
+) -> dict[str, Any]:
+    if stop.asked:
+        raise Interrupted("stopped between two trainings")
+    logger.info("seed %d, %s", seed, arm.name)
+    return run_arm(arm, config, seed, folder.run(arm, seed), material.corpus, material.measures, stop)
 
 
 def _summed(values: list[float | None]) -> dict[str, Any] | None:

@@ -97,7 +97,7 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
 
 def training_config(arm: Arm, comparison: ComparisonConfig, seed: int) -> RunConfig:
     """The arm's training as a run; for a model that is there already, a run that starts from it and trains nothing."""
-    config = replace(_run_config(comparison, seed), pretrain=shared_recipe(arm, comparison), keep="last")
+    config = replace(shared_run(comparison, seed), pretrain=shared_recipe(arm, comparison), keep="last")
     return config if arm.recipe else replace(config, start=arm.name)
 
 
@@ -108,10 +108,11 @@ def tuning_config(comparison: ComparisonConfig, seed: int) -> RunConfig | None:
     recipe = catalogue.find(comparison.tuning)
     optimiser = replace(recipe.optimiser, learning_rate=comparison.tuning_learning_rate)
     tuning = replace(recipe, encoder=comparison.encoder, optimiser=optimiser)
-    return replace(_run_config(comparison, seed), tune=tuning, budget=comparison.tuning_budget, keep="last")
+    return replace(shared_run(comparison, seed), tune=tuning, budget=comparison.tuning_budget, keep="last")
 
 
-def _run_config(comparison: ComparisonConfig, seed: int) -> RunConfig:
+def shared_run(comparison: ComparisonConfig, seed: int) -> RunConfig:
+    """What every arm's run has in common."""
     return RunConfig(
         corpus=comparison.corpus,
         start=comparison.start,

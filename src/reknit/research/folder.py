@@ -18,11 +18,12 @@ class ComparisonFolder(JobFolder):
     """What the arms share, and a run folder for each arm and seed."""
 
     kind = "comparison"
-    own = ("data", "arms", "result.json", "report.html", "config.json")
+    own = ("data", "arms", "logs", "result.json", "report.html", "config.json")
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
         self.data = self.path / "data"
+        self.logs = self.path / "logs"
         self.result = self.path / "result.json"
         self.report = self.path / "report.html"
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from reknit.errors import ReknitError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -35,6 +37,12 @@ def written_aside(target: Path) -> Iterator[Path]:
     except BaseException:
         remove(aside)
         raise
+
+
+def made_by_one(target: Path) -> FileLock:
+    """To hold while looking whether `target` is there and making it, so that of several processes one does."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(target.with_name(f".{target.name}.lock"))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from reknit.data.token_store import TokenStore
 from reknit.recipe import DataSpec
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.training.corpus import Corpus
-from reknit.training.files import disk_full_explained
+from reknit.training.files import disk_full_explained, made_by_one
 from reknit.training.run_folder import RunFolder
 from reknit.training.team import Team
 
@@ -27,8 +27,8 @@ def open_token_store(
 ) -> TokenStore:
     """The training texts of the corpus as tokens on disk; made once in a run for each tagger."""
     path = folder.data / (f"tokens-{max_length}" + ("" if tagger == "none" else f"-{tagger}"))
-    if not path.exists():
-        with disk_full_explained(str(path)):
+    with made_by_one(path), disk_full_explained(str(path)):
+        if not path.exists():
             TokenStore.build(corpus.training_texts(), tokenizer, path, max_length=max_length, tagger=tagger)
     return TokenStore.open(path)
 

@@ -46,15 +46,7 @@ def load_start(config: RunConfig) -> EmbeddingModel | None:
 def build_start(config: RunConfig, folder: RunFolder, corpus: Corpus) -> EmbeddingModel:
     """A new model with random weights, its tokenizer trained on the corpus (once; a resumed run finds it)."""
     spec = _encoder_spec(config)
-    saved = folder.data / "tokenizer"
-    if saved.exists():
-        tokenizer = Tokenizer.load(saved)
-    else:
-        logger.info("training a tokenizer of up to %d pieces on the corpus", spec.vocabulary)
-        texts = corpus.sampled_training_texts(TOKENIZER_WORDS, config.seed)
-        tokenizer = train_tokenizer(texts, spec.vocabulary, family=spec.family)
-        with written_aside(saved) as aside:
-            tokenizer.save(aside)
+    tokenizer = prepare_tokenizer(spec, folder, corpus, config.seed)
     torch.manual_seed(config.seed)
     encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad).to(best_device())
     return EmbeddingModel(
@@ -65,6 +57,19 @@ def build_start(config: RunConfig, folder: RunFolder, corpus: Corpus) -> Embeddi
         max_length=min(config.max_length, spec.max_positions),
         name=folder.path.name,
     )
+
+
+def prepare_tokenizer(spec: EncoderSpec, folder: RunFolder, corpus: Corpus, seed: int) -> Tokenizer:
+    """The run's own tokenizer, trained on texts drawn by the seed; made once in the data folder."""
+    saved = folder.data / "tokenizer"
+    if saved.exists():
+        return Tokenizer.load(saved)
+    logger.info("training a tokenizer of up to %d pieces on the corpus", spec.vocabulary)
+    texts = corpus.sampled_training_texts(TOKENIZER_WORDS, seed)
+    tokenizer = train_tokenizer(texts, spec.vocabulary, family=spec.family)
+    with written_aside(saved) as aside:
+        tokenizer.save(aside)
+    return tokenizer
 
 
 def _encoder_spec(config: RunConfig) -> EncoderSpec:

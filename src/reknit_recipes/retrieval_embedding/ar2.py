@@ -41,7 +41,7 @@ RECIPE = replace(
     check=ClaimCheck(
         better=(("ar2", "infonce-pairs"), ("ar2", "ar2:objective.adversarial_weight=0.0")),
         eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
+        settings=("tuning=none", "max_length=64"),
         needs="Labelled pairs, a ranker warmed up by itself and negatives from a whole index are not among the arms.",
     ),
 )

@@ -42,6 +42,6 @@ RECIPE = replace(
             ("contrastive-primer:data.pair_kinds=crop", "contrastive-primer"),
         ),
         eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
+        settings=("tuning=none", "max_length=64"),
     ),
 )

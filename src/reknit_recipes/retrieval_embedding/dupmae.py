@@ -40,6 +40,6 @@ RECIPE = replace(
             ("retromae", "mlm"),
         ),
         metric="cranfield nDCG@10",
-        settings=(*ClaimCheck.settings, "encoder.pooling=cls"),
+        settings=("encoder.pooling=cls",),
     ),
 )

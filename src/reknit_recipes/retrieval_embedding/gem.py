@@ -42,7 +42,7 @@ RECIPE = replace(
             ("gem", "gem:objective.bottleneck_weight=0.0"),
             ("gem", "gem:objective.bottleneck_weight=0.0:encoder.pooling=mean"),
         ),
-        settings=(*ClaimCheck.settings, "encoder.attention=causal", "encoder.pooling=last"),
+        settings=("encoder.attention=causal", "encoder.pooling=last"),
         needs="Understanding (MMLU) needs a large language model.",
     ),
 )

@@ -34,7 +34,7 @@ RECIPE = replace(
     check=ClaimCheck(
         better=(("kalm-v2", "infonce-pairs"),),
         eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
+        settings=("tuning=none", "max_length=64"),
         needs="The stages, labelled pairs and weight averages of the paper are not among the arms.",
     ),
 )

@@ -44,7 +44,7 @@ RECIPE = replace(
         better=(("mirror-bert", "mlm"),),
         metric="stsb_en Spearman",
         eval=("sts/stsb_en",),
-        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
+        settings=("tuning=none", "max_length=64"),
         needs="A masked language model to begin with: here both begin with random weights.",
     ),
 )

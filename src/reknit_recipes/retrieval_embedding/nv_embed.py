@@ -39,7 +39,7 @@ RECIPE = replace(
             ("nv-embed:encoder.pooling=mean", "nv-embed:encoder.pooling=last:encoder.attention=causal"),
         ),
         eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64", "encoder.pooling=latent-attention"),
+        settings=("tuning=none", "max_length=64", "encoder.pooling=latent-attention"),
         needs="A language model trained with a causal mask, which is then removed; the second stage.",
     ),
 )

@@ -42,7 +42,7 @@ RECIPE = replace(
             ("pooling-attention", "pooling-attention:encoder.pooling=mean"),
         ),
         eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64", "encoder.pooling=layer-attention"),
+        settings=("tuning=none", "max_length=64", "encoder.pooling=layer-attention"),
         needs="A trained language model, whose lower layers say what its last does not.",
     ),
 )

@@ -45,6 +45,6 @@ RECIPE = Recipe(
     check=ClaimCheck(
         better=(("retromae", "mlm"),),
         metric="cranfield nDCG@10",
-        settings=(*ClaimCheck.settings, "encoder.pooling=cls"),
+        settings=("encoder.pooling=cls",),
     ),
 )

@@ -45,7 +45,7 @@ RECIPE = Recipe(
     check=ClaimCheck(
         better=(("smith", "smith:objective.blocks_weight=0.0"), ("smith", "mlm:objective.ratio=0.15")),
         eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=(*ClaimCheck.settings, "max_length=256"),
+        settings=("max_length=256",),
         needs="Pairs of long documents, and a model that keeps the document transformer; texts have 256 tokens here.",
     ),
 )

@@ -37,7 +37,7 @@ RECIPE = Recipe(
     check=ClaimCheck(
         better=(("text2token", "simcse"),),
         margin=0.005,
-        settings=(*ClaimCheck.settings, "tuning=none"),
+        settings=("tuning=none",),
         needs="Both begin with random weights here, not with a language model.",
     ),
 )

@@ -40,7 +40,7 @@ RECIPE = replace(
             ("ullme", "ullme:objective.agreement_weight=0.0"),
         ),
         eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=(*ClaimCheck.settings, "tuning=none", "max_length=64"),
+        settings=("tuning=none", "max_length=64"),
         needs="A language model to begin with: here the generation is learnt from nothing.",
     ),
 )

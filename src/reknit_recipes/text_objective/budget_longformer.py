@@ -36,7 +36,6 @@ RECIPE = replace(
     check=ClaimCheck(
         better=(("budget-longformer", "mlm"),),
         settings=(
-            *ClaimCheck.settings,
             "encoder.family=modernbert",
             "encoder.max_positions=512",
             "max_length=512",

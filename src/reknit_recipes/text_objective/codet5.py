@@ -46,7 +46,7 @@ RECIPE = Recipe(
         ),
         corpus="retrieval/cosqa/corpus.jsonl",
         eval=("retrieval/cosqa",),
-        settings=(*ClaimCheck.settings, "corpus_share=1.0"),
+        settings=("corpus_share=1.0",),
         needs="Millions of functions in eight languages; here 6,267 of Python, and search by a question is all that is "
         "measured, no generation.",
     ),
