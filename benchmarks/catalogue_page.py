@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.recipe import Recipe
+from reknit.recipe import CLAIM_SIZES, BudgetSpec, Recipe
+from reknit.report.recipes import record_path
+from reknit.training.budget import format_budget
 from reknit.training.files import read_json
 
 ROOT = Path(__file__).parents[1]
@@ -25,8 +27,9 @@ INTRODUCTION = """# The catalogue
 Made by `benchmarks/catalogue_page.py` from the recipes' cards; `reknit recipes NAME` shows a whole card with its
 settings and its citation, `reknit pretrain NAME --corpus CORPUS --out RUN` trains it, `reknit claim NAME` measures its
 claim. *Deviates* says that the card names where the recipe is not as published. A claim *holds* or *holds not* when the
-whole 95% interval over the seeds says so, at a size that a processor trains in minutes; most differences are smaller
-than that, and the claim is then *undecided at this scale*, which says nothing against the paper."""
+whole 95% interval over the seeds says so, at the small size, which a processor trains in minutes, or the large one, for
+a GPU (`--size`); most differences are smaller than that, and the claim is then *undecided at this scale*, which says
+nothing against the paper. The column *claim* tells of the largest size that was measured."""
 
 
 def main() -> None:
@@ -41,7 +44,11 @@ def page() -> str:
     for family in sorted({recipe.card.family for recipe in recipes.values()}):
         found = [recipe for _, recipe in sorted(recipes.items()) if recipe.card.family == family]
         parts += [f"## {TITLES.get(family, family)}", table(found)]
-    parts += ["## Claims measured", *[claim(recipe) for _, recipe in sorted(recipes.items()) if record_of(recipe)]]
+    parts.append("## Claims measured")
+    for name, recipe in sorted(recipes.items()):
+        found = records_of(recipe)
+        if found:
+            parts += [f"### {name}: {found[-1]['verdict']}", f"Claim: {recipe.card.claim}", *map(measured, found)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,8 +56,8 @@ def table(recipes: list[Recipe]) -> str:
     """One line a recipe."""
     lines = ["| recipe | year | what it adds | status | claim |", "|---|---|---|---|---|"]
     for recipe in recipes:
-        card, record = recipe.card, record_of(recipe)
-        verdict = record["verdict"].removesuffix(" at this scale") if record else "not measured"
+        card, found = recipe.card, records_of(recipe)
+        verdict = found[-1]["verdict"].removesuffix(" at this scale") if found else "not measured"
         system = f" ({card.system})" if card.system else ""
         paper = card.paper.split(";")[0].split(" ")[0].rstrip(",")
         name = f"[{card.name}]({paper})" if paper.startswith("http") else card.name
@@ -58,12 +65,10 @@ def table(recipes: list[Recipe]) -> str:
     return "\n".join(lines)
 
 
-def claim(recipe: Recipe) -> str:
-    """What was claimed, and the differences that were found."""
-    record = record_of(recipe)
-    assert record is not None
+def measured(record: dict[str, Any]) -> str:
+    """The differences that were found at one size."""
     arms = {arm: found["values"] for arm, found in record["summary"].items()}
-    lines = [f"### {recipe.card.name}: {record['verdict']}", "", f"Claim: {record['claim']}", ""]
+    lines = []
     for pair in record["pairs"]:
         low, high = pair["difference"]["ci95"]
         allowed = f" (up to {pair['margin']} worse is allowed)" if pair["margin"] else ""
@@ -76,16 +81,18 @@ def claim(recipe: Recipe) -> str:
     for arm, values in arms.items():
         cells = [f"{values[label]['mean']:.3f}" if values[label] else "–" for label in labels]
         lines.append(f"| `{arm}` | " + " | ".join(cells) + " |")
-    where = f"{record['machine']['processor']}, {record['date'][:10]}"
+    machine = record["machine"]
+    where = f"{machine.get('accelerator', machine['processor'])}, {record['date'][:10]}"
     needs = f" To be seen, it would need what this check lacks: {record['needs']}" if record["needs"] else ""
-    lines += ["", f"{record['seeds']} seeds, {record['check']['budget']} each; {where}.{needs}"]
+    budget = format_budget(BudgetSpec(**record["config"]["budget"]))
+    lines += ["", f"Size {record.get('size', 'small')}: {record['seeds']} seeds, {budget} each; {where}.{needs}"]
     return "\n".join(lines)
 
 
-def record_of(recipe: Recipe) -> dict[str, Any] | None:
-    """What `reknit claim` has written of the recipe."""
-    path = CLAIMS / f"{recipe.card.name}.json"
-    return read_json(path) if path.exists() else None
+def records_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """What `reknit claim` has written of the recipe, the largest size last."""
+    paths = [record_path(recipe.card.name, size, CLAIMS) for size in CLAIM_SIZES]
+    return [read_json(path) for path in paths if path.exists()]
 
 
 if __name__ == "__main__":

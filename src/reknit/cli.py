@@ -372,6 +372,9 @@ def compare_adapt(
     against: Annotated[
         list[str] | None, typer.Option(help="A route of sentence-transformers; may be repeated.")
     ] = None,
+    cores: Annotated[
+        int | None, typer.Option(help="Of each run, which has no GPU then; as many go at a time as fit.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write here, and go on with what is here.")] = None,
 ) -> None:
     """Measure what adaptation gives on labelled collections, beside BM25, fusion and sentence-transformers."""
@@ -382,7 +385,13 @@ def compare_adapt(
     from reknit.training.config import DEFAULT_START
 
     record = compare_adaptation(
-        data, start=start or DEFAULT_START, budget=budget, seeds=seeds, against=against or (), json_file=json_file
+        data,
+        start=start or DEFAULT_START,
+        budget=budget,
+        seeds=seeds,
+        against=against or (),
+        json_file=json_file,
+        cores=cores,
     )
     comparison_table(record, Console())
 

@@ -8,18 +8,20 @@ nothing else: they also tell whether the label-free verdict of each run was righ
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from reknit.api import load
 from reknit.bench.peer_adaptation import ROUTES
+from reknit.bench.places import Places, run_module
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
@@ -48,12 +50,15 @@ def compare_adaptation(
     seeds: int = 3,
     against: Sequence[str] = (),
     json_file: Path | None = None,
+    cores: int | None = None,
 ) -> dict[str, Any]:
     """Measure everything on every BEIR folder of `data`; returns what `json_file` holds.
 
-    against: routes of sentence-transformers, run once each. What `json_file` already holds is not measured again, so
-    that hours of work can be stopped and gone on with. Raises ReknitError for an unknown route or folder, a budget that
-    is not a time, a record of other settings, and a run that fails.
+    against: routes of sentence-transformers, run once each. cores: each run has so many cores to itself and no GPU, and
+    as many go at a time as this process has cores for; None: one after another, with all there is. What `json_file`
+    already holds is not measured again, so that hours of work can be stopped and gone on with. Raises ReknitError for
+    an unknown route or folder, a budget that is not a time, more cores than there are, a record of other settings, and
+    a run that fails.
     """
     seconds = parse_budget(budget).seconds
     if seconds is None:
@@ -72,16 +77,40 @@ def compare_adaptation(
             found |= {"queries": len(collection.queries), "documents": len(collection.documents)}
             found["baselines"] = _baselines(collection, start)
             _keep(record, json_file)
-        for seed in range(seeds):
-            if all(run["seed"] != seed for run in found["runs"]):
-                logger.info("%s: reknit adapt, seed %d", folder.name, seed)
-                found["runs"].append(_adapted(folder, start, budget, seed) | _where())
-                _keep(record, json_file)
-        for route in against:
-            if route not in found["peers"]:
-                logger.info("%s: sentence-transformers, %s", folder.name, route)
-                found["peers"][route] = _peer(folder, collection, start, seconds, route) | _where()
-                _keep(record, json_file)
+    places = Places(cores)
+
+    def run(folder: Path, seed: int) -> None:
+        with places.one() as place:
+            logger.info("%s: reknit adapt, seed %d", folder.name, seed)
+            made = _adapted(folder, start, budget, seed, place) | _where(place)
+        with places.lock:
+            record["collections"][folder.name]["runs"].append(made)
+            record["collections"][folder.name]["runs"].sort(key=lambda run: run["seed"])
+            _keep(record, json_file)
+
+    def beside(folder: Path, route: str) -> None:
+        with places.one() as place:
+            logger.info("%s: sentence-transformers, %s", folder.name, route)
+            made = _peer(folder, collections[folder.name], start, seconds, route, place) | _where(place)
+        with places.lock:
+            record["collections"][folder.name]["peers"][route] = made
+            _keep(record, json_file)
+
+    with ThreadPoolExecutor(places.number) as pool:
+        jobs: list[tuple[int, Callable[[], None]]] = []
+        for folder in map(Path, data):
+            found = record["collections"][folder.name]
+            done = [run["seed"] for run in found["runs"]]
+            jobs += [(seed, partial(run, folder, seed)) for seed in range(seeds) if seed not in done]
+            jobs += [(seeds, partial(beside, folder, route)) for route in against if route not in found["peers"]]
+        # Every collection with one seed, then with the next: what is stopped early says something of all.
+        waiting = [pool.submit(job) for _, job in sorted(jobs, key=itemgetter(0))]
+        try:
+            for ended in as_completed(waiting):
+                ended.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     record["summary"] = summary(record)
     _keep(record, json_file)
     return record
@@ -118,9 +147,14 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _where() -> dict[str, Any]:
+def _where(place: list[int]) -> dict[str, Any]:
     # A comparison of hours may be gone on with on another machine.
-    return {"processor": machine()["processor"], "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    found = machine()
+    return {
+        "processor": found["processor"] if place else found.get("accelerator", found["processor"]),
+        "cores": len(place) or found["cores"],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _opened(json_file: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
@@ -159,11 +193,11 @@ def _baselines(collection: RetrievalSet, start: str) -> dict[str, float]:
     return {name: _value(run, collection) for name, run in zip(BASELINES, (bm25, dense, fused), strict=True)}
 
 
-def _adapted(folder: Path, start: str, budget: str, seed: int) -> dict[str, Any]:
+def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as made:
         out = Path(made) / "run"
         words = ["adapt", folder, "--out", out, "--start", start, "--budget", budget]
-        seconds = _run(["reknit", *words, "--set", f"seed={seed}", "--eval", folder])
+        seconds = run_module(["reknit", *words, "--set", f"seed={seed}", "--eval", folder], place)
         result = read_json(out / "result.json")
     labelled = result["evaluations"][-1]["rows"]
     return {
@@ -184,19 +218,11 @@ def _adapted(folder: Path, start: str, budget: str, seed: int) -> dict[str, Any]
     }
 
 
-def _peer(folder: Path, collection: RetrievalSet, start: str, budget: float, route: str) -> dict[str, Any]:
+def _peer(
+    folder: Path, collection: RetrievalSet, start: str, budget: float, route: str, place: list[int]
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as made:
         out = Path(made) / "model"
         words = [route, folder, out, start, budget, 0]
-        seconds = _run(["reknit.bench.peer_adaptation", *words])
+        seconds = run_module(["reknit.bench.peer_adaptation", *words], place)
         return {"value": _value(_dense(collection, out), collection), "seconds": seconds}
-
-
-def _run(words: Sequence[object]) -> float:
-    """Seconds of `python -m WORDS`."""
-    began = time.monotonic()
-    ended = subprocess.run([sys.executable, "-m", *map(str, words)], capture_output=True, text=True, check=False)
-    if ended.returncode:
-        lines = ended.stderr.strip().splitlines() or ["no message"]
-        raise ReknitError(f"{words[0]} {words[1]} failed: {lines[-1]}")
-    return round(time.monotonic() - began, 1)

@@ -47,9 +47,22 @@ def _parse_part(part: str) -> tuple[str, float | int]:
 
 def format_budget(budget: BudgetSpec) -> str:
     """The budget as `parse_budget` reads it."""
-    units = (("seconds", "s"), ("tokens", "tok"), ("flops", "flop"))
-    limits = [(getattr(budget, name), unit) for name, unit in units]
-    return ",".join(f"{limit:g}{unit}" if unit != "tok" else f"{limit}{unit}" for limit, unit in limits if limit)
+    limits = []
+    if budget.seconds:
+        limits.append(f"{budget.seconds:g}s")
+    if budget.tokens:
+        limits.append(f"{budget.tokens}tok")
+    if budget.flops:
+        limits.append(_flops(budget.flops))
+    return ",".join(limits)
+
+
+def _flops(amount: float) -> str:
+    for prefix in "EPTG":
+        number = amount / _MULTIPLES[prefix.lower()]
+        if number >= 1 and float(f"{number:g}") * _MULTIPLES[prefix.lower()] == amount:
+            return f"{number:g}{prefix}flop"
+    return f"{amount!r}flop"
 
 
 def scale_budget(budget: BudgetSpec, share: float) -> BudgetSpec:

@@ -24,10 +24,10 @@ _PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory, accelerator and system of this machine."""
+    """Processor, cores (that this process may use), memory, accelerator and system of this machine."""
     facts: dict[str, Any] = {
         "processor": _processor_name(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
