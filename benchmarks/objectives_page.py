@@ -40,28 +40,35 @@ def page() -> str:
         difference(contrast, f"contrastive-primer:data.pair_kinds={kind}", "contrastive-primer")
         for kind in ("crop", "twin")
     )
+    text = f"""
+        Made by `benchmarks/objectives_page.py` from records/compare. In brackets: 95% intervals of differences between
+        the means of all measures; one that leaves 0 out has a star, one that reaches across it is no proof.
+
+        **You have a trained model and a collection of texts: none of these.** `reknit adapt` goes on from the trained
+        model by distilling the hybrid of it and BM25; [measured.md](measured.md) has the figures,
+        [adapt-your-corpus.md](adapt-your-corpus.md) the way. What is below begins with random weights.
+
+        **You want search or similarity from nothing but texts:** pairs cut from the texts themselves
+        (`infonce-pairs`). Trained on them for the whole budget, the encoder reaches {pairs:.3f} on cranfield; the best
+        of the objectives on single texts, tuned a little on the same kind of pairs afterwards, {best:.3f}. Take the
+        mean of the tokens: against [CLS], which learns far more slowly from nothing, it is {cls}. As the partner of a
+        text a crop of it is {crop} against an edited copy, and the text itself under other dropout {twin}.
+
+        **You want an encoder to build on:** masked tokens (`mlm`) are simple and hard to beat. Predicting the next
+        token is clearly worse for an encoder at the same cost (`mlm` minus `clm`:
+        {difference(objectives, "mlm", "clm")}), and so is beginning with it (`mlm-vs-clm` minus `mlm`:
+        {difference(objectives, "mlm-vs-clm", "mlm")}). Where the encoder must be causal, take the mean and not the last
+        token ({difference(objectives, "clm", "clm:encoder.pooling=last")}). Higher than `mlm` by the mean of the three
+        measures: {better}.
+
+        **What this cannot tell:** these are trainings of seconds, of encoders of four layers on one or two million
+        tokens. An objective that pays only after billions of tokens (replaced tokens, generation) does not show it
+        here; [catalogue.md](catalogue.md) has the claim of every paper beside what was found. Your texts may differ:
+        the commands below take other corpora and other measures.
+        """
     parts = [
         "# Which objective should I use?",
-        "Made by `benchmarks/objectives_page.py` from records/compare. In brackets: 95% intervals of differences between "
-        "the means of all measures; one that leaves 0 out has a star, one that reaches across it is no proof.",
-        "**You have a trained model and a collection of texts: none of these.** `reknit adapt` goes on from the trained "
-        "model by distilling the hybrid of it and BM25; [measured.md](measured.md) has the figures, "
-        "[adapt-your-corpus.md](adapt-your-corpus.md) the way. What is below begins with random weights.",
-        "**You want search or similarity from nothing but texts:** pairs cut from the texts themselves "
-        f"(`infonce-pairs`). Trained on them for the whole budget, the encoder reaches {pairs:.3f} on cranfield; the "
-        f"best of the objectives on single texts, tuned a little on the same kind of pairs afterwards, {best:.3f}. Take "
-        f"the mean of the tokens: against [CLS], which learns far more slowly from nothing, it is {cls}. As the partner "
-        f"of a text a crop of it is {crop} against an edited copy, and the text itself under other dropout {twin}.",
-        "**You want an encoder to build on:** masked tokens (`mlm`) are simple and hard to beat. Predicting the next "
-        f"token is clearly worse for an encoder at the same cost (`mlm` minus `clm`: "
-        f"{difference(objectives, 'mlm', 'clm')}), and so is beginning with it (`mlm-vs-clm` minus `mlm`: "
-        f"{difference(objectives, 'mlm-vs-clm', 'mlm')}). Where the encoder must be causal, take the mean and not the "
-        f"last token ({difference(objectives, 'clm', 'clm:encoder.pooling=last')}). Higher than `mlm` by the mean of the "
-        f"three measures: {better}.",
-        "**What this cannot tell:** these are trainings of seconds, of encoders of four layers on one or two million "
-        "tokens. An objective that pays only after billions of tokens (replaced tokens, generation) does not show it "
-        "here; [catalogue.md](catalogue.md) has the claim of every paper beside what was found. Your texts may differ: "
-        "the commands below take other corpora and other measures.",
+        *(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")),
         "## Objectives on single texts",
         *comparison(objectives),
         "## Objectives on pairs",
