@@ -49,8 +49,9 @@ def comparison(record: dict[str, Any]) -> str:
     seeds = max(len(one["runs"]) for one in found)
     done = [run for one in found for run in (*one["runs"], *one["peers"].values())]
     processors = " and ".join(sorted({run["processor"] for run in done}))
+    cores = " or ".join(sorted({str(run.get("cores", machine["cores"])) for run in done}))
     about = (
-        f"nDCG@10; {record['budget']} of training on {machine['cores']} cores ({processors}), no labels "
+        f"nDCG@10; {record['budget']} of training on {cores} cores ({processors}), no labels "
         f"seen; start model {record['start']}. reknit: the median of {seeds} seeds (least to greatest); "
         f"sentence-transformers {versions['sentence-transformers']}: one seed. {record['date'][:10]}, torch "
         f"{versions['torch']}; "

@@ -66,13 +66,24 @@ def test_the_full_model_learns_nothing_by_the_alignment() -> None:
     assert any(p.grad is not None and p.grad.any() for p in encoder.blocks[0].parameters())
 
 
-def test_drawn_sizes_are_one_below_and_the_last_layer_at_every_width() -> None:
-    encoder = toy_encoder()
+def test_drawn_sizes_are_a_layer_below_and_the_last_each_cut_and_whole() -> None:
     spec = ElasticContrastiveSpec(sizes=("1x8", "1x16"), trained="one")
-    objective = spec.build(encoder, TOY_VOCABULARY, "mean")
+    objective = spec.build(toy_encoder(), TOY_VOCABULARY, "mean")
     seen = set()
     for seed in range(40):
-        sizes = objective._drawn(generator(seed))
-        assert sizes[1:] == [(2, 8), (2, 16), (2, 32)]
-        seen.add(sizes[0])
-    assert seen == {(1, 8), (1, 16), (1, 32)}
+        below, *others = objective._drawn(generator(seed))
+        assert others == [(1, 32), (2, below[1]), (2, 32)]
+        seen.add(below)
+    assert seen == {(1, 8), (1, 16)}
+    whole = ElasticContrastiveSpec(sizes=("1x32",), trained="one").build(toy_encoder(), TOY_VOCABULARY, "mean")
+    assert whole._drawn(generator(0)) == [(1, 32), (2, 32)]
+
+
+def test_of_drawn_sizes_the_lower_layer_alone_is_aligned() -> None:
+    """Which has half of the contrastive loss, as published."""
+    batch = toy_pairs(0)
+    objective = ElasticContrastiveSpec(sizes=("1x8",), trained="one").build(toy_encoder(), TOY_VOCABULARY, "mean")
+    vectors = torch.randn(batch.num_sequences, 4, 32, generator=generator(1), requires_grad=True)
+    (learnt,) = torch.autograd.grad(objective.score(vectors, batch).losses["alignment"], vectors)
+    assert learnt[:, :2].any(dim=(0, 2)).all()
+    assert not learnt[:, 2:].any()

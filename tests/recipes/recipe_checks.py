@@ -452,7 +452,8 @@ def _naive_elastic(objective: ElasticContrastive, vectors: Tensor, batch: Batch)
     spec = objective.spec
     sizes = [vectors[:, size] for size in range(vectors.shape[1])]
     losses = [naive_info_nce(one[0::2], one[1::2], groups, spec.temperature, spec.symmetric) for one in sizes]
-    divergences = [naive_score_divergence(one, sizes[-1], groups, spec.temperature) for one in sizes[:-1]]
+    aligned = sizes[:-1] if spec.trained == "every" else sizes[: len(sizes) // 2]
+    divergences = [naive_score_divergence(one, sizes[-1], groups, spec.temperature) for one in aligned]
     return {
         "contrastive": torch.stack(losses).mean(),
         "alignment": spec.alignment * torch.stack(divergences).mean(),
@@ -480,10 +481,11 @@ def _naive_reconstruction(objective: ReconstructionObjective, encoder: Encoder, 
             found = naive_cross_entropy(p.states, p.choices.table, p.choices.bias, targets)
         expected[name] = p.weight * found
     for name, decided in objective.decisions(encoder, batch, generator(3)).items():
-        if name == "tagging":
-            special = batch.vocabulary.special
-            ordinary = [place for place in range(batch.num_tokens) if int(batch.tokens[place]) not in special]
+        special = batch.vocabulary.special
+        ordinary = [place for place in range(batch.num_tokens) if int(batch.tokens[place]) not in special]
+        if getattr(objective.spec, "decided", "all") == "all":
             assert decided.positions.tolist() == ordinary, "not every ordinary token is decided about"
+        if name == "tagging":
             labels = [int(batch.tagged[place]) != -1 for place in ordinary]
         else:
             shown = seen[-1].tokens.tolist()

@@ -23,17 +23,20 @@ class Generator(nn.Module):
         self, width: int, dim: int, depth: int, vocabulary: int, *, max_positions: int, dropout: float
     ) -> None:
         super().__init__()
+        self.positions = nn.Embedding(max_positions, width)
+        self.norm = nn.LayerNorm(width, eps=1e-12)
         self.narrow = nn.Linear(width, dim)
-        self.positions = nn.Embedding(max_positions, dim)
-        self.norm = nn.LayerNorm(dim, eps=1e-12)
         self.dropout = Dropout(dropout)
         self.stack = TransformerStack(dim, depth, default_heads(dim), intermediate=4 * dim, dropout=dropout)
         self.head = LanguageModelHead(dim, vocabulary, width)
-        draw_like_bert((self.narrow, self.positions))
+        draw_like_bert((self.positions,))
+        # As in the authors' code, which leaves this one to TensorFlow's default.
+        nn.init.xavier_uniform_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)
 
     def forward(self, view: View, table: Tensor) -> Tensor:
         """[T, dim] states of the view's tokens. Raises ReknitError for a sequence longer than its position table."""
         check_fits(view.cu_seqlens, self.positions, "generator")
         places = positions_of(view.cu_seqlens)
-        embedded = self.narrow(functional.embedding(view.tokens, table)) + self.positions(places)
-        return self.stack(self.dropout(self.norm(embedded)), view.cu_seqlens)
+        embedded = self.norm(functional.embedding(view.tokens, table) + self.positions(places))
+        return self.stack(self.narrow(self.dropout(embedded)), view.cu_seqlens)

@@ -16,7 +16,7 @@ from reknit.world import whole_mean
 def bag_of_words(states: Tensor, table: Tensor, bias: Tensor | None, cu_seqlens: Tensor, words: Tensor) -> Tensor:
     """Mean over the sequences of -(1 / n) * sum over distinct words w of log softmax(max over tokens of logits)[w].
 
-    Xiao & Liu 2023 (DupMAE), with the weight 1 / n of the authors' code, where n is the number of tokens of the
+    Liu et al. 2023 (DupMAE), with the weight 1 / n of the authors' code, where n is the number of tokens of the
     sequence and a word that occurs twice counts once. The caller leaves special tokens out of both.
 
     states: [T, D] after the head's transform, packed; cu_seqlens: [N + 1]; words: [T] int64 clean ids of the same

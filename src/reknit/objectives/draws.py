@@ -15,8 +15,9 @@ from reknit.data.batch import Batch, segments_of
 from reknit.data.share import for_whole_batch
 from reknit.decoders.enhanced import hashed_uniform
 
-# Stand where a decoder row's context has the number of a word, so that no two draws come from the same pair of numbers.
-_TOKENS, _TEXTS = -1, -2
+# One number a thing that chance decides, so that no two draws come from the same pair of numbers; -2 is that of the
+# keys of a decoder's rows and columns (`hashed_choice`).
+_TOKENS, _TEXTS = -1, -9
 # What else chance decides of each token, text or block, one number each.
 SAMPLED_TOKEN, VISIBLE_TO_DECODER, FROM_ENCODER, CAUSAL_TEXT, GENERATED_PAIR, HIDDEN_BLOCK = -3, -4, -5, -6, -7, -8
 

@@ -25,9 +25,10 @@ class ElasticContrastiveSpec(ObjectiveSpec):
     """temperature, symmetric: as in ContrastiveSpec.
 
     sizes: "LAYERSxDIMS" that are trained beside the full model, such as "2x64"; by default up to 6 of even steps in
-    layers and halves in coordinates. trained: "every" size in every step (Starbucks), or in each step the last layer at
-    every number of coordinates and "one" random layer at a random number (2D Matryoshka). alignment: weight of the
-    divergence of each size's scores from those of the full model, which learns nothing by it.
+    layers and halves in coordinates. trained: "every" size in every step (Starbucks), or in each step "one" random
+    layer and the last one, both at all coordinates and at a random number of them (2D Matryoshka). alignment: weight of
+    the divergence of each smaller size's scores ("one": of the random layer's) from those of the full model, whose own
+    scores are held fixed.
     """
 
     temperature: float = 0.05
@@ -82,6 +83,7 @@ class ElasticContrastive(EmbeddingObjective):
         spec = self.spec
         queries, passages = sides_of(embeddings, batch)
         count = embeddings.shape[1]
+        aligned = count - 1 if spec.trained == "every" else count // 2
         losses, divergences = [], []
         for size in range(count):
             loss, accuracy = info_nce(
@@ -92,7 +94,7 @@ class ElasticContrastive(EmbeddingObjective):
                 symmetric=spec.symmetric,
             )
             losses.append(loss)
-            if size < count - 1 and spec.alignment:
+            if size < aligned and spec.alignment:
                 student = queries[:, size], passages[:, size]
                 teacher = queries[:, -1].detach(), passages[:, -1].detach()
                 divergences.append(score_divergence(student, teacher, batch.groups, temperature=spec.temperature))
@@ -102,13 +104,13 @@ class ElasticContrastive(EmbeddingObjective):
         return StepOutput(found, {"contrastive_accuracy": float(accuracy)})
 
     def _drawn(self, rng: torch.Generator) -> list[tuple[int, int]]:
-        """A random size below the last layer, where there is one, and the last layer at all numbers of coordinates."""
-        depth = self.full[0]
-        widths = sorted({dims for _, dims in [*self.sizes, self.full]})
+        """A random layer below the last, where there is one, and the last; each cut to a random width, and whole."""
+        depth, dim = self.full
         layer = int(torch.randint(1, max(depth, 2), (), generator=rng))
-        width = widths[int(torch.randint(len(widths), (), generator=rng))]
-        below = [(layer, width)] if depth > 1 else []
-        return [*below, *((depth, dims) for dims in widths)]
+        narrow = sorted({dims for _, dims in self.sizes if dims < dim})
+        widths = [narrow[int(torch.randint(len(narrow), (), generator=rng))], dim] if narrow else [dim]
+        layers = [layer, depth] if depth > 1 else [depth]
+        return [(layer, width) for layer in layers for width in widths]
 
 
 def default_sizes(depth: int, dim: int) -> list[tuple[int, int]]:

@@ -32,7 +32,7 @@ from reknit.objectives.predictions import (
 
 @dataclass(frozen=True)
 class RetroMAESpec(ObjectiveSpec):
-    """Settings of RetroMAE (Xiao et al. 2022) and, with a bag-of-words weight, DupMAE (Xiao & Liu 2023).
+    """Settings of RetroMAE (Xiao et al. 2022) and, with a bag-of-words weight, DupMAE (Liu et al. 2023).
 
     encoder_ratio: share of tokens hidden from the encoder. decoder_ratio: share of words hidden from each decoder row.
     whole_words: hide whole words (both sides). bag_of_words_weight: weight of DupMAE's second task, 0 leaves it out.

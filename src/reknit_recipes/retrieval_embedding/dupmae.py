@@ -13,7 +13,7 @@ RECIPE = replace(
         name="dupmae",
         title="RetroMAE-2: Duplex Masked Auto-Encoder For Pre-Training Retrieval-Oriented Language Models",
         year=2023,
-        paper="https://arxiv.org/abs/2211.08769; code: https://github.com/staoxiao/RetroMAE",
+        paper="https://arxiv.org/abs/2305.02564; code: https://github.com/staoxiao/RetroMAE",
         adds="A second task: predict the bag of words from the maximum over the ordinary tokens' vocabulary logits.",
         facts=(
             "As retromae, and read in modeling_duplex.py and data.py: logits of the masked-language-model head on the "
@@ -22,14 +22,16 @@ RECIPE = replace(
         ),
         claim="Training [CLS] and the ordinary tokens together beats RetroMAE, BERT and coCondenser as a starting "
         "point for dense retrieval (MS MARCO, BEIR).",
-        citation="@inproceedings{xiao2023retromae2, title={RetroMAE-2: Duplex Masked Auto-Encoder For Pre-Training "
-        "Retrieval-Oriented Language Models}, author={Xiao, Shitao and Liu, Zheng and Shao, Yingxia and Cao, Zhao}, "
+        citation="@inproceedings{liu2023retromae2, title={RetroMAE-2: Duplex Masked Auto-Encoder For Pre-Training "
+        "Retrieval-Oriented Language Models}, author={Liu, Zheng and Xiao, Shitao and Shao, Yingxia and Cao, Zhao}, "
         "booktitle={ACL}, year={2023}}",
         deviates=(
             *RETROMAE.card.deviates,
             "The bag-of-words loss is computed on an eighth of a step's texts, drawn afresh each time, not on all: "
             "unbiased, and for the same reason. As published: objective.bag_of_words_share=1.",
-            "The maximum leaves out [SEP] as well as [CLS]; the authors' code leaves out [CLS] only.",
+            "The maximum leaves out [SEP] and special ids in the text as well as [CLS]; the authors' code leaves out "
+            "[CLS] only. As in their code and not in the paper's text, masked places take part in it, and the loss is "
+            "divided by the text's length and weighted 0.1.",
             "The exported vector is the pooled one alone, not its concatenation with the strongest pooled logits.",
         ),
     ),

@@ -29,10 +29,13 @@ RECIPE = Recipe(
             "The bottleneck is the vector that is exported: [CLS] as in the paper, but the mean for a start model that "
             "pools the mean.",
             "The decoder has position embeddings and a norm of its own instead of the encoder's: rotary encoders have "
-            "no positions to lend. The query is normalised like the keys (the authors' DupMAE code does, their "
-            "RetroMAE code does not).",
+            "no positions to lend. The query is normalised and dropped out like the keys (the authors' DupMAE code "
+            "does so, their RetroMAE code does not).",
             "Each decoder row draws its own words, each hidden with probability 0.5; the authors share at most 256 "
-            "draws of exactly half of the tokens per text.",
+            "draws of about half of the tokens per text.",
+            "Shares are of the ordinary tokens, special ids in the text are never asked for, and the prediction head "
+            "begins with random weights also where the encoder does not; the authors count all tokens and begin with "
+            "BERT's head.",
             "The decoder restores 15% of the ordinary tokens a step, drawn afresh each time, not all: an unbiased "
             "estimate of the same loss for far less vocabulary work, so more steps in the same time. As published: "
             "objective.decoded_share=1.",

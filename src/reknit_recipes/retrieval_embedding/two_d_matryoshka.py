@@ -1,4 +1,4 @@
-"""2D Matryoshka: in each step the last layer at every width, and one random layer at a random width."""
+"""2D Matryoshka: in each step one random layer and the last, each whole and cut to one random width."""
 
 from dataclasses import replace
 
@@ -15,9 +15,11 @@ RECIPE = replace(
         adds="A loss at one random layer beside the last one, both at several widths, so that a model can be cut in "
         "depth and width.",
         facts=(
-            "From the project's table of systems, marked as verified there: per step the last layer's Matryoshka loss, "
-            "one uniformly drawn layer below it with drawn coordinates, and a divergence with weight 1 from the last "
-            "layer's."
+            "Read in the authors' code (AnglE, AngleTDMSETrainer): per step one uniformly drawn layer below the last "
+            "and one drawn width below all; losses of both layers at all coordinates and at that width, the lower "
+            "layer's divided by its number; the divergence of its softmaxed coordinates from the last layer's, all of "
+            "them, at temperature 1 (0.3 in sentence-transformers), in one version times log(2 + layer). The weights "
+            "by layer differ between the paper's versions; in the first there are none."
         ),
         claim="One model is usable at any layer and width, with far better shallow quality than cutting a Matryoshka "
         "or an ordinary model.",
@@ -25,11 +27,19 @@ RECIPE = replace(
         "and Li, Jing and Xie, Haoran and Li, Qing}, journal={arXiv:2402.14776}, year={2024}}",
         deviates=(
             "Pairs mined from the corpus instead of labelled ones; InfoNCE instead of AnglE's loss.",
-            "The last layer's narrow vectors are aligned with its full ones too, and all sizes of a step count the "
-            "same.",
-            "The divergence is of scores in the batch, not of softmaxed coordinates at temperature 0.3.",
+            "The divergence is of scores in the batch, at both widths, and its teacher is held fixed; the authors' is "
+            "of softmaxed coordinates, and both sides learn.",
+            "Widths halve from all coordinates down (the authors: 8, 16, 32 and so on); no weights by layer; mean "
+            "pooling.",
         ),
     ),
     objective=ElasticContrastiveSpec(temperature=0.05, symmetric=True, trained="one"),
-    check=replace(STARBUCKS.check, better=(("2dmse", "infonce-pairs"),), needs="") if STARBUCKS.check else None,
+    check=replace(
+        STARBUCKS.check,
+        better=(("2dmse", "infonce-pairs"),),
+        metric="stsb_en Spearman at 2x64",
+        needs="A Matryoshka model, whose last layer alone is trained at several widths, is not among the arms.",
+    )
+    if STARBUCKS.check
+    else None,
 )
