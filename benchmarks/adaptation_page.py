@@ -46,16 +46,20 @@ def comparison(record: dict[str, Any]) -> str:
     """The table of all systems, and what its figures are."""
     machine, versions = record["machine"], record["versions"]
     found = list(record["collections"].values())
-    seeds = max(len(one["runs"]) for one in found)
+    seeds = sorted({len(one["runs"]) for one in found})
+    peers = (
+        f"sentence-transformers {versions['sentence-transformers']}: one seed. "
+        if any(one["peers"] for one in found)
+        else ""
+    )
     done = [run for one in found for run in (*one["runs"], *one["peers"].values())]
     processors = " and ".join(sorted({run["processor"] for run in done}))
     cores = " or ".join(sorted({str(run.get("cores", machine["cores"])) for run in done}))
     about = (
         f"nDCG@10; {record['budget']} of training on {cores} cores ({processors}), no labels "
-        f"seen; start model {record['start']}. reknit: the median of {seeds} seeds (least to greatest); "
-        f"sentence-transformers {versions['sentence-transformers']}: one seed. {record['date'][:10]}, torch "
-        f"{versions['torch']}; "
-        f"`{record['command']}`."
+        f"seen; start model {record['start']}. reknit: the median of "
+        f"{' to '.join(map(str, (seeds[0], seeds[-1])[: len(seeds)]))} seeds (least to greatest). {peers}"
+        f"{record['date'][:10]}, torch {versions['torch']}; `{record['command']}`. {record.get('note', '')}"
     )
     return "\n\n".join([comparison_markdown(record), wrapped(about), wrapped(verdicts_sentence(record))])
 
