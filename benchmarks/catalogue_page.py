@@ -21,6 +21,7 @@ TITLES = {
     "retrieval-embedding": "Retrieval and embedding",
     "elastic-embedding": "Embeddings of many sizes",
     "text-objective": "Objectives on text",
+    "data-curation": "Which data count how much",
 }
 INTRODUCTION = """# The catalogue
 

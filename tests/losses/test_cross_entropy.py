@@ -6,12 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_losses import naive_cross_entropy
+from naive_losses import naive_cross_entropy, naive_reweighted
 from torch import Tensor
 from torch.nn import functional
 
 from reknit.losses import cross_entropy as module
-from reknit.losses.cross_entropy import cross_entropy
+from reknit.losses.cross_entropy import cross_entropy, token_losses
+from reknit.objectives.causal_language_model import loss_weights
 
 
 def inputs(count: int, vocabulary: int = 11, dim: int = 4, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -41,6 +42,16 @@ def test_equals_the_loop_forward_and_gradient(count: int, rows: int, seed: int, 
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
     logits = states @ table.t() + (bias if with_bias else 0.0)
     assert int(hits) == int((logits.argmax(dim=1) == targets).sum())
+
+
+@pytest.mark.parametrize("strategy", ["linupper", "quadratic", "extremes"])
+def test_weighted_by_what_they_are(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CPU_CHUNK_ELEMENTS", 3 * 11)
+    *leaves, targets = inputs(7)
+    losses = token_losses(*leaves, targets)
+    single = [naive_cross_entropy(leaves[0][[n]], *leaves[1:], targets[[n]]) for n in range(7)]
+    sums = (loss_weights(losses, strategy, 0.5) * losses).sum(), naive_reweighted(single, strategy, 0.5)
+    torch.testing.assert_close(*((loss, *gradients(loss, *leaves)) for loss in sums))
 
 
 def test_equals_torch_on_many_rows_and_large_logits() -> None:

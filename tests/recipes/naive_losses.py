@@ -21,6 +21,14 @@ def naive_cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targ
     return total / max(len(targets), 1)
 
 
+def naive_reweighted(means: list[Tensor], strategy: str, temperature: float) -> Tensor:
+    low, high = min(means).item(), max(means).item()
+    places = [2 * (mean.item() - low) / max(high - low, 1e-6) - 1 for mean in means]
+    worth = {"linupper": lambda h: min(h + 1, 1), "quadratic": lambda h: 1 - h * h, "extremes": abs}[strategy]
+    weights = [math.exp(worth(place) / temperature) for place in places]
+    return sum(weight * mean for weight, mean in zip(weights, means, strict=True)) / sum(weights)
+
+
 def naive_matching(states: Tensor, targets: Tensor) -> Tensor:
     losses = []
     for own, state in enumerate(states):

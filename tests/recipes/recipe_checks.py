@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import pairwise
 from unittest import mock
 
 import torch
@@ -23,6 +24,7 @@ from naive_losses import (
     naive_list_cross_entropy,
     naive_matching,
     naive_ranking_divergence,
+    naive_reweighted,
     naive_score_divergence,
 )
 from torch import Tensor, nn
@@ -34,6 +36,7 @@ from reknit.encoders.base import Encoded, Encoder
 from reknit.encoders.pooling import pool
 from reknit.objectives.adversarial_ranking import AdversarialRanking
 from reknit.objectives.base import EmbeddingObjective, Objective
+from reknit.objectives.causal_language_model import ReweightedLanguageModel
 from reknit.objectives.contrastive import Contrastive
 from reknit.objectives.draws import draw_seed, drawn_texts
 from reknit.objectives.elastic import ElasticContrastive
@@ -472,7 +475,12 @@ def _naive_reconstruction(objective: ReconstructionObjective, encoder: Encoder, 
     table = objective.prediction_table(encoder) if hasattr(objective, "prediction_table") else encoder.table
     expected = {}
     for name, p in predicted.items():
-        if p.choices is None:
+        if isinstance(objective, ReweightedLanguageModel):
+            rows = [(p.positions >= start) & (p.positions < end) for start, end in pairwise(batch.cu_seqlens.tolist())]
+            means = [naive_cross_entropy(p.states[n], table, objective.head.bias, p.targets[n]) for n in rows]
+            temperature = 100.0 if objective.spec.warm_up else objective.spec.temperature
+            found = naive_reweighted(means, objective.spec.strategy, temperature)
+        elif p.choices is None:
             found = naive_cross_entropy(p.states, table, objective.head.bias, batch.tokens[p.positions])
         else:
             spelled = [tuple(tokens) for tokens in p.choices.tokens.tolist()]

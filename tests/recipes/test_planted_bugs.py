@@ -111,7 +111,7 @@ def test_detached_vectors_of_blocks(monkeypatch: Patch) -> None:
 
 
 # In these, causal attention shuts padding out by itself, so nothing may move.
-CAUSAL = ("clm", "meap", "mlm-vs-clm", "babylm-gptbert", "ftp", "gem", "llm-embedding-overview")
+CAUSAL = ("clm", "meap", "mlm-vs-clm", "babylm-gptbert", "ftp", "gem", "llm-embedding-overview", "loss-reweighting")
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from reknit.world import whole_mean
 
@@ -31,6 +33,18 @@ def cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targets: T
     """
     loss, hits = cast("tuple[Tensor, Tensor]", _ChunkedCrossEntropy.apply(states, table, bias, targets))
     return whole_mean(loss, targets.numel()), hits
+
+
+def token_losses(states: Tensor, table: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """[P] float32 cross-entropy of each target, arguments as above; logits are made again on the way back."""
+
+    def of_chunk(rows: Tensor, wanted: Tensor) -> Tensor:
+        return functional.cross_entropy((rows @ table.t()).float() + bias, wanted, reduction="none")
+
+    # No rows make one empty chunk, through which a process without targets reaches every weight.
+    size = chunk_rows(states.device, len(table))
+    chunks = zip(states.split(size), targets.split(size), strict=True)
+    return torch.cat([checkpoint(of_chunk, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks])
 
 
 def compute_dtype(tensor: Tensor) -> torch.dtype:

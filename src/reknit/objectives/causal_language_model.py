@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from reknit.corruptions.next_token import predict_next
-from reknit.data.batch import Batch, Vocabulary
+from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.errors import ReknitError
+from reknit.losses.cross_entropy import token_losses
+from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.predictions import (
     Predictions,
@@ -52,3 +56,46 @@ class CausalLanguageModel(ReconstructionObjective):
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+
+@dataclass(frozen=True)
+class ReweightedLanguageModelSpec(CausalLanguageModelSpec):
+    """strategy, temperature: of `loss_weights`. warm_up: share of the budget in which texts weigh (nearly) alike."""
+
+    strategy: Literal["linupper", "quadratic", "extremes"] = "linupper"
+    temperature: float = 1.0
+    warm_up: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0.0 or not 0.0 <= self.warm_up <= 1.0:
+            raise ReknitError("objective.temperature must be above 0 and objective.warm_up between 0 and 1")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ReweightedLanguageModel:
+        return ReweightedLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
+
+
+class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress):
+    """Loss "causal": the mean of the texts' mean cross-entropies, weighted by them (Sow et al. 2025)."""
+
+    spec: ReweightedLanguageModelSpec
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        made = self.predictions(encoder, batch, rng)["causal"]
+        losses = token_losses(made.states, encoder.table, self.head.bias, made.targets)
+        texts = segments_of(batch.cu_seqlens)[made.positions]
+        sums = losses.new_zeros(batch.num_sequences, 2)
+        sums = sums.index_add(0, texts, torch.stack((losses, torch.ones_like(losses)), dim=1))
+        # Those of all processes: weights among a share's texts would be others.
+        total, count = EmbeddingObjective.gathered(sums, batch).unbind(dim=1)
+        means = total[count > 0] / count[count > 0]
+        temperature = 100.0 if float(self.progress) < self.spec.warm_up else self.spec.temperature
+        return StepOutput({"causal": (loss_weights(means, self.spec.strategy, temperature) * means).sum()})
+
+
+def loss_weights(losses: Tensor, strategy: str, temperature: float) -> Tensor:
+    """[N] losses of all texts -> [N] weights that sum to 1, without gradient: a softmax of what each is worth."""
+    losses = losses.detach()
+    low, high = losses.aminmax() if losses.numel() else (losses, losses)
+    place = (2.0 * losses - high - low) / (high - low).clamp(min=1e-6)  # from -1 to 1
+    worth = {"linupper": (place + 1.0).clamp(max=1.0), "quadratic": 1.0 - place**2, "extremes": place.abs()}
+    return functional.softmax(worth[strategy] / temperature, dim=0)
