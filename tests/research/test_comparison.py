@@ -17,12 +17,15 @@ from typer.testing import CliRunner
 from reknit.api import load
 from reknit.cli import app
 from reknit.errors import ReknitError
+from reknit.evaluation.classification import load_classification
+from reknit.evaluation.fine_tuning import FineTuningSpec, fine_tuned_accuracy
 from reknit.recipe import BudgetSpec
 from reknit.research import arms as arms_module
 from reknit.research.comparison import compare
 from reknit.research.config import ComparisonConfig, parse_arms, shared_recipe
 from reknit.research.table import markdown
 from reknit.training.interrupt import Interrupted
+from reknit.training.precision import best_device
 
 ARMS = ("mlm", "rts", "mlm:objective.ratio=0.15", "simcse")
 
@@ -173,6 +176,10 @@ def test_other_settings_are_refused_on_resume(finished: Path) -> None:
         (("mlm", "rts"), {"settings": ["tuning=hybrid-distillation"]}, "learns from a teacher"),
         (("mlm", "rts"), {"settings": ["sizes=5x8"]}, "asks for 5x8 of an encoder of 4 layers"),
         (("mlm", "rts"), {"settings": ["classified_texts=0"]}, "must be above 0"),
+        (("mlm", "rts"), {"settings": ["fine_tuning.texts=1"]}, "classes: of 1 labelled texts"),
+        (("mlm", "rts"), {"settings": ["fine_tuning.epochs=0"]}, "fine_tuning.epochs is 0"),
+        (("mlm", "rts"), {"settings": ["fine_tuning.learning_rates="]}, "fine_tuning.learning_rates is empty"),
+        (("mlm", "rts"), {"settings": ["fine_tuning.held_out_share=1"]}, "fine_tuning.held_out_share is 1.0"),
         (("mlm", "mlm:encoder.vocabulary=500"), {}, "all arms share the tokenizer"),
         (("mlm", "mlm:data.max_length=256"), {}, "max_length of 128 is the limit of all arms"),
     ],
@@ -229,6 +236,36 @@ def test_elastic_objectives_are_measured_at_sizes_and_as_trained(tmp_path: Path)
         ]
         assert one["tuning"] is None
     assert not (tmp_path / "out" / "arms" / "starbucks" / "seed-0" / "tuned").exists()
+
+
+def test_encoders_as_trained_are_fine_tuned_with_the_seed_of_their_arm(tmp_path: Path) -> None:
+    material(tmp_path)
+    asked = ("fine_tuning.texts=50", "fine_tuning.epochs=1", "fine_tuning.learning_rates=5e-4,2e-3")
+    evals = [tmp_path / "classes", tmp_path / "pairs"]
+    result = run(tmp_path, ("mlm", "rts"), eval=evals, settings=(*SETTINGS, *asked))
+    label = "classes fine-tuned accuracy"
+    spec = FineTuningSpec(texts=50, epochs=1, learning_rates=(5e-4, 2e-3))
+    data = load_classification(tmp_path / "classes")
+    for one in result["runs"]:
+        assert list(one["values"]) == ["classes accuracy", label, "pairs Spearman"]
+        model = load(tmp_path / "out" / "arms" / one["arm"] / f"seed-{one['seed']}" / "model")
+        model.encoder.to(best_device())
+        assert one["values"][label] == fine_tuned_accuracy(data, model, spec, one["seed"], "float32")
+    values = result["runs"][0]["values"]
+    assert result["summary"]["mlm"]["values"]["all"]["mean"] == pytest.approx(
+        sum(sum(one["values"].values()) for one in result["runs"] if one["arm"] == "mlm") / (2 * len(values))
+    )
+    assert "up to 50 labelled texts, with the best of 2 learning rates" in markdown(result)
+
+
+def test_a_comparison_from_before_there_was_fine_tuning_goes_on(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "out", tmp_path / "copy")
+    stored = json.loads((tmp_path / "copy" / "config.json").read_text())
+    del stored["comparison"]["fine_tuning"]
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(stored))
+    assert run(finished, resume=True, out=tmp_path / "copy")["runs"] == result_of(finished)["runs"]
+    with pytest.raises(ReknitError, match="started with another fine_tuning"):
+        run(finished, resume=True, out=tmp_path / "copy", settings=(*SETTINGS, "fine_tuning.texts=50"))
 
 
 def test_a_corpus_that_is_no_good_costs_nothing_that_was_there(finished: Path, tmp_path: Path) -> None:

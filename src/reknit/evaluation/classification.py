@@ -11,16 +11,19 @@ from reknit.errors import ReknitError
 from reknit.evaluation.retrieval import Encode
 from reknit.evaluation.tables import read_table
 
+LabelledText = tuple[str, str]
+"""(label, text)"""
+
 _MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
 class ClassificationSet:
-    """Texts and their labels: train and test are lists of (label, text)."""
+    """Texts and their labels."""
 
     name: str
-    train: list[tuple[str, str]]
-    test: list[tuple[str, str]]
+    train: list[LabelledText]
+    test: list[LabelledText]
 
 
 def load_classification(folder: Path | str) -> ClassificationSet:
@@ -38,6 +41,12 @@ def load_classification(folder: Path | str) -> ClassificationSet:
     return ClassificationSet(folder.resolve().name, train, test)
 
 
+def drawn_texts(data: ClassificationSet, texts: int, seed: int = 0) -> list[LabelledText]:
+    """At most `texts` of the training texts, drawn by `seed`, in the order of the file."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(data.train))[:texts])
+    return [data.train[place] for place in chosen.tolist()]
+
+
 def linear_probe(data: ClassificationSet, encode: Encode, *, texts: int = 4000, seed: int = 0) -> np.ndarray:
     """[test] 1.0 where logistic regression on the vectors gives the right label, else 0.0.
 
@@ -48,8 +57,7 @@ def linear_probe(data: ClassificationSet, encode: Encode, *, texts: int = 4000, 
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(data.train))[:texts])
-    train = [data.train[place] for place in chosen.tolist()]
+    train = drawn_texts(data, texts, seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_MOST_STEPS))
     classifier.fit(encode([text for _, text in train], "document"), [label for label, _ in train])
     found = classifier.predict(encode([text for _, text in data.test], "document"))

@@ -50,7 +50,7 @@ def run_arm(
     values = {}
     for measure in measures:
         model = trained if measure.of == "trained" else tuned
-        values[measure.label] = _value(measure, model, objective, comparison)
+        values[measure.label] = _value(measure, model, objective, comparison, seed)
     save(trained, folder.model)
     if tuned is not trained:
         save(tuned, folder.path / "tuned")
@@ -76,12 +76,14 @@ def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> O
 
 
 def _value(
-    measure: Measure, model: EmbeddingModel, objective: Objective | None, comparison: ComparisonConfig
+    measure: Measure, model: EmbeddingModel, objective: Objective | None, comparison: ComparisonConfig, seed: int
 ) -> float | None:
     """None where there is no language model, and the measure wants one."""
     if measure.score is not None:
         layers, dims = measure.size or (None, None)
         return measure.score(encode_with(model, comparison.precision, quiet=True, layers=layers, dims=dims))
+    if measure.fine_tuned is not None:
+        return measure.fine_tuned(model, seed, comparison.precision)
     assert measure.likelihood is not None
     if objective is None:
         return None

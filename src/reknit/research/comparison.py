@@ -76,7 +76,7 @@ def compare(
         raise ReknitError(f"--processes is {processes}: at least one is needed")
     if seeds < 1:
         raise ReknitError(f"--seeds is {seeds}: at least one is needed")
-    measures = open_measures(config.eval, config.classified_texts, config.sizes)
+    measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
     _check(arms, config, measures)
     check_corpus_path(config.corpus, out)
     folder = ComparisonFolder(out)
@@ -182,7 +182,7 @@ def _compared(values: list[float | None], first: list[float | None]) -> dict[str
 
 def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Measure]) -> None:
     """Raise ReknitError for what would else be found after hours of training."""
-    if all(measure.score is None for measure in measures):
+    if all(measure.likelihood is not None for measure in measures):
         raise ReknitError("not every objective trains a language model: name other folders with --eval too")
     tuning = tuning_config(config, 0)
     for run in [*(training_config(arm, config, 0) for arm in arms), *([] if tuning is None else [tuning])]:

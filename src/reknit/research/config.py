@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from reknit import catalogue
 from reknit.errors import ReknitError
+from reknit.evaluation.fine_tuning import FineTuningSpec
 from reknit.recipe import BudgetSpec, EncoderSpec, OptimiserSpec, Recipe
 from reknit.training.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig, with_overrides
 from reknit.training.precision import PrecisionChoice
@@ -26,8 +27,9 @@ class ComparisonConfig:
     text, also of those that are measured. tuning: the recipe that every trained encoder is tuned with before it
     searches, by its optimiser with tuning_learning_rate, for tuning_budget; "none" for objectives that train a
     searching model themselves. sizes: "LAYERSxDIMS" that search and similarity are measured at besides, for elastic
-    objectives. classified_texts: labelled texts a linear classifier learns from at most. curve_points: values along
-    each training.
+    objectives. classified_texts: labelled texts a linear classifier learns from at most. fine_tuning: how encoders as
+    trained are trained further on labelled texts, each with its arm's seed, for a second measure of every
+    classification folder; not done unless fine_tuning.texts is set. curve_points: values along each training.
     """
 
     corpus: str
@@ -43,6 +45,7 @@ class ComparisonConfig:
     tuning_learning_rate: float = 5e-4
     sizes: tuple[str, ...] = ()
     classified_texts: int = 4000
+    fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)
     curve_points: int = 8
     passage_words: int = 160
     corpus_share: float = 1.0

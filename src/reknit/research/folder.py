@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from reknit.errors import ReknitError
+from reknit.evaluation.fine_tuning import NO_FINE_TUNING
 from reknit.research.config import Arm, ComparisonConfig
 from reknit.training.config import to_json
 from reknit.training.files import read_json, write_json
@@ -41,11 +42,14 @@ class ComparisonFolder(JobFolder):
                 raise ReknitError(f"{self.path} holds something else than a comparison: give a new folder with --out")
         self.check(resume=resume, overwrite=overwrite)
         wanted = to_json(config)
-        if resume and (before := read_json(self.config)["comparison"]) != wanted:
+        if resume:
+            # A comparison that began before encoders could be fine-tuned goes on without.
+            before = {"fine_tuning": to_json(NO_FINE_TUNING)} | read_json(self.config)["comparison"]
             changed = [name for name, value in wanted.items() if before.get(name) != value]
-            raise ReknitError(
-                f"{self.path} was started with another {', '.join(changed)}: repeat its command with --resume; only "
-                "arms and seeds may be added"
-            )
+            if before != wanted:
+                raise ReknitError(
+                    f"{self.path} was started with another {', '.join(changed)}: repeat its command with --resume; "
+                    "only arms and seeds may be added"
+                )
         self.make(overwrite=overwrite)
         write_json(self.config, {"comparison": wanted})

@@ -28,7 +28,7 @@ class Material:
     ) -> Material:
         """Open all, and make in the folder what is not there yet."""
         if measures is None:
-            measures = open_measures(config.eval, config.classified_texts, config.sizes)
+            measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
         queries = {text for measure in measures for text in measure.queries}
         shared = RunFolder(folder.path, data=folder.data)
         corpus = prepare_corpus(shared_run(config, _DATA_SEED), shared, queries)

@@ -8,17 +8,28 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
+from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.classification import linear_probe, load_classification
+from reknit.evaluation.classification import ClassificationSet, linear_probe, load_classification
+from reknit.evaluation.fine_tuning import (
+    NO_FINE_TUNING,
+    FineTuningSpec,
+    fine_tuned_accuracy,
+    learning_and_held_out,
+)
 from reknit.evaluation.metrics import values_of
 from reknit.evaluation.minimal_pairs import Likelihood, load_minimal_pairs, minimal_pair_accuracy
 from reknit.evaluation.retrieval import Encode, dense_search
 from reknit.evaluation.similarity import load_similarity, spearman
 from reknit.objectives.elastic import parse_size
+from reknit.training.precision import PrecisionChoice
 
 # Each sentence is read once for each of its tokens by a masked model.
 _PAIRS_OF_A_PARADIGM = 100
+
+FineTuned = Callable[[EmbeddingModel, int, PrecisionChoice], float]
+"""(model, seed, precision) -> what a copy of the model reaches that is trained further."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Measure:
     name: of the folder. metric: what it is. of: whether the encoder is measured as trained or after the tuning. score:
     from an `Encode` to the number. queries: texts that training must not see. size: (layers, coordinates) that the
     encoder is cut to, None for all of it. likelihood: in place of `score`, from a language model's likelihoods of
-    sentences to the number.
+    sentences to the number. fine_tuned: in place of `score`, from a model, which stays as it is, and a seed.
     """
 
     name: str
@@ -38,22 +49,29 @@ class Measure:
     queries: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     likelihood: Callable[[Likelihood], float] | None = None
+    fine_tuned: FineTuned | None = None
 
     @property
     def label(self) -> str:
         return f"{self.name} {self.metric}" + ("" if self.size is None else f" at {self.size[0]}x{self.size[1]}")
 
 
-def open_measures(folders: Sequence[str | Path], classified_texts: int, sizes: Sequence[str] = ()) -> list[Measure]:
-    """The measure of each folder, told by what it holds.
+def open_measures(
+    folders: Sequence[str | Path],
+    classified_texts: int,
+    sizes: Sequence[str] = (),
+    fine_tuning: FineTuningSpec = NO_FINE_TUNING,
+) -> list[Measure]:
+    """The measures of each folder, told by what it holds.
 
     corpus.jsonl: a BEIR folder, nDCG@10 of the tuned encoder. train.tsv and test.tsv with labels: accuracy of a linear
-    classifier on the encoder as trained. .jsonl files of sentence pairs: accuracy of the language model, where the
-    objective trains one, on the first 100 pairs of each file. test.tsv with scores: Spearman's correlation of the tuned
-    encoder's cosines. sizes: "LAYERSxDIMS", at which search and similarity are measured besides. Raises ReknitError for
-    any other folder, broken files, and two folders of one name.
+    classifier on the encoder as trained, and of that encoder fine-tuned where `fine_tuning` has texts. .jsonl files of
+    sentence pairs: accuracy of the language model, where the objective trains one, on the first 100 pairs of each
+    file. test.tsv with scores: Spearman's correlation of the tuned encoder's cosines. sizes: "LAYERSxDIMS", at which
+    search and similarity are measured besides. Raises ReknitError for any other folder, broken files, two folders
+    of one name, and labels that cannot be fine-tuned on.
     """
-    found = [_open(Path(folder), classified_texts) for folder in folders]
+    found = [measure for folder in folders for measure in _open(Path(folder), classified_texts, fine_tuning)]
     labels = [measure.label for measure in found]
     repeated = [label for label in labels if labels.count(label) > 1]
     if repeated:
@@ -62,21 +80,21 @@ def open_measures(folders: Sequence[str | Path], classified_texts: int, sizes: S
     return [*found, *cut]
 
 
-def _open(folder: Path, classified_texts: int) -> Measure:
+def _open(folder: Path, classified_texts: int, fine_tuning: FineTuningSpec) -> list[Measure]:
     if (folder / "corpus.jsonl").is_file():
         collection = load_beir(folder)
 
         def searched(encode: Encode) -> float:
             return fmean(values_of(dense_search(collection, encode), collection))
 
-        return Measure(collection.name, "nDCG@10", "tuned", searched, tuple(collection.queries.values()))
+        return [Measure(collection.name, "nDCG@10", "tuned", searched, tuple(collection.queries.values()))]
     if not (folder / "test.tsv").is_file() and any(folder.glob("*.jsonl")):
         sentences = load_minimal_pairs(folder, _PAIRS_OF_A_PARADIGM)
 
         def accepted(likelihood: Likelihood) -> float:
             return minimal_pair_accuracy(sentences, likelihood)
 
-        return Measure(sentences.name, "pair accuracy", "trained", None, likelihood=accepted)
+        return [Measure(sentences.name, "pair accuracy", "trained", None, likelihood=accepted)]
     if not (folder / "test.tsv").is_file():
         raise ReknitError(
             f"{folder} is no labelled folder: give one with corpus.jsonl (BEIR), with train.tsv and test.tsv (label, "
@@ -85,11 +103,22 @@ def _open(folder: Path, classified_texts: int) -> Measure:
     with (folder / "test.tsv").open(encoding="utf-8-sig", errors="replace") as file:
         header = file.readline().strip().split("\t")
     if "label" in header:
-        data = load_classification(folder)
-
-        def classified(encode: Encode) -> float:
-            return float(linear_probe(data, encode, texts=classified_texts).mean())
-
-        return Measure(data.name, "accuracy", "trained", classified)
+        return _classification(load_classification(folder), classified_texts, fine_tuning)
     pairs = load_similarity(folder)
-    return Measure(pairs.name, "Spearman", "tuned", lambda encode: spearman(pairs, encode))
+    return [Measure(pairs.name, "Spearman", "tuned", lambda encode: spearman(pairs, encode))]
+
+
+def _classification(data: ClassificationSet, classified_texts: int, fine_tuning: FineTuningSpec) -> list[Measure]:
+    def classified(encode: Encode) -> float:
+        return float(linear_probe(data, encode, texts=classified_texts).mean())
+
+    measures = [Measure(data.name, "accuracy", "trained", classified)]
+    if fine_tuning.texts:
+        # What cannot be learnt from would else be found after hours of training.
+        learning_and_held_out(data, fine_tuning)
+
+        def fine_tuned(model: EmbeddingModel, seed: int, precision: PrecisionChoice) -> float:
+            return fine_tuned_accuracy(data, model, fine_tuning, seed, precision)
+
+        measures.append(Measure(data.name, "fine-tuned accuracy", "trained", None, fine_tuned=fine_tuned))
+    return measures

@@ -87,11 +87,18 @@ def explanation(result: dict[str, Any]) -> str:
     seeds, corpus, tuning = result["seeds"], result["corpus"], result["config"]["tuning"]
     searched = "as trained" if tuning == NO_TUNING else f"after the same tuning of each ({tuning})"
     about = f"{seeds} seeds, means with Student's 95% intervals over them" if seeds > 1 else "one seed, no intervals"
+    fine_tuning = result["config"].get("fine_tuning", {})
+    learnt = (
+        f" Fine-tuned accuracy is of the encoder as trained, trained further on up to {fine_tuning['texts']:,} "
+        f"labelled texts, with the best of {len(fine_tuning['learning_rates'])} learning rates by those held out."
+        if fine_tuning.get("texts")
+        else ""
+    )
     return (
         f"{about}; a difference is of the same seeds. Trained on {corpus['passages']:,} passages; mean rank: 1 is best "
         "of all arms, over measures and seeds. Pair accuracy: of the first 100 pairs of each paradigm, by the language "
         "model that was trained, if one was. Accuracy is of a linear classifier on the encoder as trained; search "
-        f"and similarity are measured {searched}."
+        f"and similarity are measured {searched}.{learnt}"
     )
 
 

@@ -1,0 +1,178 @@
+"""What an encoder reaches on a classification task when it is trained on it, with a new linear layer on top.
+
+The protocol of Agerri and Agirre 2022 ("Lessons learned from the evaluation of Spanish Language Models"): one grid of
+settings for every encoder, the choice made by texts that are not trained on, and several seeds.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reknit.data.batch import View
+from reknit.data.order import EpochOrder
+from reknit.decoders.initial_weights import draw_like_bert
+from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.encoders.pooling import pool
+from reknit.errors import ReknitError
+from reknit.evaluation.classification import ClassificationSet, LabelledText, drawn_texts
+from reknit.recipe import OptimiserSpec
+from reknit.training.memory import MemoryKeeper, reusing_allocation
+from reknit.training.optimiser import build_optimiser, learning_rate
+from reknit.training.precision import PrecisionChoice, PrecisionName, autocast, resolve_precision
+from reknit.training.trainer import step_seed
+
+_PHASE = "fine-tuning"
+
+
+@dataclass(frozen=True)
+class FineTuningSpec:
+    """How every encoder is fine-tuned on labelled texts.
+
+    texts: labelled texts to draw at most; 0 for no fine-tuning. learning_rates: all are tried, each from the same first
+    weights. epochs: how often each text is trained on. texts_per_batch: texts in a step. held_out_share: of the texts,
+    which are not trained on and choose the learning rate. The rest is `OptimiserSpec`'s own. Raises ReknitError for a
+    value that cannot be trained with.
+    """
+
+    texts: int = 0
+    learning_rates: tuple[float, ...] = (5e-5, 2e-4, 5e-4)
+    epochs: int = 3
+    texts_per_batch: int = 32
+    held_out_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.texts < 0:
+            raise ReknitError(f"fine_tuning.texts is {self.texts}: it must be 0 (no fine-tuning) or more")
+        if not self.learning_rates or not all(0.0 < rate < math.inf for rate in self.learning_rates):
+            given = ",".join(map(str, self.learning_rates)) or "empty"
+            raise ReknitError(f"fine_tuning.learning_rates is {given}: give one or more numbers above 0")
+        for name in ("epochs", "texts_per_batch"):
+            if getattr(self, name) < 1:
+                raise ReknitError(f"fine_tuning.{name} is {getattr(self, name)}: it must be 1 or more")
+        if not 0.0 < self.held_out_share < 1.0:
+            raise ReknitError(f"fine_tuning.held_out_share is {self.held_out_share}: it must be above 0 and below 1")
+
+
+NO_FINE_TUNING = FineTuningSpec()
+
+
+def learning_and_held_out(
+    data: ClassificationSet, spec: FineTuningSpec
+) -> tuple[list[LabelledText], list[LabelledText]]:
+    """(texts to train on, texts that choose the learning rate), all of train.tsv and the same ones for every seed.
+
+    They are drawn as `linear_probe` draws its own. Raises ReknitError when fewer than two labels are left to learn.
+    """
+    drawn = drawn_texts(data, spec.texts)
+    # In random order, as the file may be sorted by label.
+    drawn = [drawn[row] for row in EpochOrder(len(drawn), seed=0)(0).tolist()]
+    held_out = max(1, round(spec.held_out_share * len(drawn)))
+    learning = drawn[held_out:]
+    if len({label for label, _ in learning}) < 2:
+        raise ReknitError(
+            f"{data.name}: of {len(drawn)} labelled texts {held_out} are held out, and the others have fewer than two "
+            "labels: raise fine_tuning.texts, or lower fine_tuning.held_out_share"
+        )
+    return learning, drawn[:held_out]
+
+
+def fine_tuned_accuracy(
+    data: ClassificationSet,
+    model: EmbeddingModel,
+    spec: FineTuningSpec,
+    seed: int,
+    precision: PrecisionChoice = "auto",
+) -> float:
+    """The share of test texts that get the right label, 0 to 1, from a copy of the model trained on training texts.
+
+    The copy that labels the most held-out texts rightly is tested, of equals that with the learning rate named first;
+    the others never see a test text. A label that is not among the texts to learn from is never given. seed: of the
+    linear layer's first weights, the order of the texts and dropout; with the same one, model and machine the answer is
+    the same. Neither the model nor torch's global generator changes. Works on the model's device. Raises ReknitError as
+    `learning_and_held_out` does, and for a model that cannot be trained.
+    """
+    learning, held_out = learning_and_held_out(data, spec)
+    device = model.encoder.table.device
+    found: tuple[float, _Classifier] | None = None
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), reusing_allocation():
+        for rate in spec.learning_rates:
+            classifier = _Classifier(model, sorted({label for label, _ in learning}), seed, precision)
+            classifier.train(learning, rate, spec)
+            accuracy = classifier.accuracy(held_out)
+            if found is None or accuracy > found[0]:
+                found = accuracy, classifier
+        assert found is not None, "there is a learning rate"
+        return found[1].accuracy(data.test)
+
+
+class _Classifier:
+    """A copy of a model with a linear layer over its pooled vectors, whole and not normalised.
+
+    labels: what the rows of the linear layer stand for.
+    """
+
+    def __init__(self, model: EmbeddingModel, labels: Sequence[str], seed: int, precision: PrecisionChoice) -> None:
+        self.model = copy.copy(model)
+        self.model.encoder = copy.deepcopy(model.encoder)
+        # Vectors of length 1 would bound the logits, and with them how sure the classifier can become.
+        self.model.normalize, self.model.dims = False, None
+        self.labels, self.seed = list(labels), seed
+        self.device = model.encoder.table.device
+        self.precision: PrecisionName = resolve_precision(precision, self.device)
+        torch.manual_seed(step_seed(seed, _PHASE, "heads"))
+        self.head = nn.Linear(model.encoder.dim, len(self.labels))
+        draw_like_bert((self.head,))
+        self.head.to(self.device)
+
+    def train(self, texts: Sequence[LabelledText], rate: float, spec: FineTuningSpec) -> None:
+        """Train on the texts, each `spec.epochs` times, with this highest learning rate."""
+        settings = OptimiserSpec(learning_rate=rate)
+        optimiser = build_optimiser((self.model.encoder, self.head), settings)
+        order, keep_memory = EpochOrder(len(texts), self.seed), MemoryKeeper()
+        steps_per_epoch = math.ceil(len(texts) / spec.texts_per_batch)
+        steps = spec.epochs * steps_per_epoch
+        self.model.encoder.train()
+        for step in range(steps):
+            epoch, place = divmod(step, steps_per_epoch)
+            rows = order(epoch)[place * spec.texts_per_batch :][: spec.texts_per_batch]
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(settings, step / steps)
+            # Dropout draws from torch's global generator, which is the same for every learning rate.
+            torch.manual_seed(step_seed(self.seed, _PHASE, step))
+            self._step([texts[row] for row in rows.tolist()], optimiser, settings.max_grad_norm)
+            keep_memory()
+        self.model.encoder.eval()
+
+    def accuracy(self, texts: Sequence[LabelledText]) -> float:
+        """The share of the texts that get their label, 0 to 1."""
+        vectors = self.model.encode([text for _, text in texts], prompt_name="document", precision=self.precision)
+        with torch.inference_mode():
+            rows = self.head(torch.from_numpy(vectors).to(self.device)).argmax(dim=1).tolist()
+        return sum(self.labels[row] == label for row, (label, _) in zip(rows, texts, strict=True)) / len(texts)
+
+    def _step(self, texts: Sequence[LabelledText], optimiser: torch.optim.Optimizer, max_grad_norm: float) -> None:
+        """One step of the optimiser; a loss or gradient that is not finite changes no weight, as in any training."""
+        targets = torch.tensor([self.labels.index(label) for label, _ in texts], device=self.device)
+        loss = F.cross_entropy(self.head(self._vectors([text for _, text in texts])), targets)
+        loss.backward()
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        if math.isfinite(float(loss.detach())) and math.isfinite(float(norm)):
+            optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        """[texts, dim] float32 with gradient: what `EmbeddingModel.encode` gives, with dropout."""
+        model, prompt = self.model, self.model.prompt_text("document")
+        batch = model.tokenizer.pack([prompt + text for text in texts], model.max_length).to(self.device)
+        if batch.num_tokens == 0:  # a tokenizer without special tokens makes nothing of empty texts
+            return torch.zeros(len(texts), model.encoder.dim, device=self.device)
+        with autocast(self.precision, self.device):
+            return pool(model.encoder(View.clean(batch)), model.pooling).float()
