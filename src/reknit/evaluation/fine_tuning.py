@@ -42,8 +42,8 @@ class FineTuningSpec:
     """
 
     texts: int = 0
-    learning_rates: tuple[float, ...] = (5e-5, 2e-4, 5e-4)
-    epochs: int = 3
+    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    epochs: int = 10
     texts_per_batch: int = 32
     held_out_share: float = 0.1
 
