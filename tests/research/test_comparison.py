@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -136,19 +137,25 @@ def test_a_training_that_fails_in_its_process_says_why(tmp_path: Path) -> None:
     assert len(result["runs"]) == 2
 
 
-def test_ctrl_c_reaches_all_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ctrl_c", [True, False])
+def test_ctrl_c_or_a_kill_saves_what_all_processes_do(tmp_path: Path, ctrl_c: bool) -> None:
     corpus, evals = material(tmp_path)
     words = ["compare", "mlm", "rts", "--corpus", str(corpus), "--out", str(tmp_path / "out"), "--budget", "10m"]
     words += ["--seeds", "1", "--processes", "2", "--eval", str(evals[1])]
     words += [word for setting in SETTINGS for word in ("--set", setting)]
-    with subprocess.Popen([sys.executable, "-m", "reknit", *words], stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "reknit", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         logs = tmp_path / "out" / "arms"
         while process.poll() is None and len(list(logs.glob("*/seed-0/metrics.jsonl"))) < 2:
             time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
+        if ctrl_c:  # a terminal tells all of them
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
-    assert len(list((tmp_path / "out").glob("arms/*/seed-0/checkpoints/pretrain/*"))) >= 2
+    for arm in ("mlm", "rts"):
+        assert list((tmp_path / "out").glob(f"arms/{arm}/seed-0/checkpoints/pretrain/step-*")), "nothing was saved"
 
 
 def test_other_settings_are_refused_on_resume(finished: Path) -> None:

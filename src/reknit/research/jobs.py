@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -101,6 +102,8 @@ def _work(parent: Connection, number: int, path: Path, config: ComparisonConfig,
     folder = ComparisonFolder(path)
     sys.stderr = (folder.logs / f"process-{number}.log").open("a", encoding="utf-8", buffering=1)
     with listen_for_stop() as stop:
+        # Ctrl-C reaches all processes of a terminal; the one that leads says so to the others, once.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         material = Material.prepared(config, folder)
         while not stop.asked:
             try:
