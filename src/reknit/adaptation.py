@@ -13,7 +13,6 @@ from reknit import catalogue
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.deliver import deliver
 from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.pooling import TRAINED_POOLINGS
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with, remembering
@@ -82,8 +81,8 @@ def adapt(
         eval=tuple(str(folder) for folder in eval),
     )
     defaults: tuple[str, ...] = _SCRATCH if scratch else _TRAINED_START if first else ()
-    if config.pretrain is not None and config.pretrain.encoder.pooling in TRAINED_POOLINGS:
-        # The pooling is what the recipe is about.
+    if config.pretrain is not None and config.pretrain.encoder.pooling != "cls":
+        # It is what the recipe is about.
         defaults = tuple(one for one in defaults if not one.startswith("pretrain.encoder.pooling="))
     config = with_overrides(config, defaults)
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)

@@ -44,6 +44,11 @@ def test_pretrain_nv_embed(corpus: Path, tmp_path: Path) -> None:
     assert hit["score"] == pytest.approx(float(passage @ query), abs=1e-3), "the index holds other vectors"
 
 
+def test_adapt_keeps_the_last_token_of_a_recipe_that_reads_it(corpus: Path, tmp_path: Path) -> None:
+    reknit(*adapt(corpus, tmp_path / "run", "--recipe", "gem")).succeeded()
+    assert library.load(tmp_path / "run").pooling == "last"
+
+
 def test_adapt_with_such_a_recipe_keeps_its_pooling(corpus: Path, tmp_path: Path) -> None:
     """From scratch, `adapt` pools by the mean unless the recipe is about pooling; what follows trains it on."""
     run, changes = tmp_path / "run", {"pretrain.data.pairs_per_batch": 8}

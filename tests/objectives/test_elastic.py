@@ -13,7 +13,7 @@ from toy_models import TOY_VOCABULARY, generator, toy_encoder, toy_pairs
 from reknit.data.batch import View
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
-from reknit.objectives.elastic import ElasticContrastiveSpec, default_sizes, parse_size
+from reknit.objectives.elastic import ElasticContrastiveSpec, default_sizes, layer_steps, parse_size
 
 
 @given(st.integers(1, 40), st.integers(1, 2000))
@@ -25,6 +25,12 @@ def test_default_sizes_grow_to_the_full_model(depth: int, dim: int) -> None:
     assert layers == sorted(set(layers))
     assert layers[0] >= 1
     assert all(small[1] <= large[1] for small, large in pairwise(sizes))
+
+
+def test_layer_steps_are_even_and_end_with_all() -> None:
+    assert layer_steps(12) == [2, 4, 6, 8, 10, 12]
+    assert layer_steps(8) == [2, 3, 4, 6, 7, 8]
+    assert layer_steps(3) == [1, 2, 3]
 
 
 def test_default_sizes_of_bert() -> None:

@@ -19,11 +19,11 @@ from reknit.evaluation.beir import load_beir
 from reknit.evaluation.dense import dense_run
 from reknit.evaluation.metrics import values_of
 from reknit.evaluation.ranking import Run
+from reknit.objectives.elastic import layer_steps
 from reknit.retrieval.first_pass import CANDIDATES_PER_HIT, LEAST_CANDIDATES, FirstPass, Size, small
 
 METRIC = "nDCG@10"
 TIMED_QUERIES = 50
-_MOST_LAYERS = 6
 _LEAST_DIMS = 32
 _TOP = 10
 
@@ -43,7 +43,7 @@ def frontier(
     if not found.can_be_trained:
         raise ReknitError(f"{model} has modules that cannot be cut: give a model of Transformer, Pooling and Normalize")
     depth, width = found.encoder.depth, found.dim
-    layers, dims = sorted(layers or _steps(depth)), sorted(dims or _halves(width))
+    layers, dims = sorted(layers or layer_steps(depth)), sorted(dims or _halves(width))
     if not all(1 <= one <= depth for one in layers) or not all(1 <= one <= width for one in dims):
         raise ReknitError(f"{model} has {depth} layers and {width} dimensions: ask for no more, and at least 1 of each")
     collection = load_beir(data)
@@ -108,11 +108,6 @@ def _rescored(collection: RetrievalSet, documents: np.ndarray, queries: np.ndarr
 
 def _quality(collection: RetrievalSet, run: Run) -> float:
     return fmean(values_of(run, collection, METRIC))
-
-
-def _steps(depth: int) -> list[int]:
-    count = min(depth, _MOST_LAYERS)
-    return sorted({round(depth * step / count) for step in range(1, count + 1)})
 
 
 def _halves(width: int) -> list[int]:

@@ -115,9 +115,15 @@ class ElasticContrastive(EmbeddingObjective):
 
 def default_sizes(depth: int, dim: int) -> list[tuple[int, int]]:
     """(layers, coordinates), small to full: even steps in layers, each with twice the coordinates of the one before."""
+    steps = layer_steps(depth)
+    dims = [max(dim >> (len(steps) - step), min(_LEAST_DIMS, dim)) for step in range(1, len(steps))]
+    return list(zip(steps, [*dims, dim], strict=True))
+
+
+def layer_steps(depth: int) -> list[int]:
+    """Up to six numbers of layers in even steps, the last one all."""
     count = min(_MOST_SIZES, depth)
-    sizes = [(-(-depth * step // count), max(dim >> (count - step), min(_LEAST_DIMS, dim))) for step in range(1, count)]
-    return [*sizes, (depth, dim)]
+    return [-(-depth * step // count) for step in range(1, count + 1)]
 
 
 def parse_size(text: str) -> tuple[int, int]:
