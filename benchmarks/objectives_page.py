@@ -64,7 +64,8 @@ def page() -> str:
         **What this cannot tell:** these are trainings of seconds, of encoders of four layers on one or two million
         tokens. An objective that pays only after billions of tokens (replaced tokens, generation) does not show it
         here; [catalogue.md](catalogue.md) has the claim of every paper beside what was found. Your texts may differ:
-        the commands below take other corpora and other measures.
+        the commands below take other corpora and other measures. `electra` and `camembert2` were measured before the
+        first weights of their generator were drawn as the authors draw them ([derivations.md](derivations.md)).
         """
     parts = [
         "# Which objective should I use?",
