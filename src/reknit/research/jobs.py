@@ -82,8 +82,8 @@ def _dealt_out(jobs: Sequence[Job], workers: dict[Connection, BaseProcess], stop
             except EOFError:
                 arm, seed = jobs[doing[worker]]
                 raise ReknitError(
-                    f"the process of {arm.name} with seed {seed} was killed (by a lack of memory? its log is in logs/): "
-                    "go on with --resume, and with fewer --processes if so"
+                    f"the process of {arm.name} with seed {seed} was killed (by a lack of memory? see its log in "
+                    "logs/): go on with --resume, and with fewer --processes if so"
                 ) from None
             if isinstance(answer, Exception):
                 raise answer
