@@ -130,7 +130,7 @@ def test_recipes() -> None:
     assert {"mlm", "clm", "retromae", "dupmae", "simcse", "mirror-bert", "infonce-pairs"} <= every
     assert every <= {line.split()[0] for line in listed.splitlines() if line}
     card = json.loads(reknit("recipes", "dupmae", "--json").succeeded().out)
-    assert card["card"]["paper"].startswith("https://arxiv.org/abs/2211.08769")
+    assert card["card"]["paper"].startswith("https://arxiv.org/abs/2305.02564")
     assert card["objective"]["bag_of_words_weight"] == 0.1
     assert "@inproceedings{liu2023retromae2" in reknit("recipes", "dupmae").succeeded().out
 
