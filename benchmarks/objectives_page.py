@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reknit.recipe import BudgetSpec
+from reknit.report.table import markdown_table
 from reknit.research.comparison import measured
 from reknit.research.config import EVERY_MEASURE
 from reknit.research.statistics import paired_interval
@@ -102,8 +103,7 @@ def comparison(record: dict[str, Any]) -> list[str]:
     for title, headings, rows in tables(record):
         if title.startswith("Differences"):
             continue
-        lines = [headings, ["---"] * len(headings), *([f"`{row[0]}`", *row[1:]] for row in rows)]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        parts.append(markdown_table(headings, [[f"`{row[0]}`", *row[1:]] for row in rows]))
     machine, config = record["machine"], record["config"]
     encoder = config["encoder"]
     parts.append(

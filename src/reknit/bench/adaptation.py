@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
-from functools import partial
+from itertools import product
 from operator import itemgetter
 from pathlib import Path
 from statistics import mean, median
@@ -79,35 +79,36 @@ def compare_adaptation(
             _keep(record, json_file)
     places = Places(cores)
 
-    def run(folder: Path, seed: int) -> None:
+    def run(folder: Path, seed: int) -> dict[str, Any]:
         with places.one() as place:
             logger.info("%s: reknit adapt, seed %d", folder.name, seed)
-            made = _adapted(folder, start, budget, seed, place) | _where(place)
-        with places.lock:
-            record["collections"][folder.name]["runs"].append(made)
-            record["collections"][folder.name]["runs"].sort(key=lambda run: run["seed"])
-            _keep(record, json_file)
+            return _adapted(folder, start, budget, seed, place) | _where(place)
 
-    def beside(folder: Path, route: str) -> None:
+    def beside(folder: Path, route: str) -> dict[str, Any]:
         with places.one() as place:
             logger.info("%s: sentence-transformers, %s", folder.name, route)
-            made = _peer(folder, collections[folder.name], start, seconds, route, place) | _where(place)
-        with places.lock:
-            record["collections"][folder.name]["peers"][route] = made
-            _keep(record, json_file)
+            return _peer(folder, collections[folder.name], start, seconds, route, place) | _where(place)
 
+    folders, collected = [Path(folder) for folder in data], record["collections"]
+    done = {name: [run["seed"] for run in found["runs"]] for name, found in collected.items()}
+    waiting: dict[Future[dict[str, Any]], tuple[str, str | None]] = {}
     with ThreadPoolExecutor(places.number) as pool:
-        jobs: list[tuple[int, Callable[[], None]]] = []
-        for folder in map(Path, data):
-            found = record["collections"][folder.name]
-            done = [run["seed"] for run in found["runs"]]
-            jobs += [(seed, partial(run, folder, seed)) for seed in range(seeds) if seed not in done]
-            jobs += [(seeds, partial(beside, folder, route)) for route in against if route not in found["peers"]]
         # Every collection with one seed, then with the next: what is stopped early says something of all.
-        waiting = [pool.submit(job) for _, job in sorted(jobs, key=itemgetter(0))]
+        for seed, folder in product(range(seeds), folders):
+            if seed not in done[folder.name]:
+                waiting[pool.submit(run, folder, seed)] = folder.name, None
+        for folder, route in product(folders, against):
+            if route not in collected[folder.name]["peers"]:
+                waiting[pool.submit(beside, folder, route)] = folder.name, route
         try:
             for ended in as_completed(waiting):
-                ended.result()
+                name, peer = waiting[ended]
+                if peer is None:
+                    runs = [*collected[name]["runs"], ended.result()]
+                    collected[name]["runs"] = sorted(runs, key=itemgetter("seed"))
+                else:
+                    collected[name]["peers"][peer] = ended.result()
+                _keep(record, json_file)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

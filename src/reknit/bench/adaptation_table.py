@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reknit.bench.adaptation import columns
+from reknit.report.table import markdown_table
 
 LABELS = {
     "bm25": "BM25",
@@ -32,9 +33,7 @@ def comparison_table(record: dict[str, Any], console: Console) -> None:
 
 def comparison_markdown(record: dict[str, Any]) -> str:
     """The same rows as a Markdown table."""
-    headings, rows = comparison_rows(record)
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(*comparison_rows(record))
 
 
 def comparison_rows(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

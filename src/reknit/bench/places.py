@@ -6,12 +6,12 @@ import os
 import queue
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from reknit.errors import ReknitError
+from reknit.training.machine import own_cores
 
 
 class Places:
@@ -19,10 +19,9 @@ class Places:
 
     def __init__(self, cores: int | None) -> None:
         """Raises ReknitError for fewer cores than one and more than this process has."""
-        own = sorted(os.sched_getaffinity(0))
+        own = own_cores()
         if cores is not None and not 1 <= cores <= len(own):
             raise ReknitError(f"--cores is {cores}: this process has 1 to {len(own)}")
-        self.lock = threading.Lock()
         self._free: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
         sets = [[]] if cores is None else [own[n : n + cores] for n in range(0, len(own) - cores + 1, cores)]
         self.number = len(sets)

@@ -14,7 +14,7 @@ from reknit.decoders.cross_encoder import CrossEncoder
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import adversarial_ranking, distilled_ranking, list_cross_entropy
-from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput, of_whole_batch
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
 from reknit.world import gathered_rows
 
@@ -74,7 +74,7 @@ class AdversarialRanking(FollowsProgress, EmbeddingObjective):
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         # The share goes on to `score`, so that processes divide the ranker's work as they do the encoder's.
-        return self.score(self.gathered(self.embed(encoder, batch, rng), batch), batch)
+        return self.score(of_whole_batch(self.embed(encoder, batch, rng), batch), batch)
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """Losses of the whole batch's vectors, [N, dim]. `batch` is the whole one or a share of it, whose pairs alone

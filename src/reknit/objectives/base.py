@@ -93,14 +93,14 @@ class EmbeddingObjective(Objective):
         """Losses from the vectors alone; no encoder runs here. In a shared step both are those of all processes."""
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        return self.score(self.gathered(self.embed(encoder, batch, rng), batch), batch.whole)
+        return self.score(of_whole_batch(self.embed(encoder, batch, rng), batch), batch.whole)
 
-    @staticmethod
-    def gathered(embeddings: Tensor, batch: Batch) -> Tensor:
-        """[N, ...] rows of this share's sequences -> rows of the whole batch's; in one process the very same."""
-        if batch.share is None:
-            return embeddings
-        return gathered_rows(embeddings, batch.share.first, batch.whole.num_sequences)
+
+def of_whole_batch(rows: Tensor, batch: Batch) -> Tensor:
+    """[N, ...] rows of this share's sequences -> rows of the whole batch's; in one process the very same."""
+    if batch.share is None:
+        return rows
+    return gathered_rows(rows, batch.share.first, batch.whole.num_sequences)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.cross_entropy import token_losses
-from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, of_whole_batch
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.predictions import (
     Predictions,
@@ -86,7 +86,7 @@ class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress):
         sums = losses.new_zeros(batch.num_sequences, 2)
         sums = sums.index_add(0, texts, torch.stack((losses, torch.ones_like(losses)), dim=1))
         # Those of all processes: weights among a share's texts would be others.
-        total, count = EmbeddingObjective.gathered(sums, batch).unbind(dim=1)
+        total, count = of_whole_batch(sums, batch).unbind(dim=1)
         means = total[count > 0] / count[count > 0]
         temperature = 100.0 if float(self.progress) < self.spec.warm_up else self.spec.temperature
         return StepOutput({"causal": (loss_weights(means, self.spec.strategy, temperature) * means).sum()})

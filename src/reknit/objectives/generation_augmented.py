@@ -16,7 +16,7 @@ from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import distilled_ranking
 from reknit.objectives.adversarial_ranking import cosines, hardest_lists, score_lists
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput, of_whole_batch
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
 from reknit.objectives.draws import GENERATED_PAIR, draw_seed, text_draws
 from reknit.objectives.predictions import tied_vocabulary
@@ -71,7 +71,7 @@ class GenerationAugmented(EmbeddingObjective):
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         spec, whole, seed = self.spec, batch.whole, draw_seed(rng)
-        embeddings = self.gathered(self.embed(encoder, batch, rng), batch)
+        embeddings = of_whole_batch(self.embed(encoder, batch, rng), batch)
         output = self.score(embeddings, whole)
         if not spec.generation_weight and not spec.agreement_weight:
             return output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from reknit.report import facts
@@ -35,6 +36,11 @@ def results_table(result: Result, console: Console | None = None) -> None:
         print_whole(evaluation_table(evaluation), console)
         for note in evaluation.get("notes") or []:
             print_whole(Text(f"note: {note}"), console)
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (headings, ["---"] * len(headings), *rows))
 
 
 def print_whole(item: Table | Text | str, console: Console) -> None:

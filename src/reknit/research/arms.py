@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 from reknit.encoders.embedding_model import EmbeddingModel
@@ -12,6 +11,7 @@ from reknit.evaluation.probe import retrieval_probe, smaller
 from reknit.export.sentence_transformers import save
 from reknit.objectives.base import Objective
 from reknit.research.config import Arm, ComparisonConfig, training_config, tuning_config
+from reknit.research.material import Material
 from reknit.research.measures import Measure
 from reknit.training.config import RunConfig
 from reknit.training.corpus import Corpus
@@ -29,8 +29,7 @@ def run_arm(
     comparison: ComparisonConfig,
     seed: int,
     folder: RunFolder,
-    corpus: Corpus,
-    measures: Sequence[Measure],
+    material: Material,
     stop: StopRequest,
 ) -> dict[str, Any]:
     """Train and measure, or read what an earlier call has done; goes on where that was stopped.
@@ -41,14 +40,16 @@ def run_arm(
     if folder.result.exists():
         return read_json(folder.result)
     config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
-    trained, training = _phase(config, folder, corpus, stop, None) if arm.recipe else _given(config)
+    trained, training = _phase(config, folder, material.corpus, stop, None) if arm.recipe else _given(config)
     tuned, tuning = trained, None
     if tuning_run is not None:
         # A folder of its own: a run's log keeps the phases of one configuration.
-        tuned, tuning = _phase(tuning_run, RunFolder(folder.path / "tuning", folder.data), corpus, stop, trained)
+        tuned, tuning = _phase(
+            tuning_run, RunFolder(folder.path / "tuning", folder.data), material.corpus, stop, trained
+        )
     objective = _objective(config, folder, trained) if arm.recipe else None
     values = {}
-    for measure in measures:
+    for measure in material.measures:
         model = trained if measure.of == "trained" else tuned
         values[measure.label] = _value(measure, model, objective, comparison, seed)
     save(trained, folder.model)

@@ -165,7 +165,7 @@ def _run(
     if stop.asked:
         raise Interrupted("stopped between two trainings")
     logger.info("seed %d, %s", seed, arm.name)
-    return run_arm(arm, config, seed, folder.run(arm, seed), material.corpus, material.measures, stop)
+    return run_arm(arm, config, seed, folder.run(arm, seed), material, stop)
 
 
 def _summed(values: list[float | None]) -> dict[str, Any] | None:

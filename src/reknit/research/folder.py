@@ -7,7 +7,6 @@ import zlib
 from pathlib import Path
 
 from reknit.errors import ReknitError
-from reknit.evaluation.fine_tuning import NO_FINE_TUNING
 from reknit.research.config import Arm, ComparisonConfig
 from reknit.training.config import to_json
 from reknit.training.files import read_json, write_json
@@ -43,8 +42,9 @@ class ComparisonFolder(JobFolder):
         self.check(resume=resume, overwrite=overwrite)
         wanted = to_json(config)
         if resume:
-            # A comparison that began before encoders could be fine-tuned goes on without.
-            before = {"fine_tuning": to_json(NO_FINE_TUNING)} | read_json(self.config)["comparison"]
+            # What could not be set yet when the comparison began is as it would have been.
+            unset = ComparisonConfig(config.corpus, config.budget)
+            before = to_json(unset) | read_json(self.config)["comparison"]
             changed = [name for name, value in wanted.items() if before.get(name) != value]
             if before != wanted:
                 raise ReknitError(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -74,9 +74,7 @@ def _dealt_out(jobs: Sequence[Job], workers: dict[Connection, BaseProcess], stop
     for each in workers:
         give(each)
     while doing:
-        for worker in [
-            worker for worker in wait(list(doing), _SECONDS_BETWEEN_LOOKS) if isinstance(worker, Connection)
-        ]:
+        for worker in cast(list[Connection], wait(list(doing), _SECONDS_BETWEEN_LOOKS)):
             try:
                 answer = worker.recv()
             except EOFError:
@@ -112,7 +110,7 @@ def _work(parent: Connection, number: int, path: Path, config: ComparisonConfig,
                 return
             print(f"seed {seed}, {arm.name}", file=sys.stderr)
             try:
-                parent.send(run_arm(arm, config, seed, folder.run(arm, seed), material.corpus, material.measures, stop))
+                parent.send(run_arm(arm, config, seed, folder.run(arm, seed), material, stop))
             except Exception as error:
                 with suppress(BrokenPipeError):  # whoever asked for it has stopped
                     parent.send(error)

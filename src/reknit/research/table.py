@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reknit.report.facts import format_score
-from reknit.report.table import print_whole
+from reknit.report.table import markdown_table, print_whole
 from reknit.research.config import EVERY_MEASURE, NO_TUNING
 
 
@@ -42,8 +42,7 @@ def markdown(result: dict[str, Any]) -> str:
     """The same as Markdown."""
     parts = []
     for title, headings, rows in tables(result):
-        lines = [headings, ["---"] * len(headings), *rows]
-        parts += [f"{title}:", "", *("| " + " | ".join(line) + " |" for line in lines), ""]
+        parts += [f"{title}:", "", markdown_table(headings, rows), ""]
     return "\n".join([*parts, explanation(result)])
 
 

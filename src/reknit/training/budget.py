@@ -59,9 +59,9 @@ def format_budget(budget: BudgetSpec) -> str:
 
 def _flops(amount: float) -> str:
     for prefix in "EPTG":
-        number = amount / _MULTIPLES[prefix.lower()]
-        if number >= 1 and float(f"{number:g}") * _MULTIPLES[prefix.lower()] == amount:
-            return f"{number:g}{prefix}flop"
+        size = _MULTIPLES[prefix.lower()]
+        if amount >= size and float(f"{amount / size:g}") * size == amount:
+            return f"{amount / size:g}{prefix}flop"
     return f"{amount!r}flop"
 
 
