@@ -97,7 +97,7 @@ def compare_adaptation(
         for seed, folder in product(range(seeds), folders):
             if seed not in done[folder.name]:
                 waiting[pool.submit(run, folder, seed)] = folder.name, None
-        for folder, route in product(folders, against):
+        for route, folder in product(against, folders):
             if route not in collected[folder.name]["peers"]:
                 waiting[pool.submit(beside, folder, route)] = folder.name, route
         try:

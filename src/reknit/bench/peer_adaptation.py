@@ -2,8 +2,8 @@
 
     python -m reknit.bench.peer_adaptation ROUTE CORPUS OUT START SECONDS SEED
 
-Losses are those of sentence-transformers' examples of unsupervised learning; bf16 is on, so that speed is not what is
-compared. The corpus is read and cut into passages as reknit does.
+Losses are those of sentence-transformers' examples of unsupervised learning; bf16 is on where the processor has it, as
+in reknit, so that speed is not what is compared. The corpus is read and cut into passages as reknit does.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from reknit.data.curation import curate
 from reknit.data.documents import ReadReport
 from reknit.data.passages import cut_sentence, without_leading_title
 from reknit.data.readers import read_documents
 from reknit.data.store import Passage, PassageStore
+from reknit.training.precision import resolve_precision
 
 BATCH = 64
 DENOISING_BATCH = 8
@@ -151,7 +154,7 @@ def _arguments(library: str, folder: str, seed: int, batch: int) -> Any:
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=10,
         max_steps=_MANY_STEPS,
-        bf16=True,
+        bf16=resolve_precision("auto", torch.device("cpu")) == "bfloat16",
         use_cpu=True,
         seed=seed,
         save_strategy="no",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from reknit.data.attention_rules import AttentionRule, bidirectional
 from reknit.encoders.attention_layout import AttentionLayout
@@ -21,6 +22,8 @@ __all__ = ["AttentionLayout", "packed_attention", "packed_self_attention"]
 EXPLICIT_BFLOAT16_LENGTH = 384
 # Up to so many scores one call of the fused kernel beats the five of plain matrix products (measured).
 FEW_SCORES = 2**15
+# cuDNN's kernels are planned anew for every shape, and buckets have ever new ones: half of a step's time (measured).
+SHAPELESS_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def packed_attention(
@@ -76,7 +79,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropo
     with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
     if _explicit_is_faster(query, key, dropout, with_gradient):
         return explicit_attention(query, key, value, mask, dropout)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    if query.device.type != "cuda":
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    with sdpa_kernel(SHAPELESS_KERNELS):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
 
 def _explicit_is_faster(query: Tensor, key: Tensor, dropout: float, with_gradient: bool) -> bool:
