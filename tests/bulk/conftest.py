@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from small_corpus import small_documents
-
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.huggingface import build_encoder
-from reknit.export.sentence_transformers import save
-from reknit.recipe import EncoderSpec
-from reknit.tokenizers.tokenizer import train_tokenizer
+from small_model import write_small_model
 
 DOCUMENTS = 90
 
@@ -46,12 +40,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sentence-transformers folder with random weights."""
-    texts = [f"{document['title']} {document['text']}" for document in small_documents(20)]
-    tokenizer = train_tokenizer(texts, 200)
-    torch.manual_seed(0)
-    spec = EncoderSpec(dim=32, depth=2, heads=2, intermediate=64)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad).eval()
-    return save(EmbeddingModel(encoder, tokenizer, max_length=128), tmp_path_factory.mktemp("model") / "tiny")
+    return write_small_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture(scope="session")

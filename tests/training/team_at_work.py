@@ -36,7 +36,7 @@ from reknit.losses import cross_entropy as cross_entropy_file
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives import masked_language_model, predictions
 from reknit.objectives.base import Objective, StepOutput
-from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.recipe import BudgetSpec, OptimiserSpec, Recipe
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import trained_by
 from reknit.training.interrupt import Interrupted, StopRequest
@@ -47,6 +47,17 @@ from reknit.training.trainer import PhaseSettings, Trainer
 
 STEPS = 10
 WAYS: tuple[ParallelChoice, ...] = ("ddp", "fsdp")
+
+
+def ways_of(name: str) -> tuple[ParallelChoice, ...]:
+    """Weights are divided for one recipe of each objective and trained pooling: others have no other weights."""
+
+    def weights(recipe: Recipe) -> tuple[type, str]:
+        pooling = recipe.encoder.pooling
+        return type(recipe.objective), pooling if pooling in TRAINED_POOLINGS else ""
+
+    first = next(other for other, recipe in recipes().items() if weights(recipe) == weights(find(name)))
+    return WAYS if name == first else ("ddp",)
 
 
 def batch_of(name: str, step: int) -> Batch:
@@ -126,7 +137,7 @@ class BrokenShare(Objective):
 
 def train_every_recipe(folder: Path, team: Team) -> None:
     for name in recipes():
-        for how in WAYS:
+        for how in ways_of(name):
             trainer(folder / f"{name}-{how}", name, team, how).run()
 
 
