@@ -138,8 +138,7 @@ def test_a_phase_trains_on_the_part_that_it_names(tmp_path: Path, recipe: str, b
 def test_a_part_that_is_not_there_names_some_files_that_are(tmp_path: Path) -> None:
     config, corpus = two_languages(tmp_path, below="fr")
     line = f"data.below=fr: no passage of {tmp_path / 'texts'} is from a file whose path begins so; there are "
-    files = "en/a.jsonl, en/b.jsonl, es/a.jsonl, es/b.jsonl"
-    with pytest.raises(ReknitError, match=f"^{re.escape(line + files)}$"):
+    with pytest.raises(ReknitError, match=f"^{re.escape(line)}en/, es/$"):
         phases.check_parts(config, corpus)
     many = PassageStore.build((Document(str(n), "", "text", f"{n}.txt") for n in range(7)), tmp_path / "many.arrow")
     with pytest.raises(ReknitError, match=r"there are 0.txt, 1.txt, 2.txt, 3.txt, 4.txt \.\.\.$"):

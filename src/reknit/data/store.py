@@ -167,11 +167,13 @@ class PassageStore:
             found.append((rows + start).astype(smallest_index(len(self))))
         return np.concatenate(found)
 
-    def some_sources(self, count: int) -> list[str]:
-        """The first `count` different sources, in the order of the passages; fewer where there are fewer."""
+    def top_sources(self, count: int) -> list[str]:
+        """The first `count` files and folders ("es/") at the top of the corpus, in the order of the passages."""
         found: dict[str, None] = {}
         for sources in self._sources():
-            found.update(dict.fromkeys(sources.unique().to_pylist()))
+            for source in sources.unique().to_pylist():
+                top, slash, _ = source.partition("/")
+                found[top + slash] = None
             if len(found) >= count:
                 break
         return list(found)[:count]

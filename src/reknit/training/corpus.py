@@ -55,7 +55,7 @@ class Corpus:
             return None
         found = self.store.numbers_below(below)
         if not len(found):
-            files = [name for name in self.store.some_sources(FILES_NAMED + 1) if name]
+            files = [name for name in self.store.top_sources(FILES_NAMED + 1) if name]
             there = f"there are {', '.join(files[:FILES_NAMED])}{' ...' if len(files) > FILES_NAMED else ''}"
             unnamed = "it is built in, or was read before files were remembered (then start in a new folder)"
             raise ReknitError(

@@ -44,8 +44,8 @@ RECIPE = replace(
         eval=("sts/stsb_de", "retrieval/xquad_de"),
         settings=("tuning=none", "corpus_share=1"),
         needs="Spanish: this is German, of which there are 240 paragraphs, alone, beside the same ones in English, and "
-        "beside 25,000 other English texts, with one tokenizer, which is mostly English, for all. Corpora of size; "
-        "equal tokens of the language besides equal FLOPs; fine-tuning on the paper's tasks (tagging, names, "
+        "beside 24,000 other texts, English and source code, with one tokenizer, mostly English, for all. Corpora of "
+        "size; equal tokens of the language besides equal FLOPs; fine-tuning on the paper's tasks (tagging, names, "
         "questions); published models, which `reknit compare` takes.",
     ),
 )
