@@ -46,6 +46,7 @@ RECIPE = replace(
         needs="Spanish: this is German, of which there are 240 paragraphs, alone, beside the same ones in English, and "
         "beside 24,000 other texts, English and source code, with one tokenizer, mostly English, for all. Corpora of "
         "size; equal tokens of the language besides equal FLOPs; fine-tuning on the paper's tasks (tagging, names, "
-        "questions); published models, which `reknit compare` takes.",
+        "questions); published models, which `reknit compare` takes; a searched collection that is not trained on (the "
+        "German arm reads it most often).",
     ),
 )
