@@ -28,7 +28,7 @@ from reknit.training.config import DEFAULT_START, SCRATCH, ExpansionSpec, RunCon
 from reknit.training.corpus import Corpus, check_corpus_path, prepare_corpus
 from reknit.training.files import disk_full_explained
 from reknit.training.interrupt import Interrupted, listen_for_stop
-from reknit.training.phases import check_batches, chooses_weights, phases_of, train_phases
+from reknit.training.phases import check_batches, check_parts, chooses_weights, phases_of, train_phases
 from reknit.training.run_folder import RunFolder
 from reknit.training.start import build_start, load_start
 from reknit.training.team import Team, joined
@@ -158,6 +158,7 @@ def _run(
         with folder.logging(), disk_full_explained(str(folder.path)):
             with folder.preparing(resume=resume):
                 corpus = prepare_corpus(config, folder, _query_texts(collections))
+                check_parts(config, corpus)
                 start = given or build_start(config, folder, corpus)
             return _train_and_deliver(team, config, folder, corpus, start, collections)
     except KeyboardInterrupt:

@@ -45,7 +45,8 @@ class DataSpec:
     tokens per sequence at most. tokens_per_batch: packed tokens per step for passages. pairs_per_batch: examples per
     step for pairs and queries. query_max_length: tokens of a query, or of the first sequence of a pair, at most.
     tagger: whose spans the tokens of passages are marked with (`data/taggers.py`), for objectives that need to know
-    what kind of word a token belongs to.
+    what kind of word a token belongs to. below: train on the corpus's files whose path below its folder begins with
+    this, such as "es/"; all of them when empty.
     """
 
     source: Literal["passages", "pairs", "queries"] = "passages"
@@ -55,10 +56,13 @@ class DataSpec:
     pairs_per_batch: int = 64
     query_max_length: int = 64
     tagger: TaggerName = "none"
+    below: str = ""
 
     def __post_init__(self) -> None:
         if self.tagger != "none" and self.source != "passages":
             raise ReknitError(f"only passages are tagged, not {self.source}: set data.tagger=none")
+        if self.below and self.source == "queries":
+            raise ReknitError("a teacher's queries are of the whole corpus: leave data.below empty")
 
 
 @dataclass(frozen=True)

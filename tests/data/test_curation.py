@@ -36,6 +36,23 @@ def test_empty_documents_and_duplicates_are_dropped_and_counted():
     assert (report.documents, report.duplicates, report.empty) == (5, 1, 1)
 
 
+def test_documents_that_stay_keep_their_source():
+    documents, _ = run(
+        [
+            Document("1", "", "Same text.", "es/a.txt"),
+            Document("1", "", "Other text.", "en/a.txt"),
+            Document("2", "", "same text", "en/b.txt"),
+            Document("3", "Why is it so?", "A body.", "en/c.txt"),
+        ],
+        exclude=frozenset({"why is it so"}),
+    )
+    assert [(document.id, document.source) for document in documents] == [
+        ("1", "es/a.txt"),
+        ("1~2", "en/a.txt"),
+        ("3", "en/c.txt"),
+    ]
+
+
 def test_queries_of_evaluations_leave_the_corpus():
     exclude = frozenset({"What is shear flow?", "", "?"})
     documents, report = run(

@@ -5,6 +5,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from reknit.data.documents import Document
@@ -77,6 +78,18 @@ def test_an_epoch_uses_every_passage_once_and_spreads_documents(tmp_path):
     assert sorted(pair.query for pair in pairs) == sorted(passage.full_text for passage in store)
     together = sum(a.group == b.group for a, b in pairwise(pairs))
     assert together < 0.1 * len(pairs), "passages of one document do not stand next to each other"
+
+
+def test_pairs_of_some_passages_are_of_these_alone(tmp_path):
+    store = make_store(tmp_path)
+    chosen = np.flatnonzero(store.document_numbers % 3 == 1)
+    miner = PairMiner(store, ("twin",), None, seed=0, passages=chosen)
+    pairs = [miner.pair(index, 1) for index in range(len(miner))]
+    assert sorted(pair.query for pair in pairs) == sorted(store[int(number)].full_text for number in chosen)
+    assert {pair.group for pair in pairs} == set(range(1, 60, 3))
+    everything = np.arange(len(store))
+    one, other = (PairMiner(store, ALL_KINDS, None, seed=4, passages=given) for given in (None, everything))
+    assert [one.pair(index, 3) for index in range(50)] == [other.pair(index, 3) for index in range(50)]
 
 
 def test_kinds_are_equally_likely_among_those_offered(tmp_path):

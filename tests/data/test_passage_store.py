@@ -1,5 +1,8 @@
 """The passage store against a plain list of passages."""
 
+import random
+
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +18,10 @@ def naive(documents: list[Document], max_words: int) -> list[Passage]:
     for document in documents:
         title, text = (document.title, document.text) if document.text.strip() else ("", document.title)
         parts = split_passages(text, max_words)
-        result += [Passage(document.id, part, title, passage, len(parts), number) for part, passage in enumerate(parts)]
+        result += [
+            Passage(document.id, part, title, passage, len(parts), number, document.source)
+            for part, passage in enumerate(parts)
+        ]
         number += bool(parts)
     return result
 
@@ -23,7 +29,12 @@ def naive(documents: list[Document], max_words: int) -> list[Passage]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
-        st.tuples(st.text(max_size=5), st.sampled_from(["", "T", "a title"]), st.text("ab .\n文", max_size=60)),
+        st.tuples(
+            st.text(max_size=5),
+            st.sampled_from(["", "T", "a title"]),
+            st.text("ab .\n文", max_size=60),
+            st.sampled_from(["", "es/a.txt", "ést/a.txt"]),
+        ),
         max_size=8,
     ),
     max_words=st.integers(1, 9),
@@ -85,3 +96,44 @@ def test_missing_and_damaged_stores(tmp_path):
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(ReknitError, match="damaged"):
         PassageStore.open(path)
+
+
+SOURCES = ("de/a.jsonl", "de/b.jsonl", "den/a.jsonl", "es.jsonl", "es/a%_.*txt", "")
+
+
+def mixed_store(path, documents: int) -> PassageStore:
+    chance = random.Random(0)
+    return PassageStore.build(
+        (Document(str(n), "", "word " * chance.randrange(1, 9), chance.choice(SOURCES)) for n in range(documents)),
+        path,
+        max_words=3,
+    )
+
+
+def test_passages_below_a_path_are_those_of_a_loop_over_all(tmp_path):
+    store = mixed_store(tmp_path / "s.arrow", ROWS_PER_RECORD_BATCH)
+    assert len(store) > ROWS_PER_RECORD_BATCH, "of several record batches"
+    every = [passage.source for passage in store]
+    for below in ("de", "de/", "de/a", "den/a.jsonl", "es", "es/a%", "es/a.", "fr", "jsonl", "", "DE"):
+        found = store.numbers_below(below)
+        assert found.tolist() == [number for number, source in enumerate(every) if source.startswith(below)], below
+        assert found.itemsize == 4
+    tops = ["de/", "den/", "es/", "es.jsonl", ""]
+    assert sorted(store.top_sources(99)) == sorted(tops)
+    first = next(top for top in tops if every[0].startswith(top))
+    assert store.top_sources(1) == [first]
+
+
+def test_a_store_from_before_there_were_sources_opens(tmp_path):
+    store = mixed_store(tmp_path / "new.arrow", 300)
+    with pa.ipc.open_file(str(tmp_path / "new.arrow")) as reader:
+        table = reader.read_all().drop_columns(["source"])
+    with pa.ipc.new_file(str(tmp_path / "old.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    old = PassageStore.open(tmp_path / "old.arrow")
+    assert [passage.id for passage in old] == [passage.id for passage in store]
+    assert [passage.text for passage in old] == [passage.text for passage in store]
+    assert {passage.source for passage in old} == {""}
+    assert len(old.numbers_below("de")) == 0
+    assert old.numbers_below("").tolist() == list(range(len(old)))
+    assert old.top_sources(3) == [""]

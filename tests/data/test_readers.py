@@ -40,10 +40,10 @@ def test_json_lines_with_every_name_of_the_fields(tmp_path):
     )
     documents, report = read(path)
     assert documents == [
-        Document("a", "T", "one"),
-        Document("7", "", "two"),
-        Document("c.jsonl:3", "", "three"),
-        Document("d", "", "dolma"),
+        Document("a", "T", "one", "c.jsonl"),
+        Document("7", "", "two", "c.jsonl"),
+        Document("c.jsonl:3", "", "three", "c.jsonl"),
+        Document("d", "", "dolma", "c.jsonl"),
     ]
     assert report.read == 4
     assert report.unreadable == 0
@@ -179,7 +179,10 @@ def test_csv_with_giant_cells_quotes_and_line_breaks(tmp_path):
     giant = "word " * 100_000
     path.write_text(f'ID,Title,Text\n1,"a, b","line\none ""quoted"""\n2,,{giant}\n3,short\n', encoding="utf-8")
     documents, report = read(path)
-    assert documents == [Document("1", "a, b", 'line\none "quoted"'), Document("2", "", giant)]
+    assert documents == [
+        Document("1", "a, b", 'line\none "quoted"', "c.csv"),
+        Document("2", "", giant, "c.csv"),
+    ]
     assert report.problems == ["c.csv:5: no text"]
 
 
@@ -270,6 +273,34 @@ def test_a_folder_is_read_in_sorted_order_without_hidden_files(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"text of {name}", encoding="utf-8")
     assert [d.id for d in read(tmp_path)[0]] == ["a.md", "b.txt", "sub/c.html"]
+
+
+def test_a_document_knows_its_file_by_its_path_below_the_corpus(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    for folder in ("es", "search", "saved"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "es" / "one.txt").write_text("uno")
+    write_lines(tmp_path / "es" / "more.jsonl", [{"id": "a", "text": "dos", "source": "web"}, {"text": "tres"}])
+    write_lines(tmp_path / "search" / "corpus.jsonl", [{"_id": "d1", "text": "found"}])
+    datasets.Dataset.from_dict({"text": ["kept"]}).save_to_disk(tmp_path / "saved" / "set")
+    assert {document.text: document.source for document in read(tmp_path)[0]} == {
+        "uno": "es/one.txt",
+        "dos": "es/more.jsonl",
+        "tres": "es/more.jsonl",
+        "found": "search/corpus.jsonl",
+        "kept": "saved/set",
+    }
+    assert [document.source for document in read(tmp_path / "es" / "one.txt")[0]] == ["one.txt"]
+    assert [document.source for document in read(tmp_path / "search")[0]] == ["corpus.jsonl"]
+
+
+def test_a_file_name_that_is_no_utf8_can_be_stored(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for suffix in (b".txt", b".jsonl"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/a\xff" + suffix)).write_text('{"text": "hello"}')
+    store = PassageStore.build(read(folder)[0], tmp_path / "store.arrow")
+    assert [passage.source for passage in store] == ["a?.jsonl", "a?.txt"]
 
 
 def test_unreadable_files_are_counted_and_the_rest_is_read(tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from research_samples import SETTINGS, material, sentences
+from small_corpus import write_small_corpus
 from typer.testing import CliRunner
 
 from reknit.api import load
@@ -88,6 +89,25 @@ def test_page_and_tables(finished: Path) -> None:
     assert "http" not in page.replace("http://www.w3.org", "")
     table = markdown(result_of(finished))
     assert table.count("| mlm:objective.ratio=0.15 |") == 3
+
+
+def test_arms_may_train_on_parts_of_one_corpus(tmp_path: Path) -> None:
+    _, evals = material(tmp_path / "labelled")
+    for seed, language in enumerate(("de", "en")):
+        (tmp_path / "texts" / language).mkdir(parents=True)
+        write_small_corpus(tmp_path / "texts" / language / "all.jsonl", documents=30, seed=seed)
+    given: dict = {"budget": "2000tok", "eval": evals[1:], "seeds": 1, "settings": (*SETTINGS, "tuning=none")}
+    arms = ["mlm", "mlm:data.below=de", "mlm:data.below=en/", "mlm:data.below=en/all", "simcse:data.below=de"]
+    result = compare(arms, tmp_path / "texts", tmp_path / "out", **given)
+    values = {one["arm"]: one["values"] for one in result["runs"]}
+    assert values["mlm:data.below=en/"] == values["mlm:data.below=en/all"], "the same files are the same training"
+    assert values["mlm:data.below=en/"] != values["mlm:data.below=de"] != values["mlm"]
+    assert "passages, or the part of them that an arm names by data.below; mean rank" in markdown(result)
+    # One store and one tokenizer for all: a part is a choice of rows.
+    assert {path.name for path in (tmp_path / "out" / "data").glob("tok*")} == {"tokenizer", "tokens-128"}
+    with pytest.raises(ReknitError, match=r"data\.below=fr: .* there are de/, en/$"):
+        compare(["mlm", "mlm:data.below=fr"], tmp_path / "texts", tmp_path / "other", **given)
+    assert not (tmp_path / "other").exists(), "it is found before anything is trained"
 
 
 def test_more_seeds_and_arms_keep_what_is_there(finished: Path, tmp_path: Path) -> None:

@@ -11,11 +11,16 @@ MAX_PROBLEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a corpus. `title` is empty where the source has none."""
+    """One document of a corpus. `title` is empty where the source has none.
+
+    source: the file that it was read from, by its path below the corpus's folder ("es/news.jsonl"), or by its name
+    where the corpus is that file; empty where there is none.
+    """
 
     id: str
     title: str
     text: str
+    source: str = ""
 
 
 @dataclass

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
+
+import numpy as np
 
 from reknit.data.holdout import HeldOut
 from reknit.data.order import EpochOrder
@@ -38,6 +41,8 @@ class TextPair:
 class PairMiner:
     """Pairs of a passage store: one per passage and epoch, in a fresh order each epoch.
 
+    passages: numbers of those that pairs are mined from, whole documents; None for all.
+
     Kinds:
         title: the title and the body.
         neighbour: two adjacent passages of one document.
@@ -61,6 +66,7 @@ class PairMiner:
         held_out: HeldOut | None,
         seed: int,
         mask_token: str = "[MASK]",
+        passages: np.ndarray | None = None,
     ):
         unknown = [kind for kind in kinds if kind not in get_args(PairKind)]
         if unknown or not kinds:
@@ -70,16 +76,17 @@ class PairMiner:
         self._training_text = held_out.training_text if held_out else {}
         self._seed = seed
         self._mask_token = mask_token
-        self._order = EpochOrder(len(store), seed)
+        self._passages: Sequence[int] | np.ndarray = range(len(store)) if passages is None else passages
+        self._order = EpochOrder(len(self._passages), seed)
 
     def __len__(self) -> int:
-        return len(self._store)
+        return len(self._passages)
 
     def pair(self, index: int, epoch: int) -> TextPair:
         """Pair number `index` (0 to len - 1) of an epoch (from 0)."""
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
-        number = int(self._order(epoch)[index])
+        number = int(self._passages[self._order(epoch)[index]])
         rng = random.Random(f"pair {self._seed} {epoch} {index}")
         wished = rng.sample(self._kinds, len(self._kinds))
         for kind in (*wished, "crop", "twin"):

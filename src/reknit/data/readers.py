@@ -12,7 +12,7 @@ from pathlib import Path
 from reknit.data.curation import curate, normalise
 from reknit.data.documents import Document, ReadReport
 from reknit.data.records import Source, read_csv, read_json, read_parquet, read_saved_dataset
-from reknit.data.text_files import encoding_of, title_and_text
+from reknit.data.text_files import clean, encoding_of, title_and_text
 from reknit.errors import ReknitError
 
 __all__ = ["corpus_sources", "curate", "normalise", "read_documents", "read_source"]
@@ -76,7 +76,7 @@ def corpus_sources(path: Path, report: ReadReport, *, max_bad: int = 100) -> Ite
     if path.is_file():
         if _reader_of(path) is None:
             raise ReknitError(f"{path} is of no format that reknit reads; supported are {_SUPPORTED}")
-        yield Source(path, path.name, report, max_bad)
+        yield Source(path, clean(path.name), report, max_bad)
         return
     yield from _sources_below(path, report, max_bad)
 
@@ -127,7 +127,8 @@ def _sources_below(folder: Path, report: ReadReport, max_bad: int) -> Iterator[S
 
 
 def _name_below(folder: Path, path: Path) -> str:
-    return folder.name if path == folder else path.relative_to(folder).as_posix()
+    # A file's name may be of bytes that are no UTF-8, which Arrow does not store.
+    return clean(folder.name if path == folder else path.relative_to(folder).as_posix())
 
 
 def _reader_of(path: Path) -> Callable[[Source], Iterator[Document]] | None:
@@ -167,4 +168,4 @@ def _read_text(source: Source) -> Iterator[Document]:
         source.problem(None, f"not UTF-8 (byte {error.start})")
         return
     title, text = title_and_text(decoded, source.path.suffix.lower())
-    yield Document(source.name, title, text)
+    yield Document(source.name, title, text, source.name)

@@ -52,6 +52,7 @@ class Source:
             id=clean(str(name)) if isinstance(name, str | int) and name != "" else f"{self.name}:{number}",
             title=clean(title) if isinstance(title, str) else "",
             text=clean(text),
+            source=self.name,
         )
 
 

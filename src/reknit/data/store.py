@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from reknit.data.documents import Document
 from reknit.data.mapped import MappedFile
+from reknit.data.order import smallest_index
 from reknit.data.passages import count_words, split_passages
 from reknit.errors import ReknitError
 
@@ -31,8 +32,13 @@ _SCHEMA = pa.schema(
         ("title", pa.string()),
         ("text", pa.string()),
         ("words", pa.int64()),
+        # Plain strings: an Arrow file has one dictionary of a column for all its batches, which a reader keeps in
+        # memory, and a folder of text files has a source for every document.
+        ("source", pa.string()),
     ]
 )
+# Stores from before documents knew their file.
+_WITHOUT_SOURCE = _SCHEMA.remove(len(_SCHEMA) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Passage:
     """A piece of a document, as it is embedded, indexed and trained on.
 
     part: number of the passage in its document, from 0. parts: number of passages of the document.
-    document: number of the document in its store, from 0.
+    document: number of the document in its store, from 0. source: the document's, see `Document`.
     """
 
     document_id: str
@@ -49,6 +55,7 @@ class Passage:
     text: str
     parts: int = 1
     document: int = 0
+    source: str = ""
 
     @property
     def id(self) -> str:
@@ -68,7 +75,9 @@ def cut_document(document: Document, max_words: int, number: int = 0) -> list[Pa
     if not text.strip() or len(title) > MAX_TITLE_CHARACTERS:
         title, text = "", f"{title}\n\n{text}"
     texts = split_passages(text, max_words)
-    return [Passage(document.id, part, title, one, len(texts), number) for part, one in enumerate(texts)]
+    return [
+        Passage(document.id, part, title, one, len(texts), number, document.source) for part, one in enumerate(texts)
+    ]
 
 
 class PassageStore:
@@ -127,7 +136,7 @@ class PassageStore:
             raise ReknitError(
                 f"{path} is damaged or not a passage store ({error}); delete it and build again"
             ) from error
-        if reader.schema != _SCHEMA or not batches:
+        if reader.schema not in (_SCHEMA, _WITHOUT_SOURCE) or not batches:
             raise ReknitError(f"{path} is not a passage store of this version; delete it and build again")
         return cls(path, file, batches)
 
@@ -148,6 +157,34 @@ class PassageStore:
             for row in range(batch.num_rows):
                 yield _passage(batch, row)
 
+    def numbers_below(self, below: str) -> np.ndarray:
+        """[k] ascending numbers of the passages whose source begins with `below`, of the smallest type for them."""
+        import pyarrow.compute as pc
+
+        found = []
+        for start, sources in zip(self._starts.tolist(), self._sources(), strict=False):
+            rows = np.flatnonzero(pc.starts_with(sources, below).to_numpy(zero_copy_only=False))
+            found.append((rows + start).astype(smallest_index(len(self))))
+        return np.concatenate(found)
+
+    def top_sources(self, count: int) -> list[str]:
+        """The first `count` files and folders ("es/") at the top of the corpus, in the order of the passages."""
+        found: dict[str, None] = {}
+        for sources in self._sources():
+            for source in sources.unique().to_pylist():
+                top, slash, _ = source.partition("/")
+                found[top + slash] = None
+            if len(found) >= count:
+                break
+        return list(found)[:count]
+
+    def _sources(self) -> Iterator[pa.Array]:
+        """The sources of each record batch's passages; a store from before there were any has empty ones."""
+        for batch in self._batches:
+            sources = batch.column("source") if _knows_sources(batch) else pa.array([""] * batch.num_rows, pa.string())
+            self._file.touch(2, sources.nbytes)
+            yield sources
+
     @property
     def num_documents(self) -> int:
         return int(self.document_numbers[-1]) + 1
@@ -155,7 +192,12 @@ class PassageStore:
 
 def _passage(batch: pa.RecordBatch, row: int) -> Passage:
     document_id, document, part, parts, title, text = (batch.column(column)[row].as_py() for column in range(6))
-    return Passage(document_id, part, title, text, parts, document)
+    source = batch.column("source")[row].as_py() if _knows_sources(batch) else ""
+    return Passage(document_id, part, title, text, parts, document, source)
+
+
+def _knows_sources(batch: pa.RecordBatch) -> bool:
+    return batch.num_columns == len(_SCHEMA)
 
 
 def _record_batches(documents: Iterable[Document], max_words: int) -> Iterator[pa.RecordBatch]:
@@ -163,9 +205,9 @@ def _record_batches(documents: Iterable[Document], max_words: int) -> Iterator[p
     number = 0
     for document in documents:
         passages = cut_document(document, max_words, number)
-        for passage in passages:
-            words = count_words(passage.text)
-            rows.append((passage.document_id, number, passage.part, passage.parts, passage.title, passage.text, words))
+        for one in passages:
+            words = count_words(one.text)
+            rows.append((one.document_id, number, one.part, one.parts, one.title, one.text, words, one.source))
             if len(rows) == ROWS_PER_RECORD_BATCH:
                 yield _record_batch(rows)
                 rows = []

@@ -37,7 +37,7 @@ from reknit.training.corpus import check_corpus_path
 from reknit.training.files import write_json
 from reknit.training.interrupt import Interrupted, StopRequest, listen_for_stop
 from reknit.training.machine import machine, versions
-from reknit.training.phases import check_batches, phases_of
+from reknit.training.phases import check_batches, check_parts, phases_of
 from reknit.training.start import load_start
 from reknit.training.team import Team
 
@@ -85,6 +85,8 @@ def compare(
         with listen_for_stop() as stop:
             with folder.preparing(resume=resume):
                 material = Material.prepared(config, folder, measures)
+                for arm in arms:
+                    check_parts(training_config(arm, config, 0), material.corpus)
             jobs = [(arm, seed) for seed in range(seeds) for arm in arms]
             if processes > 1:
                 runs = run_in_processes(jobs, config, folder, processes, stop)

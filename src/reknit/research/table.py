@@ -93,11 +93,12 @@ def explanation(result: dict[str, Any]) -> str:
         if fine_tuning.get("texts")
         else ""
     )
+    part = ", or the part of them that an arm names by data.below" if "data.below=" in " ".join(result["arms"]) else ""
     return (
-        f"{about}; a difference is of the same seeds. Trained on {corpus['passages']:,} passages; mean rank: 1 is best "
-        "of all arms, over measures and seeds. Pair accuracy: of the first 100 pairs of each paradigm, by the language "
-        "model that was trained, if one was. Accuracy is of a linear classifier on the encoder as trained; search "
-        f"and similarity are measured {searched}.{learnt}"
+        f"{about}; a difference is of the same seeds. Trained on {corpus['passages']:,} passages{part}; mean rank: 1 "
+        "is best of all arms, over measures and seeds. Pair accuracy: of the first 100 pairs of each paradigm, by the "
+        "language model that was trained, if one was. Accuracy is of a linear classifier on the encoder as trained; "
+        f"search and similarity are measured {searched}.{learnt}"
     )
 
 

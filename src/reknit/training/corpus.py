@@ -23,16 +23,18 @@ from reknit.training.files import disk_full_explained, read_json, write_json
 from reknit.training.progress import Progress
 from reknit.training.run_folder import RunFolder
 
+FILES_NAMED = 5
 logger = logging.getLogger("reknit")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Passages, how reading them went, and what is held out of training."""
+    """Passages, how reading them went, what is held out of training, and the corpus as the user named it."""
 
     store: PassageStore
     report: ReadReport
     held_out: HeldOut
+    name: str = "the corpus"
 
     def training_texts(self) -> Iterator[str]:
         """Every passage as training may see it: a probe's answer without its query."""
@@ -43,6 +45,24 @@ class Corpus:
         """One passage, by its number in the store, as training may see it."""
         held = self.held_out.training_text.get(number)
         return self.store[number].full_text if held is None else held
+
+    def passages_below(self, below: str) -> np.ndarray | None:
+        """[k] numbers of the passages from files whose path begins with `below`; None for all of them, below "".
+
+        They are numbers of training texts too: every passage gives one. Raises ReknitError when there are none.
+        """
+        if not below:
+            return None
+        found = self.store.numbers_below(below)
+        if not len(found):
+            files = [name for name in self.store.top_sources(FILES_NAMED + 1) if name]
+            there = f"there are {', '.join(files[:FILES_NAMED])}{' ...' if len(files) > FILES_NAMED else ''}"
+            unnamed = "it is built in, or was read before files were remembered (then start in a new folder)"
+            raise ReknitError(
+                f"data.below={below}: no passage of {self.name} is from a file whose path begins so; "
+                f"{there if files else unnamed}"
+            )
+        return found
 
     def sampled_training_texts(self, words: int, seed: int) -> Iterator[str]:
         """A sample of `training_texts` of about `words` words, drawn passage by passage; all of a smaller corpus."""
@@ -103,7 +123,7 @@ def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Itera
         len(held_out.test.queries),
         {"title": "titles", "sentence": "sentences"}[held_out.kind],
     )
-    return Corpus(store, report, held_out)
+    return Corpus(store, report, held_out, config.corpus)
 
 
 def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:

@@ -55,6 +55,12 @@ def check_batches(config: RunConfig, team: Team) -> None:
             )
 
 
+def check_parts(config: RunConfig, corpus: Corpus) -> None:
+    """Raise ReknitError when a phase is to train on a part of the corpus that has no passages."""
+    for _, recipe in phases_of(config):
+        corpus.passages_below(recipe.data.below)
+
+
 def train_phases(
     config: RunConfig,
     folder: RunFolder,
@@ -182,12 +188,13 @@ def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: Embedd
     if spec.source == "queries":
         lessons, prefix = Lessons.open(folder.lessons), model.prompt_text("query")
         return QueryBatches(lessons, tokenizer, spec, config.seed, prefix=prefix)
+    passages = corpus.passages_below(spec.below)
     if spec.source == "pairs":
-        miner = PairMiner(corpus.store, spec.pair_kinds, corpus.held_out, config.seed, tokenizer.mask_token)
+        miner = PairMiner(corpus.store, spec.pair_kinds, corpus.held_out, config.seed, tokenizer.mask_token, passages)
         query, passage = (model.prompt_text(kind) for kind in ("query", "document"))
         return PairBatches(miner, tokenizer, spec, query_prefix=query, passage_prefix=passage)
     store = open_token_store(folder, corpus, tokenizer, spec.max_length, spec.tagger)
-    return PassageBatches(store, spec, config.seed)
+    return PassageBatches(store, spec, config.seed, passages)
 
 
 def _summary(result: PhaseResult) -> str:

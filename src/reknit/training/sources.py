@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from reknit.data.batch import Batch
@@ -44,14 +45,20 @@ class SharedBatches:
 
 
 class PassageBatches:
-    """Packed batches of single passages, length-aware, each passage once an epoch; tagged where the store is."""
+    """Packed batches of single passages, length-aware, each passage once an epoch; tagged where the store is.
 
-    def __init__(self, store: TokenStore, spec: DataSpec, seed: int) -> None:
-        self.store = store
-        self.order = PackedOrder(store.lengths, spec.tokens_per_batch, seed)
+    passages: [k] numbers of those that are trained on, None for all. The store holds all: runs on different parts of a
+    corpus share it.
+    """
+
+    def __init__(self, store: TokenStore, spec: DataSpec, seed: int, passages: np.ndarray | None = None) -> None:
+        self.store, self.passages = store, passages
+        lengths = store.lengths if passages is None else store.lengths[passages]
+        self.order = PackedOrder(lengths, spec.tokens_per_batch, seed)
 
     def __call__(self, step: int) -> Batch:
-        return self.store.batch(self.order.batch_indices(step))
+        chosen = self.order.batch_indices(step)
+        return self.store.batch(chosen if self.passages is None else self.passages[chosen])
 
 
 class QueryBatches:
