@@ -53,9 +53,9 @@ def verdicts_sentence(record: dict[str, Any]) -> str:
     """How often the label-free verdict was right."""
     verdicts = record["summary"]["probe_verdicts"]
     return (
-        f"The label-free verdict was right in {verdicts['right']} of {verdicts['runs']} runs. Runs in which it kept the "
-        f"start model though the adapted one is better by the labels: {verdicts['start_though_worse']}; in which it took "
-        f"the adapted one though it is not: {verdicts['adapted_though_worse']}."
+        f"The label-free verdict was right in {verdicts['right']} of {verdicts['runs']} runs. Runs in which it kept "
+        f"the start model though the adapted one is better by the labels: {verdicts['start_though_worse']}; in which "
+        f"it took the adapted one though it is not: {verdicts['adapted_though_worse']}."
     )
 
 
