@@ -1,6 +1,6 @@
 """Make the tables of docs/elastic.md from what `reknit frontier --json` measured (records/frontier).
 
-    python benchmarks/elastic_page.py
+python benchmarks/elastic_page.py
 """
 
 from __future__ import annotations
