@@ -45,7 +45,7 @@ RECIPE = replace(
         better=(("smae", "mlm"),),
         eval=("sts/stsb_en", "retrieval/cranfield"),
         settings=("encoder.pooling=cls", "tuning=starbucks", "sizes=1x32,2x64"),
-        needs="The paper goes on from BERT-base with more text; here both arms start from scratch, and at an equal budget "
+        needs="The paper goes on from BERT-base with more text; here both arms start from scratch, and at equal budget "
         "SMAE, which costs more a token, reads less. Its tuning has labelled pairs.",
     ),
 )
