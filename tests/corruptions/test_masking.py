@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toy_models import TOY_VOCABULARY, toy_batch, toy_sequence
 
 from reknit.corruptions import masking
-from reknit.corruptions.masking import mask_tokens, ordinary_ids, ordinary_tokens, word_units
+from reknit.corruptions.masking import mask_tokens, mask_tokens_twice, ordinary_ids, ordinary_tokens, word_units
 from reknit.data.batch import Batch, View
 from reknit.errors import ReknitError
 
@@ -228,3 +228,35 @@ def test_span_units_are_a_loop_over_the_drawn_lengths() -> None:
 def test_impossible_spans(settings: dict[str, object]) -> None:
     with pytest.raises(ReknitError, match="longest_span"):
         mask_tokens(toy_batch(0), rng(), **settings)
+
+
+@given(st.integers(0, 2**20), st.booleans(), st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_two_views_ask_for_units_in_one_order(seed: int, whole_words: bool, one: float, other: float) -> None:
+    batch = toy_batch(seed % 97, (3, 40, 9, 25))
+    ratios = (min(one, other), max(one, other))
+    few, many = mask_tokens_twice(batch, rng(seed), ratios=ratios, whole_words=whole_words)
+    assert not (few.predict & ~many.predict).any()
+    for view, ratio in zip((few, many), ratios, strict=True):
+        assert torch.equal(view.targets, batch.tokens)
+        assert not (view.predict & ~ordinary_tokens(batch)).any()
+        assert torch.equal(view.tokens[~view.predict], batch.tokens[~view.predict])
+        asked = torch.stack([part.sum() for part in view.predict.split(batch.cu_seqlens.diff().tolist())])
+        if not whole_words:
+            assert asked.tolist() == [max(1, round(ratio * (length - 2))) for length in (3, 40, 9, 25)]
+            continue
+        words = word_units(batch)
+        for word in words[view.predict].unique():
+            assert view.predict[(words == word) & ordinary_tokens(batch)].all()
+
+
+def test_two_views_draw_for_themselves_what_becomes_of_a_token() -> None:
+    batch = toy_batch(0, (400,) * 10)
+    few, many = mask_tokens_twice(batch, rng(), ratios=(0.4, 0.8), random_share=0.25, keep_share=0.25)
+    hidden = few.hidden[few.predict].float(), many.hidden[few.predict].float()
+    for each in hidden:
+        assert each.mean() == pytest.approx(0.75, abs=0.04)
+    assert (hidden[0] * hidden[1]).mean() == pytest.approx(0.75**2, abs=0.04)
+    both = (few.tokens != many.tokens) & few.predict
+    assert both.any()
+    with pytest.raises(ReknitError, match="masking ratio is 0"):
+        mask_tokens_twice(batch, rng(), ratios=(0.0, 0.4))

@@ -12,7 +12,7 @@ import torch
 sys.path.append(str(Path(__file__).parents[1] / "recipes"))
 from toy_models import TOY_VOCABULARY, toy_batch, toy_pairs, with_spans
 
-from reknit.corruptions.masking import mask_tokens
+from reknit.corruptions.masking import mask_tokens, mask_tokens_twice
 from reknit.data.attention_rules import AttentionContext, Both, Window, bidirectional, causal, shifted
 from reknit.data.batch import Batch, View
 from reknit.data.share import for_whole_batch, share_of
@@ -82,6 +82,18 @@ def test_a_token_has_the_same_luck_in_a_share(whole_words: bool) -> None:
     ]
     for name in ("tokens", "targets", "predict", "hidden"):
         assert torch.equal(torch.cat([getattr(view, name) for view in views[1:]]), getattr(views[0], name))
+
+
+def test_two_views_are_cut_alike() -> None:
+    batch = toy_batch(0, LENGTHS)
+    whole, *shares = [
+        mask_tokens_twice(one, torch.Generator().manual_seed(3), ratios=(0.2, 0.4))
+        for one in (batch, *(share_of(batch, rank, 3) for rank in range(3)))
+    ]
+    for number in range(2):
+        for name in ("tokens", "targets", "predict", "hidden"):
+            joined = torch.cat([getattr(views[number], name) for views in shares])
+            assert torch.equal(joined, getattr(whole[number], name))
 
 
 def test_a_view_that_drops_tokens_is_cut_where_its_sequences_end() -> None:

@@ -16,6 +16,7 @@ from reknit.objectives.causal_language_model import CausalLanguageModelSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.retromae import RetroMAESpec
+from reknit.objectives.structured_autoencoder import StructuredAutoencoderSpec
 from reknit.recipe import EncoderSpec
 
 SPECS = [
@@ -23,6 +24,7 @@ SPECS = [
     CausalLanguageModelSpec(),
     RetroMAESpec(bag_of_words_weight=0.1),
     ContrastiveSpec(projection=True),
+    StructuredAutoencoderSpec(),
 ]
 
 

@@ -68,7 +68,7 @@ def test_gradients_reach_encoder(recipe: Recipe, pooling: str) -> None:
 @every_recipe
 def test_bottleneck(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
-    of_vectors = {"decoder", "contrastive", "adversarial", "distilled"}
+    of_vectors = {"decoder", "contrastive", "adversarial", "distilled", "decoded_2x32"}
     for name in of_vectors & set(objective(encoder, batch_for(recipe, 0), checks.generator(0)).losses):
         checks.check_bottleneck(objective, encoder, batch_for(recipe, 0), name)
 
@@ -118,6 +118,7 @@ def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     # None for "ngram": what shows a bigram shows its tokens, and a thousand bigrams are too many to be learnt in time.
     weights = {name: found.weight for name, found in shown_by(recipe).items()}
     every |= {"identifiers": unseen_share(recipe, "identifiers") * words}
+    every |= {name: (1 - kept) * words for name in weights if name.startswith(("masked_", "decoded_"))}
     return {name: weights[name] * floor for name, floor in every.items() if name in weights} | detection_floor(recipe)
 
 

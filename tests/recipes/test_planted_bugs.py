@@ -13,10 +13,11 @@ import torch
 from naive_losses import chance
 from test_every_recipe import GOLDEN, RECIPES, VARIANTS, current_first_losses, entropy_floors, neighbours
 from torch import Tensor, nn
+from torch.nn import functional
 from toy_models import ORDINARY_IDS, SEVERAL, batch_for, fit_for, toy_batch, toy_pair, toy_pairs
 
 from reknit.corruptions.identifier_masking import mask_identifiers
-from reknit.corruptions.masking import mask_tokens
+from reknit.corruptions.masking import mask_tokens, mask_tokens_twice
 from reknit.corruptions.next_token import predict_next
 from reknit.corruptions.ngrams import FIRST, SECOND, mask_bigrams, view_places
 from reknit.corruptions.span_token_masking import mask_span_tokens, tags_of
@@ -25,6 +26,8 @@ from reknit.data.batch import Batch, View, span_starts
 from reknit.decoders import cross_encoder
 from reknit.decoders.document_transformer import DocumentTransformer
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_uniform
+from reknit.decoders.language_model_head import SlicedLanguageModelHead
+from reknit.decoders.masked_decoder import MaskedDecoder
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.losses.bag_of_words import bag_of_words
@@ -40,12 +43,14 @@ from reknit.objectives import (
     predictions,
     retromae,
     sentence_blocks,
+    structured_autoencoder,
     unified_modes,
 )
 from reknit.objectives.base import Objective, StepOutput
 from reknit.objectives.bigram_lexicon import BigramLexicon
 from reknit.objectives.predictions import Matches, Predictions
 from reknit.objectives.retromae import RetroMAE
+from reknit.objectives.structured_autoencoder import StructuredAutoencoder
 
 Patch = pytest.MonkeyPatch
 
@@ -81,6 +86,14 @@ def test_detached_sentence_vector(name: str, monkeypatch: Patch) -> None:
     encoder, objective = toy_pair(RECIPES[name])
     fails(checks.check_gradients_reach_encoder, objective, encoder, toy_batch(0))
     fails(checks.check_bottleneck, objective, encoder, toy_batch(0), "decoder")
+
+
+def test_detached_sentence_vectors_of_sizes(monkeypatch: Patch) -> None:
+    right = StructuredAutoencoder.sentence_vectors
+    monkeypatch.setattr(StructuredAutoencoder, "sentence_vectors", lambda *arguments: right(*arguments).detach())
+    encoder, objective = toy_pair(RECIPES["smae"])
+    fails(checks.check_gradients_reach_encoder, objective, encoder, toy_batch(0))
+    fails(checks.check_bottleneck, objective, encoder, toy_batch(0), "decoded_2x32")
 
 
 def test_decoder_reads_every_hidden_state(monkeypatch: Patch) -> None:
@@ -162,6 +175,31 @@ def test_labels_on_visible_tokens(name: str, monkeypatch: Patch) -> None:
     encoder, objective = toy_pair(RECIPES[name])
     floors = entropy_floors(RECIPES[name], 0)
     fails(checks.check_entropy_floor, objective, encoder, noise, floors, learning_rate=1e-2)
+
+
+@pytest.mark.parametrize("visible", [0, 1])
+def test_labels_on_tokens_visible_to_encoder_or_decoder(visible: int, monkeypatch: Patch) -> None:
+    def careless(batch: Batch, rng: torch.Generator, **settings: object) -> tuple[View, View]:
+        views = list(mask_tokens_twice(batch, rng, **settings))
+        views[visible] = replace(views[visible], tokens=batch.tokens)
+        return views[0], views[1]
+
+    monkeypatch.setattr(structured_autoencoder, "mask_tokens_twice", careless)
+    encoder, objective = toy_pair(RECIPES["smae"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+    encoder, objective = toy_pair(RECIPES["smae"])
+    floors = entropy_floors(RECIPES["smae"], 0)
+    fails(checks.check_entropy_floor, objective, encoder, noise, floors, learning_rate=1e-2)
+
+
+def test_a_sentence_vector_called_blind_to_what_the_encoder_saw(monkeypatch: Patch) -> None:
+    def careless(batch: Batch, rng: torch.Generator, **settings: object) -> tuple[View, View]:
+        shown, sparse = mask_tokens_twice(batch, rng, **settings)
+        return replace(shown, hidden=torch.ones_like(shown.hidden)), sparse
+
+    monkeypatch.setattr(structured_autoencoder, "mask_tokens_twice", careless)
+    encoder, objective = toy_pair(RECIPES["smae"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 
 
 def test_labels_on_visible_tokens_of_spans(monkeypatch: Patch) -> None:
@@ -462,6 +500,36 @@ def test_wrong_labels_of_tags(mistake: str, monkeypatch: Patch) -> None:
     fails(checks.check_against_naive, objective, encoder, fit_for(recipe, toy_batch(4, SEVERAL)))
 
 
+@pytest.mark.parametrize("mistake", ["last columns", "cut output", "first size's vector", "clean text", "one place on"])
+def test_wrong_sizes(mistake: str, monkeypatch: Patch) -> None:
+    """Each is right for the full model, or for the masked predictions."""
+
+    def last_columns(self: SlicedLanguageModelHead, states: Tensor) -> Tensor:
+        read = functional.linear(states, self.dense.weight[:, -states.shape[1] :], self.dense.bias)
+        return self.norm(functional.gelu(read))
+
+    def cut_output(self: SlicedLanguageModelHead, states: Tensor) -> Tensor:
+        whole = right(self, states)
+        return whole * (torch.arange(whole.shape[1]) < states.shape[1])
+
+    def mistaken(self: MaskedDecoder, sentences: Tensor, tokens: Tensor, cu_seqlens: Tensor, table: Tensor) -> Tensor:
+        if mistake == "first size's vector":
+            first.append(sentences)
+            return decode(self, first[0], tokens, cu_seqlens, table)
+        if mistake == "clean text":
+            return decode(self, sentences, batch.tokens, cu_seqlens, table)
+        return decode(self, sentences, tokens, cu_seqlens, table).roll(1, dims=0)
+
+    right, decode, first, batch = SlicedLanguageModelHead.forward, MaskedDecoder.forward, [], toy_batch(4, SEVERAL)
+    if mistake in ("last columns", "cut output"):
+        wrong = last_columns if mistake == "last columns" else cut_output
+        monkeypatch.setattr(SlicedLanguageModelHead, "forward", wrong)
+    else:
+        monkeypatch.setattr(MaskedDecoder, "forward", mistaken)
+    encoder, objective = toy_pair(RECIPES["smae"])
+    fails(checks.check_against_naive, objective, encoder, batch)
+
+
 def test_bag_of_words_with_special_tokens(monkeypatch: Patch) -> None:
     def everything(batch: Batch, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.arange(batch.num_tokens), batch.cu_seqlens, batch.tokens
@@ -516,6 +584,8 @@ def test_loss_that_does_not_train(planted: Callable[[Tensor], Tensor]) -> None:
         ("lem", {"one_of_span": False}),
         ("codet5", {"identifier_share": 0.6}),
         ("codet5", {"mean_span": 2.0}),
+        ("smae", {"decoder_ratio": 0.5}),
+        ("smae", {"sizes": ("1x8",)}),
     ],
 )
 def test_changed_setting_breaks_the_golden_losses(name: str, change: dict[str, object]) -> None:

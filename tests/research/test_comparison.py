@@ -265,6 +265,15 @@ def test_elastic_objectives_are_measured_at_sizes_and_as_trained(tmp_path: Path)
     assert not (tmp_path / "out" / "arms" / "starbucks" / "seed-0" / "tuned").exists()
 
 
+def test_all_arms_are_tuned_with_an_elastic_objective_and_measured_at_sizes(tmp_path: Path) -> None:
+    material(tmp_path)
+    settings = (*SETTINGS, "encoder.pooling=cls", "tuning=starbucks", "sizes=1x8")
+    result = run(tmp_path, ("mlm", "smae"), eval=[tmp_path / "pairs"], seeds=1, settings=settings)
+    for one in result["runs"]:
+        assert list(one["values"]) == ["pairs Spearman", "pairs Spearman at 1x8"]
+        assert one["tuning"]["phases"][0]["recipe"] == "starbucks"
+
+
 def test_encoders_as_trained_are_fine_tuned_with_the_seed_of_their_arm(tmp_path: Path) -> None:
     material(tmp_path)
     asked = ("fine_tuning.texts=50", "fine_tuning.epochs=1", "fine_tuning.learning_rates=5e-4,2e-3")

@@ -53,6 +53,34 @@ def mask_tokens(
     return masked_view(batch, predict, draws[:, 1:3], random_share, keep_share)
 
 
+@for_whole_batch
+def mask_tokens_twice(
+    batch: Batch,
+    rng: torch.Generator,
+    *,
+    ratios: tuple[float, float],
+    whole_words: bool = False,
+    random_share: float = 0.1,
+    keep_share: float = 0.1,
+) -> tuple[View, View]:
+    """Two views of a text, as an encoder and a decoder see it: the larger ratio's asks for all that the other's does.
+
+    Both take units in one random order, as `mask_tokens` does, and each draws for itself what becomes of the tokens
+    that it asks for (SMAE's collator, Zhuang et al. 2024). rng: a CPU generator; all randomness is one draw of [T, 5]
+    numbers. Raises ReknitError for shares out of range and a vocabulary without a mask token.
+    """
+    draws = torch.rand(batch.num_tokens, 5, generator=rng).to(batch.tokens.device)
+    ordinary = ordinary_tokens(batch)
+    units = word_units(batch) if whole_words else torch.arange(batch.num_tokens, device=batch.tokens.device)
+    views = []
+    for ratio, own in zip(ratios, (draws[:, 1:3], draws[:, 3:5]), strict=True):
+        check_shares(batch.vocabulary, ratio, random_share, keep_share)
+        # What is taken is the beginning of the order, so more of it holds less of it.
+        predict = chosen(batch, ordinary, draws[:, 0], wanted_tokens(batch, ordinary, ratio), units)
+        views.append(masked_view(batch, predict, own, random_share, keep_share))
+    return views[0], views[1]
+
+
 def masked_view(batch: Batch, predict: Tensor, draws: Tensor, random_share: float, keep_share: float) -> View:
     """The view that asks for the tokens `predict` ([T] bool) and masks, replaces or keeps each, by draws [T, 2]."""
     mask_share = 1.0 - random_share - keep_share

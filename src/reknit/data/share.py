@@ -13,7 +13,7 @@ from torch import Tensor
 from reknit.data.attention_rules import shifted
 from reknit.data.batch import Batch, Share, View
 
-Result = TypeVar("Result", View, Tensor, tuple[View, Tensor])
+Result = TypeVar("Result", View, Tensor, tuple[View, Tensor], tuple[View, View])
 More = ParamSpec("More")
 
 
@@ -54,7 +54,7 @@ def for_whole_batch(function: Callable[Concatenate[Batch, More], Result]) -> Cal
 
     So every process makes the same draws, and a token's luck is the same however many there are. This costs each of
     them the corruption of the whole batch, which is little beside a training step. The function may answer a View
-    (its sequences are those of the batch, in the same order), one value per token, [T], or both.
+    (its sequences are those of the batch, in the same order), one value per token, [T], or two of these.
     """
 
     @functools.wraps(function)
@@ -81,8 +81,7 @@ def _bounds(batch: Batch, size: int) -> list[int] | None:
 
 def _cut(result: Result, share: Share) -> Result:
     if isinstance(result, tuple):
-        view, values = result
-        return _cut_view(view, share), _cut_values(values, share)  # type: ignore[return-value]
+        return tuple(_cut(part, share) for part in result)  # type: ignore[return-value,type-var]
     if isinstance(result, Tensor):
         return _cut_values(result, share)  # type: ignore[return-value]
     return _cut_view(result, share)  # type: ignore[return-value]

@@ -28,6 +28,16 @@ class LanguageModelHead(nn.Module):
         return self.norm(functional.gelu(self.dense(states)))
 
 
+class SlicedLanguageModelHead(LanguageModelHead):
+    """The same head for states cut to their first d coordinates: the dense layer's first d columns read them, so that
+    its output is of full width again, and meets the table, at every d (Starbucks, Zhuang et al. 2024)."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[P, d] hidden states, d up to dim -> [P, width], ready for the product with the table."""
+        read = functional.linear(states, self.dense.weight[:, : states.shape[1]], self.dense.bias)
+        return self.norm(functional.gelu(read))
+
+
 class TiedBias(nn.Module):
     """No layer at all between the states and the encoder's table, only the bias (BART, Lewis et al. 2020)."""
 

@@ -34,7 +34,7 @@ class Objective(nn.Module, ABC):
     """
 
     auxiliary: ClassVar[frozenset[str]] = frozenset()
-    partial: ClassVar[frozenset[str]] = frozenset()
+    partial: frozenset[str] = frozenset()
 
     @property
     def stage(self) -> str:

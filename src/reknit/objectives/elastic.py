@@ -46,14 +46,7 @@ class ElasticContrastiveSpec(ObjectiveSpec):
             parse_size(size)
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ElasticContrastive:
-        sizes = [parse_size(size) for size in self.sizes] or default_sizes(encoder.depth, encoder.dim)
-        for layers, dims in sizes:
-            if not 1 <= layers <= encoder.depth or not 1 <= dims <= encoder.dim:
-                raise ReknitError(
-                    f"the size {layers}x{dims} is not within the encoder's {encoder.depth} layers and {encoder.dim} "
-                    "coordinates: change objective.sizes"
-                )
-        return ElasticContrastive(self, sizes, encoder.depth, encoder.dim, pooling)
+        return ElasticContrastive(self, smaller_sizes(self.sizes, encoder), encoder.depth, encoder.dim, pooling)
 
 
 class ElasticContrastive(EmbeddingObjective):
@@ -65,8 +58,7 @@ class ElasticContrastive(EmbeddingObjective):
         self, spec: ElasticContrastiveSpec, sizes: list[tuple[int, int]], depth: int, dim: int, pooling: str
     ) -> None:
         super().__init__()
-        self.spec, self.pooling, self.full = spec, pooling, (depth, dim)
-        self.sizes = [size for size in sizes if size != self.full]
+        self.spec, self.pooling, self.sizes, self.full = spec, pooling, sizes, (depth, dim)
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
         """[N, S, dim]: each text's vector at every size of the step, 0 beyond its coordinates; the full one last."""
@@ -111,6 +103,21 @@ class ElasticContrastive(EmbeddingObjective):
         widths = [narrow[int(torch.randint(len(narrow), (), generator=rng))], dim] if narrow else [dim]
         layers = [layer, depth] if depth > 1 else [depth]
         return [(layer, width) for layer in layers for width in widths]
+
+
+def smaller_sizes(named: tuple[str, ...], encoder: Encoder) -> list[tuple[int, int]]:
+    """(layers, coordinates) of the sizes named, each once, or of `default_sizes`, without that of the full model.
+
+    Raises ReknitError for one that is not understood, or is not within the encoder.
+    """
+    sizes = list(dict.fromkeys(map(parse_size, named))) or default_sizes(encoder.depth, encoder.dim)
+    for layers, dims in sizes:
+        if layers > encoder.depth or dims > encoder.dim:
+            raise ReknitError(
+                f"the size {layers}x{dims} is not within the encoder's {encoder.depth} layers and {encoder.dim} "
+                "coordinates: change objective.sizes"
+            )
+    return [size for size in sizes if size != (encoder.depth, encoder.dim)]
 
 
 def default_sizes(depth: int, dim: int) -> list[tuple[int, int]]:

@@ -34,7 +34,7 @@ RECIPE = replace(
             "Cosines at temperature 0.05, contrast in both directions and mean pooling; the authors: dot products, "
             "queries to passages, [CLS].",
             "Coordinates halve from size to size, also in the first step from the full model (the paper: 768 to 512).",
-            "Its pre-training (SMAE) is not here yet.",
+            "It starts from any encoder; its pre-training (SMAE) is the recipe smae.",
         ),
     ),
     objective=ElasticContrastiveSpec(temperature=0.05, symmetric=True),
@@ -42,6 +42,7 @@ RECIPE = replace(
         better=(("starbucks", "2dmse"), ("2dmse", "infonce-pairs")),
         eval=("sts/stsb_en", "retrieval/cranfield"),
         settings=("tuning=none", "sizes=1x32,2x64", "max_length=64"),
-        needs="Models trained for each size alone are not among the arms yet, nor is the pre-training (SMAE).",
+        needs="Models trained for each size alone are not among the arms yet. The pre-training has a check of its own: "
+        "smae.",
     ),
 )

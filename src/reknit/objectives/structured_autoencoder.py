@@ -1,0 +1,125 @@
+"""SMAE: a masked auto-encoder that reconstructs from every size of a fixed list, small to full (Starbucks)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.masking import mask_tokens_twice
+from reknit.data.batch import Batch, Vocabulary
+from reknit.decoders.language_model_head import SlicedLanguageModelHead
+from reknit.decoders.masked_decoder import MaskedDecoder
+from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.pooling import pool
+from reknit.errors import ReknitError
+from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.draws import draw_seed, drawn_tokens
+from reknit.objectives.elastic import parse_size, smaller_sizes
+from reknit.objectives.likelihood import masked_log_likelihood
+from reknit.objectives.predictions import (
+    Predictions,
+    ReconstructionObjective,
+    losses_of,
+    predicted_in_place,
+    tied_vocabulary,
+)
+
+
+@dataclass(frozen=True)
+class StructuredAutoencoderSpec(ObjectiveSpec):
+    """Settings of Starbucks' pre-training, SMAE (Zhuang et al. 2024).
+
+    sizes: "LAYERSxDIMS" that are trained beside the full model, chosen as in ElasticContrastiveSpec. encoder_ratio,
+    decoder_ratio: share of tokens hidden from the encoder and from the decoder, which asks for all that the other does
+    where its share is larger. whole_words: hide whole words. random_share, keep_share: as in MaskedLanguageModelSpec,
+    for both. decoded_share: share of what the decoder asks for that it is computed on in a step, drawn afresh each
+    step; the paper takes all (1.0), a smaller share estimates the same loss, unbiased, with less vocabulary work.
+    decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
+    that the decoder can place. dropout: of the decoder.
+    """
+
+    sizes: tuple[str, ...] = ()
+    encoder_ratio: float = 0.2
+    decoder_ratio: float = 0.4
+    whole_words: bool = True
+    random_share: float = 0.1
+    keep_share: float = 0.1
+    decoded_share: float = 1.0
+    decoder_heads: int | None = None
+    max_positions: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.decoded_share <= 1.0:
+            raise ReknitError(f"decoded_share is {self.decoded_share}; it must be above 0 and at most 1")
+        for size in self.sizes:
+            parse_size(size)
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> StructuredAutoencoder:
+        sizes = [*smaller_sizes(self.sizes, encoder), (encoder.depth, encoder.dim)]
+        return StructuredAutoencoder(self, sizes, tied_vocabulary(encoder), pooling)
+
+
+class StructuredAutoencoder(ReconstructionObjective):
+    """Of each size, such as 2x64 (two layers, 64 coordinates), the losses "masked_2x64" and "decoded_2x64".
+
+    The first asks for what is hidden from the encoder, from the hidden states of that layer cut to these coordinates.
+    In the second a decoder of one layer fills a text with more gaps, in which the first token is the size's sentence
+    vector, pooled as `pooling` says (paper: "cls"), cut, and brought to full width by the head that all predictions
+    pass. All sizes read one pass of the encoder, one pair of masks, and share head and decoder; the total is the mean
+    over the sizes of the mean of both.
+    """
+
+    def __init__(
+        self, spec: StructuredAutoencoderSpec, sizes: list[tuple[int, int]], vocabulary: int, pooling: str
+    ) -> None:
+        super().__init__()
+        self.spec, self.sizes, self.pooling = spec, sizes, pooling
+        depth, dim = sizes[-1]
+        # A small size's losses end at its own layer.
+        self.partial = frozenset(
+            f"{kind}_{layers}x{dims}" for layers, dims in sizes if layers < depth for kind in ("masked", "decoded")
+        )
+        self.head = SlicedLanguageModelHead(dim, vocabulary)
+        self.decoder = MaskedDecoder(
+            dim, heads=spec.decoder_heads, max_positions=spec.max_positions, dropout=spec.dropout
+        )
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        spec, seed = self.spec, draw_seed(rng)
+        shown, sparse = mask_tokens_twice(
+            batch,
+            rng,
+            ratios=(spec.encoder_ratio, spec.decoder_ratio),
+            whole_words=spec.whole_words,
+            random_share=spec.random_share,
+            keep_share=spec.keep_share,
+        )
+        encoded = encoder(shown, sorted({layers for layers, _ in self.sizes}))
+        rows = (sparse.predict & drawn_tokens(batch, seed, spec.decoded_share)).nonzero().squeeze(1)
+        # What the encoder saw, its sentence vector may tell.
+        unseen = (sparse.hidden & shown.hidden)[rows]
+        weight = 1.0 / (2 * len(self.sizes))
+        found = {}
+        for layers, dims in self.sizes:
+            states = encoded.hidden[layers][:, :dims]
+            found[f"masked_{layers}x{dims}"] = predicted_in_place(shown, states, self.head, weight)
+            vectors = self.head(self.sentence_vectors(encoded, layers)[:, :dims])
+            decoded = self.head(self.decoder(vectors, sparse.tokens, sparse.cu_seqlens, encoder.table)[rows])
+            found[f"decoded_{layers}x{dims}"] = Predictions(decoded, rows, sparse.targets[rows], unseen, weight)
+        return found
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+        """Of the full size's masked language model."""
+        if self.spec.random_share + self.spec.keep_share >= 1.0:
+            return None  # it has never seen a mask
+        return masked_log_likelihood(encoder, self.head, batch)
+
+    def sentence_vectors(self, encoded: Encoded, layers: int) -> Tensor:
+        """[N, dim] of a layer's hidden states, not yet cut: all that the decoder learns of a text from the encoder."""
+        return pool(encoded, self.pooling, layers)
