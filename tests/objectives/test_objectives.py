@@ -14,9 +14,9 @@ from reknit.errors import ReknitError
 from reknit.objectives.base import Objective
 from reknit.objectives.causal_language_model import CausalLanguageModelSpec
 from reknit.objectives.contrastive import ContrastiveSpec
+from reknit.objectives.elastic_autoencoder import ElasticAutoencoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.retromae import RetroMAESpec
-from reknit.objectives.structured_autoencoder import StructuredAutoencoderSpec
 from reknit.recipe import EncoderSpec
 
 SPECS = [
@@ -24,7 +24,7 @@ SPECS = [
     CausalLanguageModelSpec(),
     RetroMAESpec(bag_of_words_weight=0.1),
     ContrastiveSpec(projection=True),
-    StructuredAutoencoderSpec(),
+    ElasticAutoencoderSpec(),
 ]
 
 

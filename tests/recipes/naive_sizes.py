@@ -16,11 +16,11 @@ from reknit.decoders.masked_decoder import MaskedDecoder
 from reknit.encoders.base import Encoder
 from reknit.encoders.transformer_block import TransformerBlock
 from reknit.objectives.draws import draw_seed, drawn_tokens
-from reknit.objectives.structured_autoencoder import StructuredAutoencoder
+from reknit.objectives.elastic_autoencoder import ElasticAutoencoder
 
 
-def naive_structured_autoencoder(
-    objective: StructuredAutoencoder, encoder: Encoder, batch: Batch, rng: torch.Generator
+def naive_elastic_autoencoder(
+    objective: ElasticAutoencoder, encoder: Encoder, batch: Batch, rng: torch.Generator
 ) -> dict[str, Tensor]:
     """With "cls" pooling. The masks are those of the objective, and so are the gaps drawn for the decoder."""
     spec, seed = objective.spec, draw_seed(rng)

@@ -27,7 +27,7 @@ from naive_losses import (
     naive_reweighted,
     naive_score_divergence,
 )
-from naive_sizes import naive_structured_autoencoder
+from naive_sizes import naive_elastic_autoencoder
 from torch import Tensor, nn
 from toy_models import amplify, generator
 
@@ -41,6 +41,7 @@ from reknit.objectives.causal_language_model import ReweightedLanguageModel
 from reknit.objectives.contrastive import Contrastive
 from reknit.objectives.draws import draw_seed, drawn_texts
 from reknit.objectives.elastic import ElasticContrastive
+from reknit.objectives.elastic_autoencoder import ElasticAutoencoder
 from reknit.objectives.explicit_ngrams import ExplicitNgrams
 from reknit.objectives.generation_augmented import GenerationAugmented
 from reknit.objectives.predictions import (
@@ -53,7 +54,6 @@ from reknit.objectives.predictions import (
 )
 from reknit.objectives.ranking_distillation import RankingDistillation
 from reknit.objectives.retromae import RetroMAE
-from reknit.objectives.structured_autoencoder import StructuredAutoencoder
 
 
 def check_gradients_reach_encoder(objective: Objective, encoder: nn.Module, batch: Batch) -> None:
@@ -267,10 +267,10 @@ def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) ->
             vectors = torch.randn(batch.num_sequences, 32, generator=generator(3))
             losses = objective.score(vectors, batch).losses
             expected = {"ranking": naive_ranking_divergence(vectors, batch.lesson, objective.spec.temperature)}
-        elif isinstance(objective, StructuredAutoencoder):
+        elif isinstance(objective, ElasticAutoencoder):
             amplify(objective, encoder, factor=2.0)  # what a fresh decoder says hardly depends on what it reads
             losses = objective(encoder, batch, generator(3)).losses
-            expected = naive_structured_autoencoder(objective, encoder, batch, generator(3))
+            expected = naive_elastic_autoencoder(objective, encoder, batch, generator(3))
         else:
             losses = objective(encoder, batch, generator(3)).losses
             expected = _naive_reconstruction(objective, encoder, batch)

@@ -37,20 +37,20 @@ from reknit.objectives import (
     adversarial_ranking,
     causal_language_model,
     contrastive,
+    elastic_autoencoder,
     explicit_ngrams,
     identifier_aware,
     masked_language_model,
     predictions,
     retromae,
     sentence_blocks,
-    structured_autoencoder,
     unified_modes,
 )
 from reknit.objectives.base import Objective, StepOutput
 from reknit.objectives.bigram_lexicon import BigramLexicon
+from reknit.objectives.elastic_autoencoder import ElasticAutoencoder
 from reknit.objectives.predictions import Matches, Predictions
 from reknit.objectives.retromae import RetroMAE
-from reknit.objectives.structured_autoencoder import StructuredAutoencoder
 
 Patch = pytest.MonkeyPatch
 
@@ -89,8 +89,8 @@ def test_detached_sentence_vector(name: str, monkeypatch: Patch) -> None:
 
 
 def test_detached_sentence_vectors_of_sizes(monkeypatch: Patch) -> None:
-    right = StructuredAutoencoder.sentence_vectors
-    monkeypatch.setattr(StructuredAutoencoder, "sentence_vectors", lambda *arguments: right(*arguments).detach())
+    right = ElasticAutoencoder.sentence_vectors
+    monkeypatch.setattr(ElasticAutoencoder, "sentence_vectors", lambda *arguments: right(*arguments).detach())
     encoder, objective = toy_pair(RECIPES["smae"])
     fails(checks.check_gradients_reach_encoder, objective, encoder, toy_batch(0))
     fails(checks.check_bottleneck, objective, encoder, toy_batch(0), "decoded_2x32")
@@ -184,7 +184,7 @@ def test_labels_on_tokens_visible_to_encoder_or_decoder(visible: int, monkeypatc
         views[visible] = replace(views[visible], tokens=batch.tokens)
         return views[0], views[1]
 
-    monkeypatch.setattr(structured_autoencoder, "mask_tokens_twice", careless)
+    monkeypatch.setattr(elastic_autoencoder, "mask_tokens_twice", careless)
     encoder, objective = toy_pair(RECIPES["smae"])
     fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
     encoder, objective = toy_pair(RECIPES["smae"])
@@ -197,7 +197,7 @@ def test_a_sentence_vector_called_blind_to_what_the_encoder_saw(monkeypatch: Pat
         shown, sparse = mask_tokens_twice(batch, rng, **settings)
         return replace(shown, hidden=torch.ones_like(shown.hidden)), sparse
 
-    monkeypatch.setattr(structured_autoencoder, "mask_tokens_twice", careless)
+    monkeypatch.setattr(elastic_autoencoder, "mask_tokens_twice", careless)
     encoder, objective = toy_pair(RECIPES["smae"])
     fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.objectives.structured_autoencoder import StructuredAutoencoderSpec
+from reknit.objectives.elastic_autoencoder import ElasticAutoencoderSpec
 from reknit.recipe import ClaimCheck
 from reknit_recipes.retrieval_embedding.retromae import RECIPE as RETROMAE
 from reknit_recipes.retrieval_embedding.starbucks import RECIPE as STARBUCKS
@@ -39,7 +39,7 @@ RECIPE = replace(
             "Passages of 128 tokens and 4,096 tokens a step by default: runs on a CPU.",
         ),
     ),
-    objective=StructuredAutoencoderSpec(decoded_share=0.375),
+    objective=ElasticAutoencoderSpec(decoded_share=0.375),
     optimiser=replace(RETROMAE.optimiser, weight_decay=0.001, warmup_ratio=0.05, lr_scheduler_type="cosine"),
     check=ClaimCheck(
         better=(("smae", "mlm"),),

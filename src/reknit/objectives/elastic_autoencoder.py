@@ -28,7 +28,7 @@ from reknit.objectives.predictions import (
 
 
 @dataclass(frozen=True)
-class StructuredAutoencoderSpec(ObjectiveSpec):
+class ElasticAutoencoderSpec(ObjectiveSpec):
     """Settings of Starbucks' pre-training, SMAE (Zhuang et al. 2024).
 
     sizes: "LAYERSxDIMS" that are trained beside the full model, chosen as in ElasticContrastiveSpec. encoder_ratio,
@@ -57,12 +57,12 @@ class StructuredAutoencoderSpec(ObjectiveSpec):
         for size in self.sizes:
             parse_size(size)
 
-    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> StructuredAutoencoder:
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ElasticAutoencoder:
         sizes = [*smaller_sizes(self.sizes, encoder), (encoder.depth, encoder.dim)]
-        return StructuredAutoencoder(self, sizes, tied_vocabulary(encoder), pooling)
+        return ElasticAutoencoder(self, sizes, tied_vocabulary(encoder), pooling)
 
 
-class StructuredAutoencoder(ReconstructionObjective):
+class ElasticAutoencoder(ReconstructionObjective):
     """Of each size, such as 2x64 (two layers, 64 coordinates), the losses "masked_2x64" and "decoded_2x64".
 
     The first asks for what is hidden from the encoder, from the hidden states of that layer cut to these coordinates.
@@ -73,7 +73,7 @@ class StructuredAutoencoder(ReconstructionObjective):
     """
 
     def __init__(
-        self, spec: StructuredAutoencoderSpec, sizes: list[tuple[int, int]], vocabulary: int, pooling: str
+        self, spec: ElasticAutoencoderSpec, sizes: list[tuple[int, int]], vocabulary: int, pooling: str
     ) -> None:
         super().__init__()
         self.spec, self.sizes, self.pooling = spec, sizes, pooling

@@ -20,13 +20,13 @@ from reknit.errors import ReknitError
 from reknit.export.sentence_transformers import save
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives.draws import draw_seed
+from reknit.objectives.elastic_autoencoder import ElasticAutoencoder, ElasticAutoencoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
-from reknit.objectives.structured_autoencoder import StructuredAutoencoder, StructuredAutoencoderSpec
 
 
-def build(*sizes: str, pooling: str = "cls", **settings: object) -> tuple[Encoder, StructuredAutoencoder]:
+def build(*sizes: str, pooling: str = "cls", **settings: object) -> tuple[Encoder, ElasticAutoencoder]:
     encoder = toy_encoder()
-    objective = StructuredAutoencoderSpec(sizes=sizes, **settings).build(encoder, TOY_VOCABULARY, pooling)
+    objective = ElasticAutoencoderSpec(sizes=sizes, **settings).build(encoder, TOY_VOCABULARY, pooling)
     amplify(encoder, objective, factor=2.0)
     return encoder.eval(), objective.eval()
 
@@ -48,7 +48,7 @@ def test_sizes_end_with_the_full_model() -> None:
 @pytest.mark.parametrize("settings", [{"decoded_share": 0.0}, {"decoded_share": 1.1}, {"sizes": ("2",)}])
 def test_settings_out_of_range(settings: dict) -> None:
     with pytest.raises(ReknitError, match=r"decoded_share is|write layers and coordinates"):
-        StructuredAutoencoderSpec(**settings)
+        ElasticAutoencoderSpec(**settings)
 
 
 def test_what_does_not_fit_the_encoder() -> None:
@@ -57,7 +57,7 @@ def test_what_does_not_fit_the_encoder() -> None:
         ({"decoder_heads": 5}, "do not divide"),
     ):
         with pytest.raises(ReknitError, match=message):
-            StructuredAutoencoderSpec(**settings).build(toy_encoder(), TOY_VOCABULARY, "cls")
+            ElasticAutoencoderSpec(**settings).build(toy_encoder(), TOY_VOCABULARY, "cls")
 
 
 def test_the_full_size_alone_is_masked_language_modelling_and_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_the_exported_model_cut_to_a_size_makes_the_same_predictions(layers: int
     assert cut.encoder.depth == layers
     batch = model.tokenizer.pack(["A dog sleeps on the mat.", "Why do cats purr when they eat?", "Rain"], 32)
     size = f"{layers}x{dims}"
-    objective = StructuredAutoencoderSpec(sizes=(size,)).build(model.encoder, model.tokenizer.vocabulary, "cls").eval()
+    objective = ElasticAutoencoderSpec(sizes=(size,)).build(model.encoder, model.tokenizer.vocabulary, "cls").eval()
     with torch.no_grad():
         made = objective.predictions(model.encoder.eval(), batch, generator(0))[f"masked_{size}"]
         shown, _ = views(batch)
@@ -147,7 +147,7 @@ def test_unseen_is_what_neither_sees_and_some_of_the_decoders_gaps_the_encoder_d
 def test_decoded_share_takes_a_part_of_the_gaps_afresh_each_step() -> None:
     (encoder, part), batch = build(decoded_share=0.25), toy_batch(5, (40,) * 20)
     torch.manual_seed(0)
-    whole = StructuredAutoencoderSpec().build(encoder, TOY_VOCABULARY, "cls").eval()
+    whole = ElasticAutoencoderSpec().build(encoder, TOY_VOCABULARY, "cls").eval()
     whole.load_state_dict(part.state_dict())
     with torch.no_grad():
         every = whole.predictions(encoder, batch, generator(0))["decoded_1x16"].positions
