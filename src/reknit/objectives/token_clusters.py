@@ -41,7 +41,7 @@ class TokenClusters(nn.Module):
         vectors = table.detach().float().cpu()[ids].numpy()
         # Of several threads, chance would decide in which order their sums are added up.
         with threadpool_limits(1):
-            found = KMeans(len(self.counts), random_state=0, n_init=1).fit_predict(vectors)
+            found = KMeans(len(self.counts), random_state=0, n_init=1, max_iter=100).fit_predict(vectors)
         self.numbers[ids.to(self.numbers.device)] = torch.from_numpy(found).to(self.numbers)
         self.learnt.fill_(True)
 
