@@ -54,6 +54,11 @@ def whole_share(hits: Tensor | float, count: int) -> float:
     return float(sums[0]) / max(float(sums[1]), 1.0)
 
 
+def whole(value: Any) -> Any:
+    """A sliced tensor (a gradient norm, a weight) put together, which takes all processes; anything else as it is."""
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
 def gathered_rows(rows: Tensor, first: int, total: int) -> Tensor:
     """[n, ...] this process's rows -> [total, ...] those of all processes, this one's from row `first` on.
 

@@ -38,8 +38,9 @@ def toy_pair(recipe: Recipe, seed: int = 0, pooling: str = "cls") -> tuple[Huggi
 
 
 def toy_spec(spec: ObjectiveSpec) -> ObjectiveSpec:
-    """The settings for toy texts: blocks so short that most texts have several."""
-    return replace(spec, block_tokens=5) if hasattr(spec, "block_tokens") else spec
+    """The settings for toy texts: blocks so short that most texts have several, clusters of several tokens."""
+    toy = {"block_tokens": 5, "clusters": 8}
+    return replace(spec, **{name: value for name, value in toy.items() if hasattr(spec, name)})
 
 
 def count_toy_bigrams(objective: Objective) -> None:

@@ -188,12 +188,13 @@ def test_start_weights_stay_when_no_probe_beats_them(tmp_path: Path) -> None:
     assert torch.equal(trainer.encoder.table, toy_encoder().table)
 
 
-def test_a_stop_request_saves_and_the_resume_is_exact(tmp_path: Path) -> None:
-    whole = toy_trainer(tmp_path / "whole", settings(10))
+@pytest.mark.parametrize("name", ["mlm", "c-rts"])  # and one that counts in buffers what decides later steps
+def test_a_stop_request_saves_and_the_resume_is_exact(name: str, tmp_path: Path) -> None:
+    whole = toy_trainer(tmp_path / "whole", settings(10), objective_of(name))
     whole.run()
 
     stop = StopRequest()
-    first = toy_trainer(tmp_path / "halves", settings(10), stop=stop)
+    first = toy_trainer(tmp_path / "halves", settings(10), objective_of(name), stop=stop)
     before = first._step
 
     def ask_at_four(batch: Batch, waited: float) -> float:
@@ -203,8 +204,10 @@ def test_a_stop_request_saves_and_the_resume_is_exact(tmp_path: Path) -> None:
     first._step = ask_at_four  # type: ignore[method-assign]
     with pytest.raises(Interrupted, match="step 4"):
         first.run()
-    second = toy_trainer(tmp_path / "halves", settings(10))
+    second = toy_trainer(tmp_path / "halves", settings(10), objective_of(name))
     second.run()
+    for mine, theirs in zip(second.objective.buffers(), whole.objective.buffers(), strict=True):
+        assert torch.equal(mine, theirs)
     for mine, theirs in zip(second.encoder.parameters(), whole.encoder.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     logs = [MetricsLog(tmp_path / name / "metrics.jsonl").read() for name in ("whole", "halves")]

@@ -44,7 +44,7 @@ class RandomTokenDetection(ReconstructionObjective):
 
     def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         view = mask_tokens(batch, rng, ratio=self.spec.ratio, random_share=1.0, keep_share=0.0)
-        return {"detection": _decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)}
+        return {"detection": decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)}
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         loss, accuracy = self.decisions(encoder, batch, rng)["detection"].loss()
@@ -149,10 +149,10 @@ class ReplacedTokenDetection(ReconstructionObjective):
 
     def _decisions(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
         asked = view.predict if self.spec.decided == "masked" else ordinary_tokens(batch)
-        return _decide(self.detection, encoder, view, asked, self.spec.detection_weight)
+        return decide(self.detection, encoder, view, asked, self.spec.detection_weight)
 
 
-def _decide(head: DetectionHead, encoder: Encoder, view: View, asked: Tensor, weight: float) -> Decisions:
+def decide(head: DetectionHead, encoder: Encoder, view: View, asked: Tensor, weight: float) -> Decisions:
     """Which of the tokens `asked` about ([T] bool) are not the text's own."""
     places = asked.nonzero().squeeze(1)
     replaced = view.tokens[places] != view.targets[places]

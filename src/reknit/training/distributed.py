@@ -133,8 +133,3 @@ def shared_probe(probe: Callable[[], dict[str, float]], team: Team, trained: Tra
         return values
 
     return run
-
-
-def whole(value: Any) -> Any:
-    """A sliced tensor (a gradient norm, a weight) put together, which takes all processes; anything else as it is."""
-    return value.full_tensor() if hasattr(value, "full_tensor") else value

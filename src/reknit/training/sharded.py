@@ -16,8 +16,9 @@ from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import OptimiserSpec
-from reknit.training.distributed import Pair, Trained, whole
+from reknit.training.distributed import Pair, Trained
 from reknit.training.team import Team
+from reknit.world import whole
 
 
 class Sharded(Trained):

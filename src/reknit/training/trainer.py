@@ -23,7 +23,7 @@ from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.ahead import ReadAhead
 from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
-from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by, whole
+from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by
 from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog, SilentLog
 from reknit.training.memory import MemoryKeeper, reusing_allocation
@@ -31,6 +31,7 @@ from reknit.training.optimiser import learning_rate
 from reknit.training.precision import PrecisionName, autocast
 from reknit.training.progress import Progress
 from reknit.training.team import ParallelChoice, Team
+from reknit.world import whole
 
 Batches = Callable[[int], Batch]
 Probe = Callable[[], dict[str, float]]

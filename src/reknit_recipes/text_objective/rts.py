@@ -17,14 +17,14 @@ RECIPE = replace(
         paper="https://arxiv.org/abs/2309.08272",
         adds="Detection of randomly replaced tokens: no generator and no vocabulary head, so a cheaper step.",
         facts=(
-            "Read: the thesis's abstract and summaries. From memory: 15% of the tokens become uniformly random ones; a "
-            "binary label for every token."
+            "Read: the thesis's abstract, and the authors' code (github.com/lucadiliello/transformers-framework): 15% "
+            "of the tokens become uniformly random ones; a binary label for every token."
         ),
         claim="Detecting random replacements reaches MLM's quality with less pre-training time.",
         citation="@phdthesis{diliello2023structural, title={Structural Self-Supervised Objectives for Transformers}, "
         "author={Di Liello, Luca}, school={University of Trento}, year={2023}}",
         deviates=(
-            "The cluster-based variant (C-RTS) and the structural objectives on paragraphs are not here yet.",
+            "The structural objectives on spans of paragraphs are not here.",
             "A BERT-shaped encoder, passages of 128 tokens and 4,096 tokens a step by default: runs on a CPU.",
         ),
     ),

@@ -1,0 +1,107 @@
+"""Replaced-token detection whose random tokens come from clusters that the detector mistakes (C-RTS)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reknit.corruptions.cluster_swapping import cluster_shares, swap_by_clusters
+from reknit.corruptions.masking import mask_tokens, ordinary_tokens
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.decoders.detection_head import DetectionHead
+from reknit.encoders.base import Encoder
+from reknit.errors import ReknitError
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
+from reknit.objectives.replaced_token_detection import decide
+from reknit.objectives.token_clusters import TokenClusters
+from reknit.world import gathered_rows, whole
+
+
+@dataclass(frozen=True)
+class ClusteredTokenDetectionSpec(ObjectiveSpec):
+    """Settings of C-RTS (Di Liello et al. 2022).
+
+    ratio: share of ordinary tokens that are replaced. weight: of the loss. clusters: of the vocabulary, at most. beta:
+    how much likelier than the least mistaken cluster the most mistaken one is: exp(beta) times. warm_up: share of the
+    budget in which replacements are random tokens, as in RTS, so that the embeddings that are then clustered say
+    something; with 0, those are clustered that the encoder begins with, as a trained one's may be.
+    """
+
+    ratio: float = 0.15
+    weight: float = 1.0
+    clusters: int = 100
+    beta: float = 2.0
+    warm_up: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.clusters < 2:
+            raise ReknitError(f"clusters is {self.clusters}; a choice needs two at least")
+        if self.beta < 0.0:
+            raise ReknitError(f"beta is {self.beta}; it must be 0 or more")
+        if not 0.0 <= self.warm_up <= 1.0:
+            raise ReknitError(f"warm_up is {self.warm_up}; it must be between 0 and 1")
+
+    def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ClusteredTokenDetection:
+        return ClusteredTokenDetection(self, encoder, vocabulary)
+
+
+class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
+    """Loss "detection": was this token replaced by another? Asked of every ordinary token.
+
+    Once there are clusters, what was overlooked in earlier steps is likelier to be tried again.
+    """
+
+    def __init__(self, spec: ClusteredTokenDetectionSpec, encoder: Encoder, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.spec = spec
+        self.detection = DetectionHead(encoder.dim)
+        self.clusters = TokenClusters(spec.clusters, vocabulary)
+        if spec.warm_up == 0.0:
+            self.clusters.learn(encoder.table)
+
+    def corrupted(self, batch: Batch, rng: torch.Generator) -> View:
+        """The text with replacements; during the warm-up the very ones of RTS."""
+        ratio, clusters = self.spec.ratio, self.clusters
+        if not clusters.learnt:
+            return mask_tokens(batch, rng, ratio=ratio, random_share=1.0, keep_share=0.0)
+        return swap_by_clusters(
+            batch, rng, clusters.numbers, cluster_shares(clusters.counts, self.spec.beta), ratio=ratio
+        )
+
+    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+        return {}
+
+    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+        return {"detection": self._decided(encoder, batch, self.corrupted(batch, rng))}
+
+    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+        view = self.corrupted(batch, rng)
+        decided = self._decided(encoder, batch, view)
+        if self.training and self.clusters.learnt:
+            self._count(batch, view, decided)
+        loss, accuracy = decided.loss()
+        return StepOutput({"detection": loss}, {"detection_accuracy": accuracy})
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        super().after_step(encoder, progress)
+        if progress >= self.spec.warm_up and not self.clusters.learnt:
+            self.clusters.learn(whole(encoder.table))
+
+    def _decided(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
+        return decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)
+
+    @torch.no_grad()
+    def _count(self, batch: Batch, view: View, decided: Decisions) -> None:
+        """Count the replacements of the whole batch, each process those of all."""
+        verdicts = torch.zeros_like(view.tokens)  # 1 where a replacement was overlooked, -1 where it was found
+        verdicts[decided.positions] = torch.where(decided.states > 0, -1, 1)
+        verdicts[view.tokens == view.targets] = 0
+        rows: Tensor = torch.stack((verdicts, view.tokens), dim=1)
+        if batch.share is not None:
+            rows = gathered_rows(rows, batch.first_token, batch.whole.num_tokens)
+        counted = rows[:, 0] != 0
+        verdicts, replacements = rows[counted].unbind(dim=1)
+        self.clusters.count(batch.whole.tokens[counted], replacements, overlooked=verdicts > 0)
