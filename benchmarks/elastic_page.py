@@ -6,8 +6,8 @@ python benchmarks/elastic_page.py
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from reknit.bench.frontier import frontier_rows
 from reknit.report.table import markdown_table
 from reknit.training.files import read_json
 
@@ -26,22 +26,12 @@ def main() -> None:
 def section(path: Path) -> str:
     """A record's table, and where it was measured."""
     record = read_json(path)
-    first = ["layers", "dimensions", record["metric"], "as a first pass", "bytes a passage"]
-    headings = [*first, "ms a query", "passages a second"]
     machine, versions = record["machine"], record["versions"]
     about = (
         f"`records/frontier/{path.name}`: {record['dataset']}, {machine['processor']} with {machine['cores']} cores, "
         f"torch {versions['torch']}."
     )
-    rows = [row_of(row) for row in record["sizes"]]
-    return "\n\n".join([f"**{path.stem}**", markdown_table(headings, rows), about])
-
-
-def row_of(row: dict[str, Any]) -> list[str]:
-    """One size of the model; what a size is not used for stays empty."""
-    quality = ["" if row[name] is None else f"{row[name]:.3f}" for name in ("alone", "first_pass")]
-    costs = [f"{row['bytes']:,}", f"{row['query_ms']:.1f}", f"{row['passages_per_second']:,.0f}"]
-    return [str(row["layers"]), str(row["dims"]), *quality, *costs]
+    return "\n\n".join([f"**{path.stem}**", markdown_table(*frontier_rows(record)), about])
 
 
 if __name__ == "__main__":

@@ -59,14 +59,23 @@ def frontier(
 def frontier_table(record: dict[str, Any]) -> Table:
     """One line a size."""
     table = Table(title=f"{record['dataset']}: {METRIC} by layers and dimensions")
-    for column in ("layers", "dims", METRIC, "as a first pass", "bytes a passage", "ms a query", "passages/s"):
-        table.add_column(column, justify="right")
-    for row in record["sizes"]:
-        values = (row["alone"], row["first_pass"])
-        quality = ["–" if value is None else f"{value:.3f}" for value in values]
-        cost = [f"{row['bytes']:,}", f"{row['query_ms']:.1f}", f"{row['passages_per_second']:,.0f}"]
-        table.add_row(str(row["layers"]), str(row["dims"]), *quality, *cost)
+    headings, rows = frontier_rows(record)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def frontier_rows(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row for each size; a dash where a size is not measured so."""
+    headings = ["layers", "dims", record["metric"], "as a first pass", "bytes a passage", "ms a query", "passages/s"]
+    rows = []
+    for row in record["sizes"]:
+        quality = ["–" if value is None else f"{value:.3f}" for value in (row["alone"], row["first_pass"])]
+        cost = [f"{row['bytes']:,}", f"{row['query_ms']:.1f}", f"{row['passages_per_second']:,.0f}"]
+        rows.append([str(row["layers"]), str(row["dims"]), *quality, *cost])
+    return headings, rows
 
 
 def _encoded(

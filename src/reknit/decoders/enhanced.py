@@ -10,11 +10,10 @@ from torch.nn import functional
 
 from reknit.data.attention_rules import AttentionContext, AttentionRule
 from reknit.data.batch import positions_of, segments_of
-from reknit.decoders.initial_weights import check_fits, draw_like_bert
+from reknit.decoders.initial_weights import check_fits, check_heads, draw_like_bert
 from reknit.encoders.attention import AttentionLayout
 from reknit.encoders.dropout import Dropout
 from reknit.encoders.row_attention import packed_row_attention
-from reknit.errors import ReknitError
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,7 @@ class EnhancedDecoder(nn.Module):
         self, dim: int, heads: int, *, intermediate: int, max_positions: int = 512, dropout: float = 0.1
     ) -> None:
         super().__init__()
-        if dim % heads:
-            raise ReknitError(f"the decoder's heads ({heads}) do not divide the encoder's width ({dim})")
+        check_heads(heads, dim)
         self.heads, self.dropout_probability = heads, dropout
         self.positions = nn.Embedding(max_positions, dim)
         self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)

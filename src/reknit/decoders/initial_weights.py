@@ -21,6 +21,12 @@ def draw_like_bert(modules: Iterable[nn.Module]) -> None:
             nn.init.zeros_(module.bias)
 
 
+def check_heads(heads: int, dim: int) -> None:
+    """Raise ReknitError when a decoder's attention heads do not divide its width."""
+    if dim % heads:
+        raise ReknitError(f"the decoder's heads ({heads}) do not divide the encoder's width ({dim})")
+
+
 def check_fits(cu_seqlens: Tensor, positions: nn.Embedding, whose: str) -> None:
     """Raise ReknitError when a sequence is longer than the position table of `whose` part."""
     longest = int(cu_seqlens.diff().max()) if cu_seqlens.numel() > 1 else 0

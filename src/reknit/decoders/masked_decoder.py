@@ -7,11 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reknit.data.batch import positions_of, segments_of
-from reknit.decoders.initial_weights import check_fits
+from reknit.decoders.initial_weights import check_fits, check_heads, draw_like_bert
 from reknit.decoders.stack import TransformerStack
 from reknit.encoders.dropout import Dropout
 from reknit.encoders.native_config import default_heads
-from reknit.errors import ReknitError
 
 
 class MaskedDecoder(nn.Module):
@@ -33,10 +32,9 @@ class MaskedDecoder(nn.Module):
     ) -> None:
         super().__init__()
         heads = heads or default_heads(dim)
-        if dim % heads:
-            raise ReknitError(f"the decoder's heads ({heads}) do not divide the encoder's width ({dim})")
+        check_heads(heads, dim)
         self.positions = nn.Embedding(max_positions, dim)
-        nn.init.normal_(self.positions.weight, std=0.02)
+        draw_like_bert([self.positions])
         self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)
         self.dropout = Dropout(dropout)
         self.stack = TransformerStack(dim, depth, heads, intermediate=4 * dim, dropout=dropout)

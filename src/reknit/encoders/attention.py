@@ -6,6 +6,8 @@ copies queries, keys and values into the buckets, attends there, and copies the 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -79,9 +81,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropo
     with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
     if _explicit_is_faster(query, key, dropout, with_gradient):
         return explicit_attention(query, key, value, mask, dropout)
-    if query.device.type != "cuda":
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    with sdpa_kernel(SHAPELESS_KERNELS):
+    with sdpa_kernel(SHAPELESS_KERNELS) if query.device.type == "cuda" else nullcontext():
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
 
