@@ -44,9 +44,10 @@ class DataSpec:
     which pairs are mined, for "pairs"; a kind that is named several times is drawn that much more often. max_length:
     tokens per sequence at most. tokens_per_batch: packed tokens per step for passages. pairs_per_batch: examples per
     step for pairs and queries. query_max_length: tokens of a query, or of the first sequence of a pair, at most.
-    tagger: whose spans the tokens of passages are marked with (`data/taggers.py`), for objectives that need to know
-    what kind of word a token belongs to. below: train on the corpus's files whose path below its folder begins with
-    this, such as "es/"; all of them when empty.
+    pairs_per_document: pairs of a document that stand side by side, as far as it has them: 2 or more give an objective
+    negatives from the same document. tagger: whose spans the tokens of passages are marked with (`data/taggers.py`),
+    for objectives that need to know what kind of word a token belongs to. below: train on the corpus's files whose path
+    below its folder begins with this, such as "es/"; all of them when empty.
     """
 
     source: Literal["passages", "pairs", "queries"] = "passages"
@@ -55,6 +56,7 @@ class DataSpec:
     tokens_per_batch: int = 4096
     pairs_per_batch: int = 64
     query_max_length: int = 64
+    pairs_per_document: int = 1
     tagger: TaggerName = "none"
     below: str = ""
 

@@ -1,11 +1,13 @@
 """The training order: complete, within budget, shuffled, and a pure function of the step."""
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reknit.data.order import PackedOrder
+from reknit.data.order import PackedOrder, TogetherOrder
 from reknit.errors import ReknitError
 
 
@@ -80,3 +82,30 @@ def test_bad_settings():
         PackedOrder(np.array([1]), 0, 0)
     with pytest.raises(ValueError, match="negative"):
         PackedOrder(np.array([1]), 1, 0).batch_indices(-1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 12), min_size=1, max_size=60),
+    together=st.integers(2, 5),
+    seed=st.integers(0, 99),
+    epoch=st.integers(0, 3),
+)
+def test_members_of_a_group_come_in_runs_that_are_as_long_as_may_be(groups, together, seed, epoch):
+    order = TogetherOrder(np.array(groups), together, seed)(epoch).tolist()
+    assert sorted(order) == list(range(len(groups)))
+    runs = [len(list(run)) for _, run in groupby(groups[number] for number in order)]
+    # Two runs of a group may come to stand side by side.
+    fewest = [-(-groups.count(group) // together) for group in set(groups)]
+    assert len(runs) <= sum(fewest)
+    starts = [place for place in range(1, len(order)) if groups[order[place]] != groups[order[place - 1]]]
+    assert all(length <= groups.count(groups[order[place]]) for place, length in zip([0, *starts], runs, strict=True))
+
+
+def test_runs_meet_anew_each_epoch():
+    groups = np.repeat(np.arange(20), 6)
+    epochs = [TogetherOrder(groups, 3, seed=1)(epoch).reshape(-1, 3) for epoch in (0, 1)]
+    runs = [{frozenset(run) for run in epoch.tolist()} for epoch in epochs]
+    assert all(len(set(groups[list(run)])) == 1 for run in runs[0] | runs[1])
+    assert len(runs[0] & runs[1]) < 20, "a group parts into other runs, but for one time in ten"
+    assert groups[epochs[0][:, 0]].tolist() != groups[epochs[1][:, 0]].tolist()

@@ -47,6 +47,10 @@ def test_each_kind_is_what_it_says(tmp_path):
                 assert pair.query not in pair.passage
                 words = sorted(f"{pair.query} {pair.passage}".split())
                 assert words in [sorted(p.full_text.split()) for p in of_document]
+            elif kind == "sentences":
+                text = next(p.text for p in of_document if pair.query in p.text)
+                assert pair.passage in text.replace(pair.query, "|")
+                assert pair.query.count(".") == 1 <= pair.passage.count(".") <= 2
             elif kind == "twin":
                 assert pair.query == pair.passage in [p.full_text for p in of_document]
             elif kind in ("deletion", "reorder"):
@@ -78,6 +82,35 @@ def test_an_epoch_uses_every_passage_once_and_spreads_documents(tmp_path):
     assert sorted(pair.query for pair in pairs) == sorted(passage.full_text for passage in store)
     together = sum(a.group == b.group for a, b in pairwise(pairs))
     assert together < 0.1 * len(pairs), "passages of one document do not stand next to each other"
+
+
+def test_pairs_of_a_document_stand_together_where_they_should(tmp_path):
+    store = make_store(tmp_path)
+    miner = PairMiner(store, ("twin",), None, seed=0, together=2)
+    pairs = [miner.pair(index, 2) for index in range(len(miner))]
+    assert sorted(pair.query for pair in pairs) == sorted(passage.full_text for passage in store)
+    together = sum(a.group == b.group for a, b in pairwise(pairs))
+    assert 60 <= together < 75, "each has three passages, so a run of two and a single one"
+
+
+def test_spans_of_a_passage_are_each_as_likely(tmp_path):
+    store = PassageStore.build([Document("d", "", "One. Two. Three. Four.")], tmp_path / "store.arrow")
+    miner = PairMiner(store, ("sentences",), None, seed=0)
+    pairs = [miner.pair(0, epoch) for epoch in range(4000)]
+    single = Counter(pair.query for pair in pairs)
+    assert set(single) == {"One.", "Two.", "Three.", "Four."}
+    assert {len(pair.passage.split()) for pair in pairs} == {1, 2}
+    behind = sum(
+        "One. Two. Three. Four.".index(pair.query) < "One. Two. Three. Four.".index(pair.passage) for pair in pairs
+    )
+    assert 0.47 < behind / len(pairs) < 0.53
+    two = PassageStore.build([Document("d", "", "One. Two.")], tmp_path / "two.arrow")
+    found = {
+        (pair.query, pair.passage) for pair in (PairMiner(two, ("sentences",), None, 0).pair(0, n) for n in range(40))
+    }
+    assert found == {("One.", "Two."), ("Two.", "One.")}
+    one = PassageStore.build([Document("d", "", "One single sentence.")], tmp_path / "one.arrow")
+    assert PairMiner(one, ("sentences",), None, seed=0).pair(0, 0).kind == "twin"
 
 
 def test_pairs_of_some_passages_are_of_these_alone(tmp_path):

@@ -27,6 +27,7 @@ from naive_losses import (
     naive_reweighted,
     naive_score_divergence,
 )
+from naive_pairs import naive_related_texts
 from naive_sizes import naive_elastic_autoencoder
 from torch import Tensor, nn
 from toy_models import amplify, generator
@@ -35,6 +36,7 @@ from reknit.data.batch import Batch, View
 from reknit.encoders import attention_layout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.encoders.pooling import pool
+from reknit.objectives import related_texts
 from reknit.objectives.adversarial_ranking import AdversarialRanking
 from reknit.objectives.base import EmbeddingObjective, Objective
 from reknit.objectives.causal_language_model import ReweightedLanguageModel
@@ -53,6 +55,7 @@ from reknit.objectives.predictions import (
     ReconstructionObjective,
 )
 from reknit.objectives.ranking_distillation import RankingDistillation
+from reknit.objectives.related_texts import RelatedTexts
 from reknit.objectives.retromae import RetroMAE
 
 
@@ -101,14 +104,17 @@ def check_bottleneck(objective: Objective, encoder: nn.Module, batch: Batch, nam
 
 
 def check_packing_invariance(objective: Objective, encoder: Encoder, batch: Batch, other: Batch) -> None:
-    """What is computed for the first sequence (example) of `batch` is the same beside other neighbours.
+    """What is computed for the first example of `batch` is the same beside other neighbours.
 
-    `other` must start with the same sequence (example) and go on with neighbours of other lengths.
+    `other` must start with the same example and go on with neighbours of other lengths.
     """
-    length = int(batch.cu_seqlens[1])
+    length = int(batch.cu_seqlens[batch.sequences_per_example])
     assert torch.equal(batch.tokens[:length], other.tokens[:length])
     objective.eval(), encoder.eval()
-    with torch.no_grad():
+    alone = nullcontext()
+    if isinstance(objective, RelatedTexts):  # neighbours are what a first text is read with, besides its own
+        alone = mock.patch.object(related_texts, "drawn_lists", _own_pairs)
+    with torch.no_grad(), alone:
         results = [_first_sequence(objective, encoder, each, length) for each in (batch, other)]
     assert any(values.numel() for values in results[0].values()), "nothing is computed for the first sequence"
     for name, here in results[0].items():
@@ -271,6 +277,10 @@ def check_against_naive(objective: Objective, encoder: Encoder, batch: Batch) ->
             amplify(objective, encoder, factor=2.0)  # what a fresh decoder says hardly depends on what it reads
             losses = objective(encoder, batch, generator(3)).losses
             expected = naive_elastic_autoencoder(objective, encoder, batch, generator(3))
+        elif isinstance(objective, RelatedTexts):
+            amplify(objective, encoder, factor=2.0)
+            losses = objective(encoder, batch, generator(3)).losses
+            expected = naive_related_texts(objective, encoder, batch, generator(3))
         else:
             losses = objective(encoder, batch, generator(3)).losses
             expected = _naive_reconstruction(objective, encoder, batch)
@@ -327,6 +337,12 @@ def first_losses(objective: Objective, encoder: Encoder, batch: Batch) -> dict[s
     amplify(objective, encoder)
     with torch.no_grad():
         return {name: float(loss) for name, loss in objective(encoder, batch, generator(5)).losses.items()}
+
+
+def _own_pairs(batch: Batch, negatives: int, hard: int, seed: int) -> tuple[Tensor, Tensor]:
+    """In place of `drawn_lists`: no negatives."""
+    own = torch.arange(batch.num_sequences // 2)[:, None]
+    return own, torch.ones_like(own, dtype=torch.bool)
 
 
 def _difference(one: Tensor, other: Tensor) -> float:

@@ -31,6 +31,7 @@ from reknit.objectives.base import EmbeddingObjective
 from reknit.objectives.clustered_token_detection import ClusteredTokenDetectionSpec
 from reknit.objectives.explicit_ngrams import ExplicitNgramSpec
 from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.objectives.related_texts import RelatedTextsSpec
 from reknit.objectives.replaced_token_detection import RandomTokenDetectionSpec
 from reknit.recipe import Recipe
 
@@ -75,13 +76,13 @@ def test_bottleneck(recipe: Recipe) -> None:
 
 
 def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
-    """Two batches that begin with the same sequence and go on differently."""
-    first = toy_sequence(11, checks.generator(1))
+    """Two batches that begin with the same sequence, or the same pair, and go on differently."""
     lengths = ((20, 4, 30), (13, 24, 3, 3, 40))
     per_example = 2 if recipe.data.source == "pairs" else 1
+    first = [toy_sequence(11 + 3 * number, checks.generator(number + 1)) for number in range(per_example)]
     made = []
     for seed, rest in enumerate(lengths):
-        sequences = [first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest)]
+        sequences = [*first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest[per_example - 1 :])]
         batch = Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example)
         lesson = toy_lesson(len(sequences), 5) if recipe.data.source == "queries" else None
         made.append(fit_for(recipe, replace(batch, lesson=lesson)))
@@ -105,6 +106,10 @@ def test_padding_invariance(recipe: Recipe, pooling: str) -> None:
 
 def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
     """Chance by the name of the loss; BERT's kept tokens are shown, so they may be known."""
+    if isinstance(recipe.objective, RelatedTextsSpec):
+        own = 1 / (1 + recipe.objective.negatives)
+        chosen = -own * math.log(own) - (1 - own) * math.log(1 - own)
+        return {"related": chosen, "masked": (1 - recipe.objective.masked.keep_share) * chance(ORDINARY_IDS)}
     if recipe.data.source == "pairs":
         same_side = getattr(recipe.objective, "same_side", False)
         return {"contrastive": chance(2 * pairs - 1 if same_side else pairs)}
@@ -188,7 +193,9 @@ def test_entropy_floor(recipe: Recipe) -> None:
 def test_no_peek(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
     if isinstance(objective, ReconstructionObjective):
-        checks.check_no_peek(objective, encoder, fit_for(recipe, toy_batch(3, SEVERAL)))
+        per_example = 2 if recipe.data.source == "pairs" else 1
+        batch = replace(toy_batch(3, SEVERAL), sequences_per_example=per_example)
+        checks.check_no_peek(objective, encoder, fit_for(recipe, batch))
     else:
         assert isinstance(objective, EmbeddingObjective), "an objective must show its predictions or its vectors"
 
@@ -207,7 +214,8 @@ def test_against_naive(recipe: Recipe) -> None:
         batch = toy_queries(4)
     elif recipe.data.source == "pairs":
         batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
-        checks.check_positives(objective, toy_pairs(4, pairs=6))
+        if isinstance(objective, EmbeddingObjective):
+            checks.check_positives(objective, toy_pairs(4, pairs=6))
     else:
         batch = fit_for(recipe, toy_batch(4, SEVERAL))
     checks.check_against_naive(objective, encoder, batch)

@@ -42,6 +42,7 @@ from reknit.objectives import (
     identifier_aware,
     masked_language_model,
     predictions,
+    related_texts,
     retromae,
     sentence_blocks,
     unified_modes,
@@ -479,6 +480,35 @@ def test_wrongly_joined_pairs(mistake: str, monkeypatch: Patch) -> None:
     monkeypatch.setattr(cross_encoder, "joined", wrong)
     encoder, objective = toy_pair(RECIPES["ar2"])
     fails(checks.check_against_naive, objective, encoder, toy_pairs(4, pairs=6))
+
+
+@pytest.mark.parametrize("mistake", ["same document is another", "no hard ones", "own is a negative", "too many"])
+def test_wrong_lists_of_texts(mistake: str, monkeypatch: Patch) -> None:
+    right = related_texts.drawn_lists
+
+    def wrong(batch: Batch, negatives: int, hard: int, seed: int) -> tuple[Tensor, Tensor]:
+        if mistake == "same document is another":
+            return right(replace(batch, groups=None), negatives, hard, seed)
+        listed, present = right(batch, negatives, 0 if mistake == "no hard ones" else hard, seed)
+        if mistake == "own is a negative":
+            listed[:, 1] = listed[:, 0]
+        return listed, torch.ones_like(present) if mistake == "too many" else present
+
+    monkeypatch.setattr(related_texts, "drawn_lists", wrong)
+    encoder, objective = toy_pair(RECIPES["ssp"])
+    batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
+    fails(checks.check_against_naive, objective, encoder, batch)
+
+
+def test_texts_that_are_shown_what_is_asked(monkeypatch: Patch) -> None:
+    right = related_texts.joined_rows
+
+    def wrong(batch: Batch, first: Tensor, second: Tensor, limit: int | None) -> tuple[Tensor, Tensor]:
+        return right(batch, first, first, limit)  # a text beside itself, of which other tokens are hidden
+
+    monkeypatch.setattr(related_texts, "joined_rows", wrong)
+    encoder, objective = toy_pair(RECIPES["ssp"])
+    fails(checks.check_no_peek, objective, encoder, replace(toy_batch(3, SEVERAL), sequences_per_example=2))
 
 
 def test_wrong_labels_of_blocks(monkeypatch: Patch) -> None:

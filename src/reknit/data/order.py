@@ -28,6 +28,31 @@ class EpochOrder:
         return self._current[1]
 
 
+class TogetherOrder:
+    """The same, but members of one group come in runs of up to `together`, side by side; what is left of a group
+    comes as a shorter run. Which members meet, and where their run stands, is fresh each epoch.
+
+    groups: [n] number of each member's group.
+    """
+
+    def __init__(self, groups: np.ndarray, together: int, seed: int) -> None:
+        self._groups, self._together = np.asarray(groups), together
+        self._shuffled, self._seed = EpochOrder(len(groups), seed), seed
+        self._current: tuple[int, np.ndarray] | None = None
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        """[n] integers of the smallest type that holds them."""
+        if self._current is None or self._current[0] != epoch:
+            order = self._shuffled(epoch)
+            order = order[np.argsort(self._groups[order], kind="stable")]
+            sizes = np.unique(self._groups[order], return_counts=True)[1]
+            places = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            runs = np.cumsum(places % self._together == 0) - 1
+            turns = np.random.default_rng([self._seed, epoch, self._together]).permutation(int(runs[-1]) + 1)
+            self._current = epoch, order[np.argsort(turns[runs], kind="stable")]
+        return self._current[1]
+
+
 class PackedOrder:
     """Batches of sequence numbers, a pure function of the step (nothing to save in a checkpoint).
 

@@ -11,12 +11,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from reknit.data.holdout import HeldOut
-from reknit.data.order import EpochOrder
-from reknit.data.passages import count_words, cut_sentence, without_leading_title
+from reknit.data.order import EpochOrder, TogetherOrder
+from reknit.data.passages import count_words, cut_sentence, split_sentences, without_leading_title
 from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
 
-PairKind = Literal["title", "neighbour", "crop", "twin", "span-mask", "deletion", "reorder"]
+PairKind = Literal["title", "neighbour", "crop", "sentences", "twin", "span-mask", "deletion", "reorder"]
 
 MASKED_CHARACTERS = 5
 MIN_MASKABLE_CHARACTERS = 30
@@ -47,6 +47,8 @@ class PairMiner:
         title: the title and the body.
         neighbour: two adjacent passages of one document.
         crop: a sentence and the rest of its passage (inverse cloze task, https://arxiv.org/abs/1906.00300).
+        sentences: a sentence, and one or two that follow each other elsewhere in its passage (spans in the same
+            paragraph, https://arxiv.org/abs/2205.10455).
         twin: the text with itself; dropout makes the difference (SimCSE, https://arxiv.org/abs/2104.08821).
         span-mask: the text with itself, five characters of the second replaced by the mask token (Mirror-BERT,
             https://arxiv.org/abs/2104.08027).
@@ -56,7 +58,8 @@ class PairMiner:
     and one that is too short for a crop a twin. Passages held out for the probe are seen only as
     `HeldOut.training_text` shows them, without a title.
 
-    mask_token: the tokenizer's; empty if it has none (the span is then deleted).
+    mask_token: the tokenizer's; empty if it has none (the span is then deleted). together: so many pairs of a document
+    stand side by side, as far as it has them, so that they meet in a batch.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class PairMiner:
         seed: int,
         mask_token: str = "[MASK]",
         passages: np.ndarray | None = None,
+        together: int = 1,
     ):
         unknown = [kind for kind in kinds if kind not in get_args(PairKind)]
         if unknown or not kinds:
@@ -77,7 +81,8 @@ class PairMiner:
         self._seed = seed
         self._mask_token = mask_token
         self._passages: Sequence[int] | np.ndarray = range(len(store)) if passages is None else passages
-        self._order = EpochOrder(len(self._passages), seed)
+        numbers = store.document_numbers if passages is None else store.document_numbers[passages]
+        self._order = TogetherOrder(numbers, together, seed) if together > 1 else EpochOrder(len(self._passages), seed)
 
     def __len__(self) -> int:
         return len(self._passages)
@@ -116,6 +121,8 @@ class PairMiner:
         if kind == "crop":
             cut = cut_sentence(text, rng)
             return (cut[0], f"{title} {cut[1]}".strip()) if cut else None
+        if kind == "sentences":
+            return _two_spans(split_sentences(text), rng)
         if kind == "span-mask":
             if len(whole) < MIN_MASKABLE_CHARACTERS:
                 return None
@@ -132,6 +139,19 @@ class PairMiner:
         documents = self._store.document_numbers
         candidates = (number - 1, number + 1)
         return [n for n in candidates if 0 <= n < len(documents) and documents[n] == documents[number]]
+
+
+def _two_spans(sentences: list[str], rng: random.Random) -> tuple[str, str] | None:
+    """A sentence, and one or two of those before it or of those behind it, both sides equally likely."""
+    if len(sentences) < 2:
+        return None
+    length = rng.randint(1, min(2, len(sentences) - 1))
+    # What is drawn is the order of both and where the gaps are.
+    free, first_is_longer = len(sentences) - 1 - length, rng.random() < 0.5
+    before, between = sorted(rng.randint(0, free) for _ in range(2))
+    places = (before, between + (length if first_is_longer else 1))
+    one, several = reversed(places) if first_is_longer else places
+    return sentences[one], " ".join(sentences[several : several + length])
 
 
 def _without_some(words: list[str], rng: random.Random) -> list[str]:

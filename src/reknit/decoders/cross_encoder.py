@@ -37,11 +37,20 @@ class CrossEncoder(nn.Module):
 
 
 def joined(batch: Batch, first: Tensor, second: Tensor, limit: int | None = None) -> View:
-    """P sequences "[CLS] first [SEP] second [SEP]" of the batch's, packed; every one may be used many times.
+    """P sequences "[CLS] first [SEP] second [SEP]" of the batch's, packed, uncorrupted; see `joined_rows`."""
+    rows, cu_seqlens = joined_rows(batch, first, second, limit)
+    tokens = batch.tokens[rows]
+    nothing = torch.zeros_like(tokens, dtype=torch.bool)
+    return View(tokens, cu_seqlens, tokens, nothing, nothing)
+
+
+def joined_rows(batch: Batch, first: Tensor, second: Tensor, limit: int | None = None) -> tuple[Tensor, Tensor]:
+    """Which of the batch's tokens make up "[CLS] first [SEP] second [SEP]"; every sequence may be used many times.
 
     first, second: [P] int64 numbers of sequences. limit: tokens at most; what is too much is cut off the end of the
     second text, whose last token (the closing one) stays. A tokenizer without [CLS] or [SEP] has none here either.
-    Raises ReknitError where the first sequence leaves the second no room.
+    Returns [J] int64 flat positions in the batch, and [P + 1] offsets of the joined sequences among them. Raises
+    ReknitError where the first sequence leaves the second no room.
     """
     starts, lengths = batch.cu_seqlens[:-1], batch.cu_seqlens.diff()
     opening = torch.zeros_like(lengths)
@@ -61,6 +70,4 @@ def joined(batch: Batch, first: Tensor, second: Tensor, limit: int | None = None
     begins, last = starts[second] + opening[second], starts[second] + lengths[second] - 1
     rows = torch.where(behind < 0, starts[first][pairs] + places, begins[pairs] + behind)
     rows = torch.where((behind >= 0) & (behind == after[pairs] - 1), last[pairs], rows)
-    tokens = batch.tokens[rows]
-    nothing = torch.zeros_like(tokens, dtype=torch.bool)
-    return View(tokens, cu_seqlens, tokens, nothing, nothing)
+    return rows, cu_seqlens

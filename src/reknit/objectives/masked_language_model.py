@@ -66,16 +66,16 @@ class MaskedLanguageModel(ReconstructionObjective):
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.corrupt(batch, rng)
-        return {"masked": predicted_in_place(view, self._read(encoder(view).last), self.head)}
+        return {"masked": predicted_in_place(view, self.read(encoder(view).last), self.head)}
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask
-        return masked_log_likelihood(encoder, self.head, batch, read=self._read)
+        return masked_log_likelihood(encoder, self.head, batch, read=self.read)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def _read(self, states: Tensor) -> Tensor:
+    def read(self, states: Tensor) -> Tensor:
         """[T, dim] states -> those that the predictions of the tokens are made from."""
         return states.roll(1, dims=0) if self.spec.read_before else states

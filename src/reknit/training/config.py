@@ -21,6 +21,7 @@ DEFAULT_START = "sentence-transformers/all-MiniLM-L6-v2"
 # Numbers are 0 or more everywhere; these must be above 0, and those below 1.
 _ABOVE_ZERO = (
     "pairs_per_batch",
+    "pairs_per_document",
     "passage_words",
     "dim",
     "depth",

@@ -190,7 +190,15 @@ def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: Embedd
         return QueryBatches(lessons, tokenizer, spec, config.seed, prefix=prefix)
     passages = corpus.passages_below(spec.below)
     if spec.source == "pairs":
-        miner = PairMiner(corpus.store, spec.pair_kinds, corpus.held_out, config.seed, tokenizer.mask_token, passages)
+        miner = PairMiner(
+            corpus.store,
+            spec.pair_kinds,
+            corpus.held_out,
+            config.seed,
+            tokenizer.mask_token,
+            passages,
+            spec.pairs_per_document,
+        )
         query, passage = (model.prompt_text(kind) for kind in ("query", "document"))
         return PairBatches(miner, tokenizer, spec, query_prefix=query, passage_prefix=passage)
     store = open_token_store(folder, corpus, tokenizer, spec.max_length, spec.tagger)

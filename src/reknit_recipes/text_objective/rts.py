@@ -23,10 +23,7 @@ RECIPE = replace(
         claim="Detecting random replacements reaches MLM's quality with less pre-training time.",
         citation="@phdthesis{diliello2023structural, title={Structural Self-Supervised Objectives for Transformers}, "
         "author={Di Liello, Luca}, school={University of Trento}, year={2023}}",
-        deviates=(
-            "The structural objectives on spans of paragraphs are not here.",
-            "A BERT-shaped encoder, passages of 128 tokens and 4,096 tokens a step by default: runs on a CPU.",
-        ),
+        deviates=("A BERT-shaped encoder, passages of 128 tokens and 4,096 tokens a step by default: runs on a CPU.",),
     ),
     objective=RandomTokenDetectionSpec(),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),

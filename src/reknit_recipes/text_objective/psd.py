@@ -1,0 +1,26 @@
+"""PSD: do these two paragraphs come from one document?"""
+
+from dataclasses import replace
+
+from reknit.objectives.related_texts import RelatedTextsSpec
+from reknit_recipes.text_objective.ssp import RECIPE as SSP
+
+RECIPE = replace(
+    SSP,
+    card=replace(
+        SSP.card,
+        name="psd",
+        title="Structural Self-Supervised Objectives for Transformers: paragraphs in the same document",
+        adds="Two paragraphs are read as one text: are they of one document?",
+        deviates=(
+            SSP.card.deviates[0],
+            "Both are neighbours in their document; where a document has one passage only, a sentence of it and the "
+            "rest.",
+            *SSP.card.deviates[2:],
+        ),
+    ),
+    # All negatives come from other documents.
+    objective=RelatedTextsSpec(hard_negatives=0),
+    data=replace(SSP.data, pair_kinds=("neighbour",), query_max_length=128, pairs_per_document=1),
+    check=None,
+)
