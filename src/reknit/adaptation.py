@@ -222,7 +222,9 @@ def _train_and_deliver(
     models = {"start": encode_start, "adapted": encode_adapted}
     if expansion is not None:
         models["plain"] = encode_plain
-    weight = choose_hybrid_weight(choosing, encode_adapted)
+    weight, reached = choose_hybrid_weight(choosing, encode_adapted)
+    by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
+    logger.info("hybrid: weight of the vectors %.1f; nDCG@10 of the probe by weight: %s", weight, by_weight)
     evaluations = []
     for collection in (judging, *collections):
         logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
@@ -236,7 +238,7 @@ def _train_and_deliver(
     rest = (training, evaluations, verdict, plain)
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
-        weight = choose_hybrid_weight(choosing, encode_start)
+        weight, _ = choose_hybrid_weight(choosing, encode_start)
         return deliver(config, folder, corpus, start, encode_start, "start", *rest, weight, expansion)
     adapted.expansion = expansion
     return deliver(config, folder, corpus, adapted, encode_plain, "adapted", *rest, weight, expansion)

@@ -67,6 +67,23 @@ def test_the_hybrid_weight_moves_from_bm25_to_the_model():
     assert rows[1]["hybrid"]["RR@10"] == rows[1]["start"]["RR@10"]
 
 
+def test_the_hybrid_at_other_weights_is_what_it_would_be_there():
+    found = evaluate_retrieval(topic_collection(), {"start": TopicModel(1.0)}, hybrid_of="start", seed=0)
+    assert list(found.hybrid_by_weight) == [f"0.{tenth}" for tenth in range(1, 10)]
+    values = {}
+    for weight, one in found.hybrid_by_weight.items():
+        there = evaluate_retrieval(
+            topic_collection(), {"start": TopicModel(1.0)}, hybrid_of="start", hybrid_weight=float(weight), seed=0
+        )
+        assert one["value"] == pytest.approx(there.rows["hybrid"]["nDCG@10"]["value"])
+        values[weight] = np.array(list(there.per_query["hybrid"]["nDCG@10"].values()))
+    best = max(values.values(), key=np.mean)
+    for weight, one in found.hybrid_by_weight.items():
+        distances = best - values[weight]
+        assert one["standard_error"] == pytest.approx(float(np.std(distances)) / len(distances) ** 0.5)
+    assert not evaluate_retrieval(topic_collection(), {"start": TopicModel(1.0)}, seed=0).hybrid_by_weight
+
+
 def test_json_holds_everything_but_single_queries_and_rounds_nothing():
     found = evaluate_retrieval(topic_collection(queries=3), {"start": TopicModel(1.0)}, hybrid_of="start", seed=0)
     plain = found.to_json()

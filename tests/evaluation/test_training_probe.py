@@ -58,15 +58,15 @@ def test_hybrid_weight_follows_the_better_side() -> None:
     texts = {f"q{n}": plain.documents[f"d{n}"] for n in range(8)}
     # Words find every answer here, and the wrong answer shares words with the query too.
     by_words = RetrievalSet("probe-dev", plain.documents, texts, plain.qrels)
-    assert choose_hybrid_weight(by_words, knows_the_wrong_one) < 0.5
+    assert choose_hybrid_weight(by_words, knows_the_wrong_one)[0] < 0.5
     # Here every word of the query is in a wrong document, and the vectors know better.
     misleading = {f"q{n}": f"{plain.documents[f'd{n + 8}']} zznumber{n}" for n in range(8)}
     by_vectors = RetrievalSet("probe-dev", plain.documents, misleading, plain.qrels)
-    assert choose_hybrid_weight(by_vectors, knows_everything) >= 0.5
+    assert choose_hybrid_weight(by_vectors, knows_everything)[0] >= 0.5
 
 
 def test_of_equally_good_hybrid_weights_the_even_one_is_taken() -> None:
-    assert choose_hybrid_weight(collection(), knows_everything) == 0.5
+    assert choose_hybrid_weight(collection(), knows_everything)[0] == 0.5
 
 
 def test_half_of_the_shared_words_are_left_out() -> None:

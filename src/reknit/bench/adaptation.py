@@ -209,6 +209,10 @@ def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int])
         "hybrid": labelled["hybrid"][METRIC]["value"],
         "teacher": result["teacher"],
         "hybrid_weight": result["evaluations"][-1]["hybrid_weight"],
+        # So that another way to choose the weight can be tried on this record.
+        "hybrid_by_weight": {
+            what: result["evaluations"][place]["hybrid_by_weight"] for what, place in (("probe", 0), ("labels", -1))
+        },
         "query_expansion": result["query_expansion"],
         "kept_share": result["training"].get("kept_share"),
         "probe": {name: row[METRIC]["value"] for name, row in result["evaluations"][0]["rows"].items()},

@@ -6,8 +6,11 @@ import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.fusion import fuse
+from reknit.evaluation.metrics import values_of
 from reknit.evaluation.ranking import Run, top_places
 
+HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
 _SCORES_AT_ONCE = 16_000_000
 
 
@@ -37,3 +40,8 @@ def candidates(
             by_words[name] = {ids[place]: float(lexical[place]) for place in found}
             by_vectors[name] = {ids[place]: float(dense[place]) for place in found}
     return by_words, by_vectors
+
+
+def values_by_weight(collection: RetrievalSet, by_words: Run, by_vectors: Run, metric: str = "nDCG@10") -> np.ndarray:
+    """[weights, queries] `metric` of the hybrid at each of HYBRID_WEIGHTS of the vectors' side."""
+    return np.array([values_of(fuse(by_words, by_vectors, weight), collection, metric) for weight in HYBRID_WEIGHTS])

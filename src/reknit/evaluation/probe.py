@@ -7,18 +7,14 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.words import UNSPACED
 from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.fusion import fuse
-from reknit.evaluation.hybrid import candidates
-from reknit.evaluation.metrics import mean, per_query, values_of
+from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
+from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.retrieval import Encode, dense_search, vectors_of
 from reknit.evaluation.significance import nearest_as_good
 
-HYBRID_WEIGHTS = tuple(step / 10 for step in range(1, 10))
 _SHARED_LEFT_OUT = 0.5
 _PIECE = re.compile(f"[{UNSPACED}]{{1,2}}|[^\\s{UNSPACED}]+")
 
@@ -73,8 +69,12 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
     return probe
 
 
-def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10") -> float:
-    """The dense ranking's weight in the hybrid (BM25 has 1 - weight) by `collection`, which should be `thinned`.
+def choose_hybrid_weight(
+    collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10"
+) -> tuple[float, dict[float, float]]:
+    """The dense ranking's weight in the hybrid (BM25 has 1 - weight), and the mean of `metric` at each that was tried.
+
+    collection: the probe, which should be `thinned`.
 
     Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
     which. It should be as large as the collections that are searched: in a small one vectors look better than they
@@ -82,7 +82,6 @@ def choose_hybrid_weight(collection: RetrievalSet, encode: Encode, metric: str =
     parts is taken: that is right for most collections, and the probe's queries are not those of users.
     """
     found = candidates(collection, BM25(collection.documents), *vectors_of(collection, encode))
-    reached = []
-    for weight in HYBRID_WEIGHTS:
-        reached.append(values_of(fuse(*found, weight), collection, metric))
-    return nearest_as_good(HYBRID_WEIGHTS, np.array(reached), 0.5)
+    values = values_by_weight(collection, *found, metric)
+    reached = dict(zip(HYBRID_WEIGHTS, values.mean(axis=1).tolist(), strict=True))
+    return nearest_as_good(HYBRID_WEIGHTS, values, 0.5), reached

@@ -13,7 +13,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.dense import dense_run
 from reknit.evaluation.fusion import fuse, random_run
-from reknit.evaluation.hybrid import candidates
+from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
 from reknit.evaluation.significance import bootstrap_interval
@@ -31,6 +31,8 @@ class Evaluation:
     dataset: its name. queries, documents: how many. rows: {system: {metric: {"value": mean over queries, "ci95":
     [low, high]}}} with metrics "nDCG@10", "R@100", "RR@10". per_query: {system: {metric: {query id: value}}}, every
     system over the same queries. notes: remarks for the reader. hybrid_weight: the model's in the row "hybrid".
+    hybrid_by_weight: of the hybrid at other weights, {weight: {"value": its nDCG@10, "standard_error": of its distance
+    from the best of them, query by query}}.
     """
 
     dataset: str
@@ -40,6 +42,7 @@ class Evaluation:
     per_query: dict[str, dict[str, dict[str, float]]]
     notes: list[str] = field(default_factory=list)
     hybrid_weight: float | None = None
+    hybrid_by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for result.json: everything but the values of single queries, nothing rounded."""
@@ -49,6 +52,7 @@ class Evaluation:
             "documents": self.documents,
             "notes": list(self.notes),
             "hybrid_weight": self.hybrid_weight,
+            "hybrid_by_weight": self.hybrid_by_weight,
             "rows": self.rows,
         }
 
@@ -78,9 +82,11 @@ def evaluate_retrieval(
         documents, queries = vectors_of(collection, encode)
         runs[name] = _model_run(collection, name, documents, queries, top)
         if name == hybrid_of:
-            hybrid = fuse(*candidates(collection, bm25, documents, queries, top), hybrid_weight)
+            found_by_both = candidates(collection, bm25, documents, queries, top)
+    by_weight = {}
     if hybrid_of is not None:
-        runs["hybrid"] = hybrid
+        runs["hybrid"] = fuse(*found_by_both, hybrid_weight)
+        by_weight = _by_weight(values_by_weight(collection, *found_by_both))
     qrels = {query: collection.qrels[query] for query in collection.queries}
     scores = {system: per_query(run, qrels) for system, run in runs.items()}
     return Evaluation(
@@ -91,6 +97,7 @@ def evaluate_retrieval(
         per_query=scores,
         notes=list(collection.notes),
         hybrid_weight=None if hybrid_of is None else hybrid_weight,
+        hybrid_by_weight=by_weight,
     )
 
 
@@ -136,3 +143,12 @@ def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queri
 
 def _row(values: dict[str, float], seed: int) -> dict[str, Any]:
     return {"value": mean(values), "ci95": list(bootstrap_interval(list(values.values()), seed))}
+
+
+def _by_weight(values: np.ndarray) -> dict[str, dict[str, float]]:
+    best = values[values.mean(axis=1).argmax()]
+    errors = (best - values).std(axis=1) / values.shape[1] ** 0.5
+    return {
+        f"{weight:.1f}": {"value": float(value), "standard_error": float(error)}
+        for weight, value, error in zip(HYBRID_WEIGHTS, values.mean(axis=1), errors, strict=True)
+    }
