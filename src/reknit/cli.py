@@ -287,7 +287,9 @@ def bench(
 def compare(
     recipes: Annotated[
         list[str],
-        typer.Argument(help="Two or more: recipes (NAME:a.b=c changes one), or models of yours (with a slash)."),
+        typer.Argument(
+            help="Two or more: recipes (NAME:a.b=c changes one), models of yours (with a slash), untrained."
+        ),
     ],
     corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
     out: Annotated[Path, typer.Option("--out", help="The folder to write; every trained model stays in it.")],

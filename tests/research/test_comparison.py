@@ -351,6 +351,17 @@ def test_command_line(tmp_path: Path) -> None:
     assert "Differences to mlm" in ended.output
 
 
+def test_untrained_is_what_all_arms_of_a_seed_start_from(tmp_path: Path) -> None:
+    material(tmp_path)
+    result = run(tmp_path, ("untrained", "mlm:optimiser.learning_rate=0.0"))
+    for untrained, in_place in zip(result["runs"][::2], result["runs"][1::2], strict=True):
+        assert untrained["recipe"] is None
+        assert untrained["training"] == {"tokens": 0, "seconds": 0.0, "flops": 0.0}
+        assert untrained["tuning"]["tokens"] == in_place["tuning"]["tokens"]
+        assert untrained["values"] == pytest.approx(in_place["values"], abs=1e-6)
+    assert result["runs"][0]["values"] != result["runs"][2]["values"], "each seed has a start of its own"
+
+
 def test_a_model_of_ones_own_is_measured_beside_what_is_trained(finished: Path, tmp_path: Path) -> None:
     own = finished / "out" / "arms" / "mlm" / "seed-0" / "model"
     result = run(finished, (str(own), "rts"), seeds=1, out=tmp_path / "out")

@@ -40,7 +40,11 @@ def run_arm(
     if folder.result.exists():
         return read_json(folder.result)
     config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
-    trained, training = _phase(config, folder, material.corpus, stop, None) if arm.recipe else _given(config)
+    if arm.recipe:
+        trained, training = _phase(config, folder, material.corpus, stop, None)
+    else:
+        model = load_start(config) or build_start(config, folder, material.corpus, comparison.encoder)
+        trained, training = _untrained(model, config)
     tuned, tuning = trained, None
     if tuning_run is not None:
         # A folder of its own: a run's log keeps the phases of one configuration.
@@ -100,10 +104,8 @@ def _value(
     return measure.likelihood(lambda texts: likelihood(texts) or [])
 
 
-def _given(config: RunConfig) -> tuple[EmbeddingModel, dict[str, Any]]:
-    """(model, what was spent: nothing) of a model that is there already."""
-    model = load_start(config)
-    assert model is not None, "it has a name"
+def _untrained(model: EmbeddingModel, config: RunConfig) -> tuple[EmbeddingModel, dict[str, Any]]:
+    """(model, what was spent: nothing)."""
     model.encoder.eval()
     model.max_length = min(model.max_length, config.max_length)
     return model, {"tokens": 0, "seconds": 0.0, "flops": 0.0}

@@ -13,6 +13,7 @@ from reknit.training.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig,
 from reknit.training.precision import PrecisionChoice
 
 NO_TUNING = "none"
+UNTRAINED = "untrained"
 EVERY_MEASURE = "all"
 """In place of a measure's label: the mean of all that every arm has."""
 
@@ -55,10 +56,11 @@ class ComparisonConfig:
 
 @dataclass(frozen=True)
 class Arm:
-    """A recipe as published, and the settings (`a.b=c` of its own fields) that are changed of it; or a model that is
-    there already, which is measured as the others are and not trained.
+    """A recipe as published, and the settings (`a.b=c` of its own fields) that are changed of it; or, without a recipe,
+    what is tuned and measured as the others are and not trained before: a model that is there already, or what all
+    arms of a seed start from.
 
-    name: as given; of a model its folder or hub id, and its recipe is None.
+    name: as given; of a model its folder or hub id; "untrained" for the start.
     """
 
     name: str
@@ -69,7 +71,8 @@ class Arm:
 def parse_arms(texts: Sequence[str]) -> list[Arm]:
     """Arms as written on the command line: a recipe's name, and after colons what is changed of it.
 
-    "mlm:objective.ratio=0.15" is mlm with another ratio; what has a slash in it is a model's folder or hub id. Raises
+    "mlm:objective.ratio=0.15" is mlm with another ratio; what has a slash in it is a model's folder or hub id;
+    "untrained" is the start of all arms, which tells what training gives at all. Raises
     ReknitError for an unknown recipe or field, and for fewer than two arms or one twice.
     """
     arms = [_parse_arm(text) for text in texts]
@@ -99,9 +102,9 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
 
 
 def training_config(arm: Arm, comparison: ComparisonConfig, seed: int) -> RunConfig:
-    """The arm's training as a run; for a model that is there already, a run that starts from it and trains nothing."""
+    """The arm's training as a run; without a recipe, a run that starts from the model and trains nothing."""
     config = replace(shared_run(comparison, seed), pretrain=shared_recipe(arm, comparison), keep="last")
-    return config if arm.recipe else replace(config, start=arm.name)
+    return config if arm.recipe or arm.name == UNTRAINED else replace(config, start=arm.name)
 
 
 def tuning_config(comparison: ComparisonConfig, seed: int) -> RunConfig | None:
@@ -133,7 +136,7 @@ def shared_run(comparison: ComparisonConfig, seed: int) -> RunConfig:
 
 
 def _parse_arm(text: str) -> Arm:
-    if "/" in text.split(":")[0]:
+    if text == UNTRAINED or "/" in text.split(":")[0]:
         return Arm(text, None)
     name, *settings = text.split(":")
     arm = Arm(text, catalogue.find(name), tuple(settings))

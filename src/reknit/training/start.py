@@ -43,9 +43,14 @@ def load_start(config: RunConfig) -> EmbeddingModel | None:
     return model
 
 
-def build_start(config: RunConfig, folder: RunFolder, corpus: Corpus) -> EmbeddingModel:
-    """A new model with random weights, its tokenizer trained on the corpus (once; a resumed run finds it)."""
-    spec = _encoder_spec(config)
+def build_start(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, spec: EncoderSpec | None = None
+) -> EmbeddingModel:
+    """A new model with random weights, its tokenizer trained on the corpus (once; a resumed run finds it).
+
+    spec: of a run without phases; else they say what it is.
+    """
+    spec = spec or _encoder_spec(config)
     tokenizer = prepare_tokenizer(spec, folder, corpus, config.seed)
     torch.manual_seed(config.seed)
     encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad).to(best_device())
