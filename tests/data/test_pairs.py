@@ -93,7 +93,7 @@ def test_pairs_of_a_document_stand_together_where_they_should(tmp_path):
     assert 60 <= together < 75, "each has three passages, so a run of two and a single one"
 
 
-def test_spans_of_a_passage_are_each_as_likely(tmp_path):
+def test_spans_of_a_passage_lie_on_either_side(tmp_path):
     store = PassageStore.build([Document("d", "", "One. Two. Three. Four.")], tmp_path / "store.arrow")
     miner = PairMiner(store, ("sentences",), None, seed=0)
     pairs = [miner.pair(0, epoch) for epoch in range(4000)]

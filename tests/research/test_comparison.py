@@ -360,6 +360,20 @@ def test_untrained_is_what_all_arms_of_a_seed_start_from(tmp_path: Path) -> None
         assert untrained["tuning"]["tokens"] == in_place["tuning"]["tokens"]
         assert untrained["values"] == pytest.approx(in_place["values"], abs=1e-6)
     assert result["runs"][0]["values"] != result["runs"][2]["values"], "each seed has a start of its own"
+    # Of a given start as well, which could read longer texts.
+    start = str(tmp_path / "out" / "arms" / "untrained" / "seed-0" / "model")
+    changed = {"seeds": 1, "settings": (*SETTINGS, f"start={start}", "max_length=8", "tuning=none")}
+    untrained, in_place = run(
+        tmp_path, ("untrained", "mlm:optimiser.learning_rate=0.0"), out=tmp_path / "given", **changed
+    )["runs"]
+    assert untrained["values"] == pytest.approx(in_place["values"], abs=1e-6)
+
+
+def test_sizes_of_what_is_untrained_are_checked_before_anything_is_trained(tmp_path: Path) -> None:
+    material(tmp_path)
+    with pytest.raises(ReknitError, match="sizes asks for 3x8 of an encoder of 2 layers"):
+        run(tmp_path, ("mlm:encoder.depth=3", "untrained"), settings=(*SETTINGS, "sizes=3x8", "tuning=none"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_of_ones_own_is_measured_beside_what_is_trained(finished: Path, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int])
         "hybrid_weight": result["evaluations"][-1]["hybrid_weight"],
         # So that another way to choose the weight can be tried on this record.
         "hybrid_by_weight": {
-            what: result["evaluations"][place]["hybrid_by_weight"] for what, place in (("probe", 0), ("labels", -1))
+            what: result["evaluations"][which]["hybrid_by_weight"] for what, which in (("probe", 0), ("labels", -1))
         },
         "query_expansion": result["query_expansion"],
         "kept_share": result["training"].get("kept_share"),

@@ -59,6 +59,7 @@ class RelatedTexts(ReconstructionObjective):
     """Losses "masked" (of both texts, each seen by the other) and "related" (a yes or no from the pooled vector).
 
     Encoder and pooling are those that are exported; two texts are "[CLS] first [SEP] second [SEP]", of one token type.
+    Raises ReknitError for a batch that is not of pairs, and as `joined_rows` does.
     """
 
     def __init__(self, spec: RelatedTextsSpec, dim: int, vocabulary: int, pooling: str) -> None:
@@ -118,7 +119,7 @@ def drawn_lists(batch: Batch, negatives: int, hard: int, seed: int) -> tuple[Ten
 
     Up to `hard` of the same group come first, then others of other groups until there are `negatives`.
     batch: a whole batch of B pairs. seed: of the draws, which are hashes of two numbers of examples. Returns
-    [B, 1 + hard + negatives] int64 numbers of examples and bool, False where the batch has no more.
+    [B, 1 + min(hard, B) + min(negatives, B)] int64 numbers of examples and bool, False where the batch has no more.
     """
     examples = torch.arange(batch.num_sequences // 2, device=batch.tokens.device)
     groups = examples if batch.groups is None else batch.groups

@@ -43,8 +43,7 @@ def run_arm(
     if arm.recipe:
         trained, training = _phase(config, folder, material.corpus, stop, None)
     else:
-        model = load_start(config) or build_start(config, folder, material.corpus, comparison.encoder)
-        trained, training = _untrained(model, config)
+        trained, training = _untrained(config, folder, material.corpus, comparison)
     tuned, tuning = trained, None
     if tuning_run is not None:
         # A folder of its own: a run's log keeps the phases of one configuration.
@@ -104,10 +103,12 @@ def _value(
     return measure.likelihood(lambda texts: likelihood(texts) or [])
 
 
-def _untrained(model: EmbeddingModel, config: RunConfig) -> tuple[EmbeddingModel, dict[str, Any]]:
+def _untrained(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, comparison: ComparisonConfig
+) -> tuple[EmbeddingModel, dict[str, Any]]:
     """(model, what was spent: nothing)."""
+    model = _cut_to(config, load_start(config) or build_start(config, folder, corpus, comparison.encoder))
     model.encoder.eval()
-    model.max_length = min(model.max_length, config.max_length)
     return model, {"tokens": 0, "seconds": 0.0, "flops": 0.0}
 
 
@@ -116,13 +117,19 @@ def _phase(
 ) -> tuple[EmbeddingModel, dict[str, Any]]:
     """(model, what was spent) of the run's one phase, which begins with a copy of `given` or with the start."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    model = copy.deepcopy(given) or load_start(config) or build_start(config, folder, corpus)
+    model = copy.deepcopy(given) or _cut_to(config, load_start(config) or build_start(config, folder, corpus))
     probe = retrieval_probe(
         smaller(corpus.held_out.dev, config.probe.training_documents), encode_with(model, config.precision, quiet=True)
     )
     facts = train_phases(config, folder, corpus, model, probe, stop, Team())
     model.encoder.eval()
     return model, facts
+
+
+def _cut_to(config: RunConfig, model: EmbeddingModel) -> EmbeddingModel:
+    """All arms read texts of one length at most, whatever their start could read."""
+    model.max_length = min(model.max_length, config.max_length)
+    return model
 
 
 def _curve(folder: RunFolder) -> list[dict[str, float]]:

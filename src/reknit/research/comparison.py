@@ -18,6 +18,7 @@ from reknit.objectives.elastic import parse_size
 from reknit.research.arms import run_arm
 from reknit.research.config import (
     EVERY_MEASURE,
+    UNTRAINED,
     Arm,
     ComparisonConfig,
     parse_arms,
@@ -197,7 +198,9 @@ def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Mea
         if arm.recipe is None:
             load_start(training_config(arm, config, 0))
     if config.start == SCRATCH:
-        for encoder in (recipe.encoder for recipe in (shared_recipe(arm, config) for arm in arms) if recipe):
+        recipes = [recipe for recipe in (shared_recipe(arm, config) for arm in arms) if recipe]
+        untrained = [config.encoder for arm in arms if arm.name == UNTRAINED]
+        for encoder in (*(recipe.encoder for recipe in recipes), *untrained):
             for layers, dims in map(parse_size, config.sizes):
                 if layers > encoder.depth or dims > encoder.dim:
                     raise ReknitError(
