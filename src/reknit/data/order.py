@@ -23,12 +23,15 @@ class EpochOrder:
     def __call__(self, epoch: int) -> np.ndarray:
         """[count] integers of the smallest type that holds them."""
         if self._current is None or self._current[0] != epoch:
-            numbers = np.arange(self._count, dtype=smallest_index(self._count))
-            self._current = epoch, np.random.default_rng([self._seed, epoch]).permutation(numbers)
+            self._current = epoch, self._drawn(epoch)
         return self._current[1]
 
+    def _drawn(self, epoch: int) -> np.ndarray:
+        numbers = np.arange(self._count, dtype=smallest_index(self._count))
+        return np.random.default_rng([self._seed, epoch]).permutation(numbers)
 
-class TogetherOrder:
+
+class TogetherOrder(EpochOrder):
     """The same, but members of one group come in runs of up to `together`, side by side; what is left of a group
     comes as a shorter run. Which members meet, and where their run stands, is fresh each epoch.
 
@@ -36,21 +39,17 @@ class TogetherOrder:
     """
 
     def __init__(self, groups: np.ndarray, together: int, seed: int) -> None:
-        self._groups, self._together = np.asarray(groups), together
-        self._shuffled, self._seed = EpochOrder(len(groups), seed), seed
-        self._current: tuple[int, np.ndarray] | None = None
+        super().__init__(len(groups), seed)
+        self._groups, self._together = groups, together
 
-    def __call__(self, epoch: int) -> np.ndarray:
-        """[n] integers of the smallest type that holds them."""
-        if self._current is None or self._current[0] != epoch:
-            order = self._shuffled(epoch)
-            order = order[np.argsort(self._groups[order], kind="stable")]
-            sizes = np.unique(self._groups[order], return_counts=True)[1]
-            places = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            runs = np.cumsum(places % self._together == 0) - 1
-            turns = np.random.default_rng([self._seed, epoch, self._together]).permutation(int(runs[-1]) + 1)
-            self._current = epoch, order[np.argsort(turns[runs], kind="stable")]
-        return self._current[1]
+    def _drawn(self, epoch: int) -> np.ndarray:
+        order = super()._drawn(epoch)
+        order = order[np.argsort(self._groups[order], kind="stable")]
+        sizes = np.unique(self._groups, return_counts=True)[1]
+        places = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        runs = np.cumsum(places % self._together == 0) - 1
+        turns = np.random.default_rng([self._seed, epoch, self._together]).permutation(int(runs[-1]) + 1)
+        return order[np.argsort(turns[runs], kind="stable")]
 
 
 class PackedOrder:

@@ -81,7 +81,7 @@ class PairMiner:
         self._seed = seed
         self._mask_token = mask_token
         self._passages: Sequence[int] | np.ndarray = range(len(store)) if passages is None else passages
-        self._order: EpochOrder | TogetherOrder = EpochOrder(len(self._passages), seed)
+        self._order = EpochOrder(len(self._passages), seed)
         if together > 1:
             numbers = store.document_numbers if passages is None else store.document_numbers[passages]
             self._order = TogetherOrder(numbers, together, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.ranking import Run, ranking
@@ -10,7 +10,9 @@ from reknit.evaluation.ranking import Run, ranking
 METRICS = ("nDCG@10", "R@100", "RR@10")
 
 
-def per_query(run: Run, qrels: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, float]]:
+def per_query(
+    run: Run, qrels: Mapping[str, Mapping[str, int]], metrics: Sequence[str] = METRICS
+) -> dict[str, dict[str, float]]:
     """{metric: {query id: value in 0 to 1}} for every query of `qrels`; a query that the run lacks counts 0.
 
     nDCG@10 has linear gains and the log2 discount, as trec_eval and BEIR compute it; a grade of 1 or more is relevant
@@ -20,19 +22,20 @@ def per_query(run: Run, qrels: Mapping[str, Mapping[str, int]]) -> dict[str, dic
     from ir_measures import RR, R, nDCG
 
     measures = {"nDCG@10": nDCG @ 10, "R@100": R @ 100, "RR@10": RR @ 10}
-    names = {measure: name for name, measure in measures.items()}
+    names = {measures[name]: name for name in metrics}
     # The providers behind ir_measures break ties differently from each other; distinct scores leave them no choice.
     untied = {query: _by_rank(run[query]) for query in qrels if run.get(query)}
     judged = {query: {document: max(grade, 0) for document, grade in grades.items()} for query, grades in qrels.items()}
-    values = {name: dict.fromkeys(judged, 0.0) for name in METRICS}
-    for result in ir_measures.iter_calc(list(measures.values()), judged, untied):
+    values = {name: dict.fromkeys(judged, 0.0) for name in metrics}
+    for result in ir_measures.iter_calc(list(names), judged, untied):
         values[names[result.measure]][result.query_id] = float(result.value)
     return values
 
 
 def values_of(run: Run, collection: RetrievalSet, metric: str = "nDCG@10") -> list[float]:
     """[queries] the values of one metric, in the collection's order of queries."""
-    values = per_query(run, {query: collection.qrels[query] for query in collection.queries})[metric]
+    qrels = {query: collection.qrels[query] for query in collection.queries}
+    values = per_query(run, qrels, (metric,))[metric]
     return [values[query] for query in collection.queries]
 
 

@@ -16,7 +16,7 @@ from reknit.evaluation.fusion import fuse, random_run
 from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
-from reknit.evaluation.significance import bootstrap_interval
+from reknit.evaluation.significance import bootstrap_interval, distances_from_the_best
 
 Encode = Callable[[list[str], Literal["query", "document"]], np.ndarray]
 """Texts and what they are -> [texts, dim] float32; the dot product of two rows is their similarity."""
@@ -146,8 +146,7 @@ def _row(values: dict[str, float], seed: int) -> dict[str, Any]:
 
 
 def _by_weight(values: np.ndarray) -> dict[str, dict[str, float]]:
-    best = values[values.mean(axis=1).argmax()]
-    errors = (best - values).std(axis=1) / values.shape[1] ** 0.5
+    _, errors = distances_from_the_best(values)
     return {
         f"{weight:.1f}": {"value": float(value), "standard_error": float(error)}
         for weight, value, error in zip(HYBRID_WEIGHTS, values.mean(axis=1), errors, strict=True)

@@ -81,9 +81,15 @@ def as_good_as_the_best(values: np.ndarray) -> np.ndarray:
     The standard error is that of the difference, query by query (the rule of Breiman et al. 1984, who take one; the
     probe's queries are not those of users, so it must speak clearly to be followed).
     """
-    best = values[values.mean(axis=1).argmax()]
-    worse = best - values
-    return worse.mean(axis=1) <= _STANDARD_ERRORS * worse.std(axis=1) / values.shape[1] ** 0.5
+    distances, errors = distances_from_the_best(values)
+    return distances <= _STANDARD_ERRORS * errors
+
+
+def distances_from_the_best(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[choices, queries] values -> [choices] by how much each mean is below the best one, and the standard errors of
+    that, query by query."""
+    worse = values[values.mean(axis=1).argmax()] - values
+    return worse.mean(axis=1), worse.std(axis=1) / values.shape[1] ** 0.5
 
 
 def nearest_as_good(choices: Sequence[float], values: np.ndarray, centre: float) -> float:

@@ -107,11 +107,19 @@ def hardest_lists(similarities: Tensor, groups: Tensor | None, negatives: int) -
     """
     examples = torch.arange(len(similarities), device=similarities.device)
     groups = examples if groups is None else groups
-    others = similarities.detach().masked_fill(groups[:, None] == groups[None, :], -torch.inf)
-    nearest = others.topk(min(negatives, len(others)), dim=1)
-    listed = torch.cat((examples[:, None], nearest.indices), dim=1)
-    present = torch.cat((torch.ones_like(examples[:, None], dtype=torch.bool), nearest.values.isfinite()), dim=1)
+    nearest, found = largest_allowed(similarities.detach(), groups[:, None] != groups[None, :], negatives)
+    listed = torch.cat((examples[:, None], nearest), dim=1)
+    present = torch.cat((torch.ones_like(examples[:, None], dtype=torch.bool), found), dim=1)
     return listed, present
+
+
+def largest_allowed(scores: Tensor, allowed: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """[B, min(most, N)] int64 columns of the largest scores of each row, and bool, False where a row has no more.
+
+    scores: [B, N], finite. allowed: [B, N] bool, the columns that may be taken.
+    """
+    found = scores.masked_fill(~allowed, -torch.inf).topk(min(most, scores.shape[1]), dim=1)
+    return found.indices, found.values.isfinite()
 
 
 def score_lists(

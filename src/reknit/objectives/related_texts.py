@@ -20,6 +20,7 @@ from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
+from reknit.objectives.adversarial_ranking import largest_allowed
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import draw_seed
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
@@ -123,13 +124,14 @@ def drawn_lists(batch: Batch, negatives: int, hard: int, seed: int) -> tuple[Ten
     """
     examples = torch.arange(batch.num_sequences // 2, device=batch.tokens.device)
     groups = examples if batch.groups is None else batch.groups
-    draws = hashed_uniform(seed, examples[:, None], examples[None, :])
+    # The smallest draws come first.
+    draws = -hashed_uniform(seed, examples[:, None], examples[None, :])
     same = groups[:, None] == groups[None, :]
-    alone = examples[:, None] == examples[None, :]
+    itself = examples[:, None] == examples[None, :]
     listed, present = [examples[:, None]], [torch.ones_like(examples[:, None], dtype=torch.bool)]
-    for candidates, most in ((same & ~alone, hard), (~same, negatives)):
-        found = draws.masked_fill(~candidates, 2.0).topk(min(most, len(examples)), dim=1, largest=False)
-        listed.append(found.indices)
-        present.append(found.values < 2.0)
+    for allowed, most in ((same & ~itself, hard), (~same, negatives)):
+        drawn, found = largest_allowed(draws, allowed, most)
+        listed.append(drawn)
+        present.append(found)
     chosen = torch.cat(present, dim=1)
     return torch.cat(listed, dim=1), chosen & (chosen.cumsum(dim=1) <= 1 + negatives)
