@@ -21,7 +21,9 @@ def test_accuracy_is_the_mean_over_the_paradigms(tmp_path: Path) -> None:
     write(tmp_path, "long", [("a", "bb")])
     data = load_minimal_pairs(tmp_path)
     # The shorter sentence is taken to be likelier; equal ones do not count.
-    assert minimal_pair_accuracy(data, lambda texts: [-len(text) for text in texts]) == (0.5 + 1.0) / 2
+    assert (
+        minimal_pair_accuracy(data, lambda texts: ([-len(text) for text in texts], [1] * len(texts))) == (0.5 + 1.0) / 2
+    )
     assert load_minimal_pairs(tmp_path, 1).paradigms == {"long": [("a", "bb")], "short": [("a", "bb")]}
 
 

@@ -53,7 +53,9 @@ def test_pseudo_log_likelihood_masks_one_token_at_a_time(
                     states = objective.decoder(states, text.cu_seqlens)
                 state = objective.head(states[place : place + 1])[0]
                 total += log_share(state, encoder, objective, int(text.tokens[place]))
-        assert float(found[number]) == pytest.approx(total, rel=1e-4)
+        assert float(found.logs[number]) == pytest.approx(total, rel=1e-4)
+    assert found.tokens.tolist() == [4, 1, 7]
+    assert not found.causal
 
 
 @pytest.mark.parametrize("name", CAUSAL)
@@ -68,7 +70,9 @@ def test_causal_log_likelihood_reads_from_left_to_right(name: str) -> None:
             with torch.no_grad():
                 state = objective.head(encoder(View.clean(cut, causal)).last[-1:])[0]
                 total += log_share(state, encoder, objective, int(text.tokens[place]))
-        assert float(found[number]) == pytest.approx(total, rel=1e-4)
+        assert float(found.logs[number]) == pytest.approx(total, rel=1e-4)
+    assert found.tokens.tolist() == [4, 1, 7]
+    assert found.causal
 
 
 def test_a_schedule_is_the_model_of_its_present_part() -> None:
@@ -76,7 +80,10 @@ def test_a_schedule_is_the_model_of_its_present_part() -> None:
     batch = toy_batch(1, (6, 9))
     before = objective.log_likelihood(encoder, batch)
     objective.after_step(encoder, 1.0)
-    assert not torch.allclose(before, objective.log_likelihood(encoder, batch))
+    after = objective.log_likelihood(encoder, batch)
+    assert not torch.allclose(before.logs, after.logs)
+    assert before.causal
+    assert not after.causal
 
 
 @pytest.mark.parametrize("name", ["electra", "rts", "slm", "simcse", "text2token"])

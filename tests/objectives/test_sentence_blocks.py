@@ -161,8 +161,9 @@ def test_likelihood_is_that_of_the_blocks() -> None:
     found = stage.log_likelihood(encoder, batch)
     for number, (first, last) in enumerate(pairwise(blocks.cu_texts.tolist())):
         alone = [replace(run_of_examples(blocks.batch, one, one + 1), share=None) for one in range(first, last)]
-        total = sum(float(stage.log_likelihood(encoder, one)) for one in alone)
-        assert float(found[number]) == pytest.approx(total, rel=1e-4)
+        parts = [stage.log_likelihood(encoder, one) for one in alone]
+        assert float(found.logs[number]) == pytest.approx(sum(float(one.logs) for one in parts), rel=1e-4)
+        assert int(found.tokens[number]) == sum(int(one.tokens) for one in parts) > 0
 
 
 def test_bad_settings() -> None:

@@ -131,7 +131,7 @@ def test_one_encoder_and_one_head_do_it_all() -> None:
 
 def test_likelihood_needs_the_causal_task() -> None:
     batch = toy_batch(0, (5, 9))
-    assert built().log_likelihood(toy_encoder(), batch).shape == (2,)
+    assert built().log_likelihood(toy_encoder(), batch).logs.shape == (2,)
     assert built(causal_weight=0.0).log_likelihood(toy_encoder(), batch) is None
 
 

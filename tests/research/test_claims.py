@@ -37,6 +37,19 @@ CHECKED = {name: recipe for name, recipe in catalogue.recipes().items() if recip
 )
 def test_the_whole_interval_decides(ci95: tuple[float, float] | None, margin: float, answer: str) -> None:
     assert claims.judge(Interval(0.0, ci95), margin) == answer
+    turned = None if ci95 is None else (-ci95[1], -ci95[0])
+    assert claims.judge(Interval(0.0, turned), margin, lower_is_better=True) == answer
+
+
+def test_of_perplexities_the_lower_one_is_better() -> None:
+    runs = [
+        {"arm": arm, "seed": seed, "values": {"a accuracy": 0.5, "b pseudo-perplexity": value + seed / 10}}
+        for arm, value in (("x", 20.0), ("y", 30.0))
+        for seed in range(3)
+    ]
+    check = ClaimCheck(better=(("x", "y"),), metric="b pseudo-perplexity")
+    assert claims._judged({"runs": runs}, check, "x", "y")["answer"] == "holds"
+    assert claims._judged({"runs": runs}, check, "y", "x")["answer"] == "holds not"
 
 
 def test_a_claim_of_several_parts() -> None:

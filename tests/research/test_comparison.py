@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from reknit.api import load
 from reknit.cli import app
+from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
 from reknit.evaluation.classification import load_classification
 from reknit.evaluation.fine_tuning import FineTuningSpec, fine_tuned_accuracy
@@ -245,6 +246,40 @@ def test_what_an_objective_does_not_have_is_left_out_of_means_and_ranks(tmp_path
     with pytest.raises(ReknitError, match="name other folders with --eval too"):
         run(tmp_path, ("rts", "mlm"), eval=evals[1:], seeds=1, overwrite=True)
     assert (tmp_path / "out" / "result.json").exists()
+
+
+def test_perplexity_is_of_texts_that_training_does_not_see(tmp_path: Path) -> None:
+    material(tmp_path)
+    kept, taken = tmp_path / "unseen", (tmp_path / "corpus.jsonl").read_text().splitlines()[:30]
+    kept.mkdir()
+    (kept / "texts.jsonl").write_text("\n".join(taken) + "\n")
+    result = run(tmp_path, ("mlm", "bart", "clm", "rts"), eval=[tmp_path / "classes", kept], seeds=1)
+    found, labels = result["summary"], ("unseen pseudo-perplexity", "unseen perplexity")
+    assert {name: [found[name]["values"][label] is not None for label in labels] for name in result["arms"]} == {
+        "mlm": [True, False],
+        "bart": [False, False],
+        "clm": [False, True],
+        "rts": [False, False],
+    }
+    assert found["mlm"]["values"][labels[0]]["mean"] > 1.0
+    texts = [json.loads(line)["text"] for line in taken]
+    store = PassageStore.open(tmp_path / "out" / "data" / "passages.arrow")
+    assert result["corpus"]["documents"] == 60 - 30
+    assert not {store[number].text for number in range(len(store))} & set(texts)
+    assert "perplexity with those before it" in markdown(result)
+
+    # Where all arms have one, it counts in the ranks, the lower the better, and not in the mean.
+    both = run(tmp_path, ("mlm", "retromae"), eval=[tmp_path / "classes", kept], seeds=1, out=tmp_path / "both")
+    values = [{label: both["summary"][arm]["values"][label] for label in labels} for arm in both["arms"]]
+    assert labels[1] not in markdown(both)
+    for arm, own, other in zip(both["arms"], values, reversed(values), strict=True):
+        summary = both["summary"][arm]
+        accuracies = [both["summary"][name]["values"]["classes accuracy"]["mean"] for name in both["arms"]]
+        ahead = summary["values"]["classes accuracy"]["mean"]
+        ranks = [1 + sum(one > ahead for one in accuracies) + (accuracies.count(ahead) - 1) / 2]
+        ranks.append(1 + (other[labels[0]]["mean"] < own[labels[0]]["mean"]))
+        assert summary["mean_rank"] == sum(ranks) / 2
+        assert summary["values"]["all"]["mean"] == ahead
 
 
 def test_elastic_objectives_are_measured_at_sizes_and_as_trained(tmp_path: Path) -> None:

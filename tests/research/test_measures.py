@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.classification import linear_probe, load_classification
 from reknit.evaluation.similarity import load_similarity, spearman
 from reknit.evaluation.tables import read_table
-from reknit.research.measures import open_measures
+from reknit.research.measures import lower_is_better, open_measures
 
 
 def counts(texts: list[str], kind: str) -> np.ndarray:
@@ -32,7 +33,7 @@ def test_each_kind_of_folder_has_its_measure(tmp_path: Path) -> None:
         ("b accuracy", "trained"),
         ("c Spearman", "tuned"),
     ]
-    assert len(found[0].queries) == 20
+    assert len(found[0].unseen) == 20
     for measure in found:
         assert measure.score(counts) > measure.score(blind) + 0.2
 
@@ -93,7 +94,7 @@ def test_other_encodings_and_missing_files(tmp_path: Path) -> None:
 
 def test_folders_that_are_no_use(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ReknitError, match="no labelled folder"):
+    with pytest.raises(ReknitError, match="nothing to measure by: the corpus"):
         open_measures([tmp_path / "empty"], 10)
     first, second = classes(tmp_path / "one" / "same"), classes(tmp_path / "two" / "same")
     with pytest.raises(ReknitError, match="both named 'same'"):
@@ -108,3 +109,23 @@ def test_folders_that_are_no_use(tmp_path: Path) -> None:
     (scores / "test.tsv").write_text("score\tsentence1\tsentence2\n1\ta\tb\n1\tc\td\n", encoding="utf-8")
     with pytest.raises(ReknitError, match="not all the same"):
         open_measures([scores], 10)
+
+
+def test_texts_are_for_both_perplexities(tmp_path: Path) -> None:
+    (tmp_path / "news.txt").write_text("A first text.")
+    masked, causal = open_measures([tmp_path / "news.txt"], 10)
+    assert [(one.label, one.causal, one.unseen) for one in (masked, causal)] == [
+        ("news pseudo-perplexity", False, ("A first text.",)),
+        ("news perplexity", True, ("A first text.",)),
+    ]
+    assert lower_is_better(masked.label)
+    assert lower_is_better(causal.label)
+    assert not lower_is_better("perplexity accuracy")
+
+
+@pytest.mark.parametrize(("kind", "lacking"), [(classes, "test.tsv"), (collection, "corpus.jsonl")])
+def test_half_a_labelled_folder_is_not_taken_for_texts(tmp_path: Path, kind: Callable, lacking: str) -> None:
+    folder = kind(tmp_path / "half")
+    (folder / lacking).unlink()
+    with pytest.raises(ReknitError, match=r"half is nothing to measure by: there is (train\.tsv|queries\.jsonl), but"):
+        open_measures([folder], 10)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reknit.research.statistics import interval, mean_ranks, paired_interval
@@ -37,17 +37,25 @@ def test_what_seeds_share_does_not_widen_a_difference() -> None:
     assert high == pytest.approx(0.1)
 
 
-@given(st.integers(2, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 100))
-def test_mean_ranks_are_counts_of_better_ones(arms: int, measures: int, seeds: int, seed: int) -> None:
+@settings(deadline=None)
+@given(
+    st.integers(2, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 100), st.lists(st.booleans(), min_size=3)
+)
+def test_mean_ranks_are_counts_of_better_ones(
+    arms: int, measures: int, seeds: int, seed: int, lower: list[bool]
+) -> None:
     values = np.random.default_rng(seed).integers(0, 4, (arms, measures, seeds)) / 4
-    expected = []
+    lower, expected = lower[:measures], []
     for arm in range(arms):
         ranks = [
             1
-            + sum(values[other, m, s] > values[arm, m, s] for other in range(arms))
+            + sum(
+                values[other, m, s] < values[arm, m, s] if lower[m] else values[other, m, s] > values[arm, m, s]
+                for other in range(arms)
+            )
             + sum(values[other, m, s] == values[arm, m, s] for other in range(arms) if other != arm) / 2
             for m in range(measures)
             for s in range(seeds)
         ]
         expected.append(sum(ranks) / len(ranks))
-    np.testing.assert_allclose(mean_ranks(values), expected)
+    np.testing.assert_allclose(mean_ranks(values, lower), expected)

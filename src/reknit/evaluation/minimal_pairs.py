@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from reknit.errors import ReknitError
+from reknit.evaluation.perplexity import Likelihood
 from reknit.evaluation.tables import read_lines
-
-Likelihood = Callable[[list[str]], list[float]]
-"""Sentences -> a number for each, the larger the more acceptable."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +17,12 @@ class MinimalPairs:
 
     name: str
     paradigms: dict[str, list[tuple[str, str]]]
+
+
+def holds_minimal_pairs(folder: Path) -> bool:
+    """Whether the first line of one of a folder's .jsonl files names one of a pair's sentences."""
+    files = sorted(folder.glob("*.jsonl"))
+    return any("sentence_good" in next(iter(read_lines(path)), "") for path in files)
 
 
 def load_minimal_pairs(folder: Path | str, at_most: int | None = None) -> MinimalPairs:
@@ -38,7 +41,7 @@ def minimal_pair_accuracy(data: MinimalPairs, likelihood: Likelihood) -> float:
     """The mean over the paradigms of the share of pairs whose acceptable sentence is the likelier one."""
     shares = []
     for pairs in data.paradigms.values():
-        values = likelihood([sentence for pair in pairs for sentence in pair])
+        values, _ = likelihood([sentence for pair in pairs for sentence in pair])
         shares.append(sum(good > bad for good, bad in zip(values[0::2], values[1::2], strict=True)) / len(pairs))
     return sum(shares) / len(shares)
 

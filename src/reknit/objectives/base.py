@@ -26,6 +26,19 @@ class StepOutput:
         return torch.stack(list(self.losses.values())).sum()
 
 
+@dataclass(frozen=True)
+class TextLikelihood:
+    """How likely a language model finds texts.
+
+    logs: [N] natural logarithms, each a sum over tokens of its text. tokens: [N] over how many. causal: whether each
+    token was asked for given those before it (log p of the text); else given all others (pseudo-log-likelihood).
+    """
+
+    logs: Tensor
+    tokens: Tensor
+    causal: bool
+
+
 class Objective(nn.Module, ABC):
     """Owns all that is needed for training only: decoders, heads, generators, teachers.
 
@@ -54,11 +67,8 @@ class Objective(nn.Module, ABC):
         (`reknit.world`), as the functions in `losses` are.
         """
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
-        """[N] how likely each text is, in natural logarithms, where the objective trains a language model; else None.
-
-        Of a causal model it is log p(text), of a masked one the pseudo-log-likelihood. Without gradients.
-        """
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+        """How likely each text is, where the objective trains a language model; else None. Without gradients."""
         return None
 
     def after_step(self, encoder: Encoder, progress: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from reknit.corruptions.bottleneck import insert_bottleneck
 from reknit.corruptions.next_token import predict_next
@@ -13,7 +12,7 @@ from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.predictions import (
     Predictions,
@@ -57,7 +56,7 @@ class BottleneckLanguageModel(ReconstructionObjective):
             found["bottleneck"] = replace(made, positions=made.positions - texts - 1)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         return causal_log_likelihood(encoder, self.head, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:

@@ -15,7 +15,7 @@ from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.cross_entropy import token_losses
-from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, of_whole_batch
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood, of_whole_batch
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.predictions import (
     Predictions,
@@ -51,7 +51,7 @@ class CausalLanguageModel(ReconstructionObjective):
         view = predict_next(batch, rng, masked_share=self.spec.masked_share)
         return {"causal": predicted_from_before(view, encoder(view).last, self.head)}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         return causal_log_likelihood(encoder, self.head, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:

@@ -14,7 +14,7 @@ from reknit.decoders.stack import TransformerStack
 from reknit.encoders.base import Encoder
 from reknit.encoders.native_config import default_heads
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import FROM_ENCODER, VISIBLE_TO_DECODER, draw_seed, token_draws
 from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
@@ -72,7 +72,7 @@ class DecodedLanguageModel(ReconstructionObjective):
             states = torch.where(from_encoder[:, None], encoded[places].to(states.dtype), states)
         return {"masked": Predictions(self.head(states), places, view.targets[places], view.hidden[places])}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         def states_of(view: View) -> Tensor:
             return self.head(self.decoder(encoder(view).last, view.cu_seqlens))
 

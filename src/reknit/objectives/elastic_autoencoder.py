@@ -14,7 +14,7 @@ from reknit.decoders.masked_decoder import MaskedDecoder
 from reknit.encoders.base import Encoded, Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import draw_seed, drawn_tokens
 from reknit.objectives.elastic import parse_size, smaller_sizes
 from reknit.objectives.likelihood import masked_log_likelihood
@@ -114,7 +114,7 @@ class ElasticAutoencoder(ReconstructionObjective):
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
         """Of the full size's masked language model."""
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask

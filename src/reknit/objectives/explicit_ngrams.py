@@ -14,7 +14,7 @@ from reknit.decoders.initial_weights import draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.bigram_lexicon import BigramLexicon
 from reknit.objectives.likelihood import masked_log_likelihood
 from reknit.objectives.predictions import (
@@ -115,7 +115,7 @@ class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
             )
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         return masked_log_likelihood(encoder, self.head, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:

@@ -13,7 +13,7 @@ from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import CAUSAL_TEXT, draw_seed, text_draws
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
@@ -72,7 +72,7 @@ class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
             found[name] = Predictions(self.head(states[places - 1]), places, view.targets[places], unseen, weight)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         """Of the causal model."""
         return causal_log_likelihood(encoder, self.head, batch)
 

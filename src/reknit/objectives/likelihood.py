@@ -14,25 +14,25 @@ from reknit.corruptions.next_token import predict_next
 from reknit.data.batch import Batch, View, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
+from reknit.objectives.base import TextLikelihood
 
 _TOKENS_AT_ONCE = 16_384
 
 
 @torch.no_grad()
-def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> Tensor:
-    """[N] the sum over each text's ordinary tokens but a first one without context of log p(token | those before)."""
+def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> TextLikelihood:
+    """The sum over each text's ordinary tokens but a first one without context of log p(token | those before)."""
     view = predict_next(batch, torch.Generator())
     places = view.predict.nonzero().squeeze(1)
     states = head(encoder(view).last[places - 1])
     logs = _log_probabilities(states, encoder.table, head.bias, batch.tokens[places])
-    total = torch.zeros(batch.num_sequences, device=logs.device)
-    return total.index_add_(0, segments_of(batch.cu_seqlens)[places], logs)
+    return _summed(logs, segments_of(batch.cu_seqlens)[places], batch.num_sequences, causal=True)
 
 
 def masked_log_likelihood(
     encoder: Encoder, head: LanguageModelHead, batch: Batch, read: Callable[[Tensor], Tensor] = lambda states: states
-) -> Tensor:
-    """[N] the pseudo-log-likelihood where `head` reads the encoder's own states, as `read` arranges them."""
+) -> TextLikelihood:
+    """The pseudo-log-likelihood where `head` reads the encoder's own states, as `read` arranges them."""
 
     def states_of(view: View) -> Tensor:
         return head(read(encoder(view).last))
@@ -41,8 +41,10 @@ def masked_log_likelihood(
 
 
 @torch.no_grad()
-def pseudo_log_likelihood(states_of: Callable[[View], Tensor], table: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """[N] the sum over each text's ordinary tokens of log p(token | all others): each is masked in a copy of its own
+def pseudo_log_likelihood(
+    states_of: Callable[[View], Tensor], table: Tensor, bias: Tensor, batch: Batch
+) -> TextLikelihood:
+    """The sum over each text's ordinary tokens of log p(token | all others): each is masked in a copy of its own
     (Salazar et al. 2020).
 
     states_of: from a view to [T, dim] states ready for the product with `table`.
@@ -50,17 +52,23 @@ def pseudo_log_likelihood(states_of: Callable[[View], Tensor], table: Tensor, bi
     places = ordinary_tokens(batch).nonzero().squeeze(1)
     segments = segments_of(batch.cu_seqlens)
     lengths = batch.cu_seqlens.diff()
-    total = torch.zeros(batch.num_sequences, device=batch.tokens.device)
+    logs = torch.zeros(places.numel(), device=batch.tokens.device)
     first = 0
     while first < places.numel():
         # As many copies as fit, one at least.
         copied = lengths[segments[places[first:]]].cumsum(0)
         count = max(1, int((copied <= _TOKENS_AT_ONCE).sum()))
         part = places[first : first + count]
-        logs = _masked_one_by_one(states_of, table, bias, batch, part, segments[part])
-        total.index_add_(0, segments[part], logs)
+        found = _masked_one_by_one(states_of, table, bias, batch, part, segments[part])
+        logs[first : first + count] = found
         first += count
-    return total
+    return _summed(logs, segments[places], batch.num_sequences, causal=False)
+
+
+def _summed(logs: Tensor, owners: Tensor, texts: int, *, causal: bool) -> TextLikelihood:
+    """From [P] log-likelihoods of tokens, and [P] numbers of the texts that they are of."""
+    total = torch.zeros(texts, device=logs.device).index_add_(0, owners, logs)
+    return TextLikelihood(total, torch.bincount(owners, minlength=texts), causal)
 
 
 def _masked_one_by_one(

@@ -14,7 +14,7 @@ from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.likelihood import masked_log_likelihood
 from reknit.objectives.predictions import (
     Predictions,
@@ -68,7 +68,7 @@ class MaskedLanguageModel(ReconstructionObjective):
         view = self.spec.corrupt(batch, rng)
         return {"masked": predicted_in_place(view, self.read(encoder(view).last), self.head)}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask
         return masked_log_likelihood(encoder, self.head, batch, read=self.read)

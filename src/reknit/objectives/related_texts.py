@@ -21,7 +21,7 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.adversarial_ranking import largest_allowed
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import draw_seed
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
 from reknit.objectives.predictions import (
@@ -80,7 +80,7 @@ class RelatedTexts(ReconstructionObjective):
     def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"related": self._read(encoder, batch, rng)[1]}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
         return self.language.log_likelihood(encoder, batch)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:

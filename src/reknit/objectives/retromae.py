@@ -18,7 +18,7 @@ from reknit.encoders.native_config import default_heads
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.bag_of_words import bag_of_words
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import draw_seed, drawn_texts, drawn_tokens
 from reknit.objectives.likelihood import masked_log_likelihood
 from reknit.objectives.predictions import (
@@ -99,7 +99,7 @@ class RetroMAE(ReconstructionObjective):
             output.losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
         return output
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         """Of the encoder's own masked language model."""
         return masked_log_likelihood(encoder, self.head, batch)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
-from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
+from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.causal_language_model import CausalLanguageModel, CausalLanguageModelSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
 from reknit.objectives.predictions import Predictions, ReconstructionObjective
@@ -60,5 +60,5 @@ class CausalThenMasked(FollowsProgress, ReconstructionObjective):
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return self.now(encoder, batch, rng)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
         return self.now.log_likelihood(encoder, batch)

@@ -16,7 +16,7 @@ from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import HIDDEN_BLOCK, draw_seed
 from reknit.objectives.likelihood import masked_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
@@ -79,14 +79,18 @@ class SentenceBlocks(ReconstructionObjective):
             output.losses[name], output.metrics[f"{name}_accuracy"] = found.loss()
         return output
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
         """Of each text's blocks, each read alone, as the encoder has learnt it."""
         if self.spec.masked.random_share + self.spec.masked.keep_share >= 1.0:
             return None  # it has never seen a mask
         blocks = cut_into_blocks(batch, self.spec.block_tokens)
         of_blocks = masked_log_likelihood(encoder, self.head, blocks.batch)
-        total = torch.zeros(batch.num_sequences, device=of_blocks.device)
-        return total.index_add_(0, segments_of(blocks.cu_texts), of_blocks)
+        owners = segments_of(blocks.cu_texts)
+        logs, tokens = (
+            torch.zeros(batch.num_sequences, dtype=each.dtype, device=each.device).index_add_(0, owners, each)
+            for each in (of_blocks.logs, of_blocks.tokens)
+        )
+        return TextLikelihood(logs, tokens, of_blocks.causal)
 
     def _predict(
         self, encoder: Encoder, batch: Batch, rng: torch.Generator

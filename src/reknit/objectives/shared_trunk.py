@@ -15,7 +15,7 @@ from reknit.decoders.stack import TransformerStack
 from reknit.encoders.base import Encoder
 from reknit.encoders.native_config import default_heads
 from reknit.errors import ReknitError
-from reknit.objectives.base import ObjectiveSpec, StepOutput
+from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.predictions import (
@@ -69,7 +69,7 @@ class SharedTrunk(ReconstructionObjective):
             found["causal"] = predicted_from_before(view, states, self.head, self.spec.causal_weight)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         """Of the branch that understands."""
 
         def states_of(view: View) -> Tensor:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from reknit.corruptions.next_token import predict_next
@@ -16,7 +15,7 @@ from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
-from reknit.objectives.base import StepOutput
+from reknit.objectives.base import StepOutput, TextLikelihood
 from reknit.objectives.drawn_tasks import DrawnTasksSpec
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
@@ -100,7 +99,7 @@ class UnifiedModes(ReconstructionObjective):
             return StepOutput({task: loss}, {f"{task}_accuracy": accuracy})
         return losses_of({task: self._predicted(task, encoder, batch, rng)}, encoder.table, self.head.bias)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> Tensor | None:
+    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
         # Without that task it has never read from left to right alone.
         return causal_log_likelihood(encoder, self.head, batch) if self.spec.causal_weight else None
 

@@ -9,7 +9,7 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import retrieval_probe, smaller
 from reknit.export.sentence_transformers import save
-from reknit.objectives.base import Objective
+from reknit.objectives.base import Objective, TextLikelihood
 from reknit.research.config import Arm, ComparisonConfig, training_config, tuning_config
 from reknit.research.material import Material
 from reknit.research.measures import Measure
@@ -82,7 +82,7 @@ def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> O
 def _value(
     measure: Measure, model: EmbeddingModel, objective: Objective | None, comparison: ComparisonConfig, seed: int
 ) -> float | None:
-    """None where there is no language model, and the measure wants one."""
+    """None where the measure wants a language model of a kind that there is not."""
     if measure.score is not None:
         layers, dims = measure.size or (None, None)
         return measure.score(encode_with(model, comparison.precision, quiet=True, layers=layers, dims=dims))
@@ -93,14 +93,18 @@ def _value(
         return None
     device = next(model.encoder.parameters()).device
 
-    def likelihood(texts: list[str]) -> list[float] | None:
-        batch = model.tokenizer.pack(texts, comparison.max_length).to(device)
-        found = objective.log_likelihood(model.encoder, batch)
-        return None if found is None else found.tolist()
+    def found(texts: list[str]) -> TextLikelihood | None:
+        return objective.log_likelihood(model.encoder, model.tokenizer.pack(texts, comparison.max_length).to(device))
 
-    if likelihood(["a"]) is None:
+    def likelihood(texts: list[str]) -> tuple[list[float], list[int]]:
+        asked = found(texts)
+        assert asked is not None
+        return asked.logs.tolist(), asked.tokens.tolist()
+
+    kind = found(["a"])
+    if kind is None or measure.causal not in (None, kind.causal):
         return None
-    return measure.likelihood(lambda texts: likelihood(texts) or [])
+    return measure.likelihood(likelihood)
 
 
 def _untrained(

@@ -17,6 +17,7 @@ from reknit.report.recipes import record_path
 from reknit.research.comparison import common_labels, compare, measured, part_of
 from reknit.research.config import EVERY_MEASURE
 from reknit.research.folder import ComparisonFolder
+from reknit.research.measures import lower_is_better
 from reknit.research.statistics import Interval, paired_interval
 from reknit.training.config import to_json
 from reknit.training.files import check_json_path, write_json
@@ -95,10 +96,12 @@ def arms_of(check: ClaimCheck) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def judge(difference: Interval, margin: float = 0.0) -> Answer:
+def judge(difference: Interval, margin: float = 0.0, *, lower_is_better: bool = False) -> Answer:
     """What a paired difference says of "the first is better" ("no worse" by a margin): its whole interval decides."""
     if difference.ci95 is not None:
         low, high = difference.ci95
+        if lower_is_better:
+            low, high = -high, -low
         if low > -margin:
             return "holds"
         if high < -margin:
@@ -148,7 +151,7 @@ def _judged(result: dict[str, Any], check: ClaimCheck, better: str, other: str) 
         "metric": check.metric,
         "margin": check.margin,
         "difference": difference.to_json(),
-        "answer": judge(difference, check.margin),
+        "answer": judge(difference, check.margin, lower_is_better=lower_is_better(check.metric)),
     }
 
 

@@ -29,7 +29,7 @@ from reknit.research.config import (
 from reknit.research.folder import ComparisonFolder
 from reknit.research.jobs import run_in_processes
 from reknit.research.material import Material
-from reknit.research.measures import Measure, open_measures
+from reknit.research.measures import Measure, lower_is_better, open_measures
 from reknit.research.page import write_page
 from reknit.research.statistics import interval, mean_ranks, paired_interval
 from reknit.training.budget import format_budget, parse_budget
@@ -125,15 +125,17 @@ def part_of(result: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def summary(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """For each arm the mean of each measure over the seeds, its difference to the first arm seed by seed, and ranks.
 
-    "all" is the mean over the measures that every arm has, and ranks are by these. A measure that an arm does not have
-    (there is no language model) is None there.
+    "all" is the mean over the measures that every arm has, without perplexities, and ranks are by all that every arm
+    has. A measure that an arm does not have (there is no language model) is None there.
     """
     common = common_labels(runs)
     values = {
         name: {label: measured(runs, name, label) for label in (*runs[0]["values"], EVERY_MEASURE)} for name in names
     }
     first = values[names[0]]
-    ranks = mean_ranks(np.array([[values[name][label] for label in common] for name in names]))
+    ranks = mean_ranks(
+        np.array([[values[name][label] for label in common] for name in names]), [*map(lower_is_better, common)]
+    )
     return {
         name: {
             "values": {label: _summed(found) for label, found in values[name].items()},
@@ -149,11 +151,14 @@ def summary(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, A
 
 
 def measured(runs: Sequence[dict[str, Any]], arm: str, label: str) -> list[float | None]:
-    """[seeds] the values of one arm in the order of the seeds, or their means over what all have (EVERY_MEASURE)."""
+    """[seeds] the values of one arm in the order of the seeds, or their means (EVERY_MEASURE) over what all have.
+
+    Perplexities have no upper end and are better when lower: they are not among what the mean is of.
+    """
     own = sorted((run for run in runs if run["arm"] == arm), key=lambda run: run["seed"])
     if label != EVERY_MEASURE:
         return [run["values"][label] for run in own]
-    common = common_labels(runs)
+    common = [found for found in common_labels(runs) if not lower_is_better(found)]
     return [mean(run["values"][name] for name in common) for run in own]
 
 

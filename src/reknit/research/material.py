@@ -29,9 +29,9 @@ class Material:
         """Open all, and make in the folder what is not there yet."""
         if measures is None:
             measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
-        queries = {text for measure in measures for text in measure.queries}
+        unseen = {text for measure in measures for text in measure.unseen}
         shared = RunFolder(folder.path, data=folder.data)
-        corpus = prepare_corpus(shared_run(config, _DATA_SEED), shared, queries)
+        corpus = prepare_corpus(shared_run(config, _DATA_SEED), shared, unseen)
         if config.start == SCRATCH:
             prepare_tokenizer(config.encoder, shared, corpus, _DATA_SEED)
         return cls(corpus, measures)

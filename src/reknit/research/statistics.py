@@ -37,9 +37,13 @@ def paired_interval(first: Sequence[float], second: Sequence[float]) -> Interval
     return interval(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
 
 
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """[arms, measures, seeds] -> [arms], the mean rank over measures and seeds; 1 is best, ties share their ranks."""
+def mean_ranks(values: np.ndarray, lower_is_better: Sequence[bool]) -> np.ndarray:
+    """[arms, measures, seeds] -> [arms], the mean rank over measures and seeds; 1 is best, ties share their ranks.
+
+    lower_is_better: of each measure.
+    """
     from scipy.stats import rankdata
 
-    ranks = rankdata(-values, axis=0)
+    signs = np.where(lower_is_better, 1.0, -1.0)
+    ranks = rankdata(values * signs[:, None], axis=0)
     return ranks.reshape(len(values), -1).mean(axis=1)

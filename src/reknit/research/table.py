@@ -10,6 +10,7 @@ from rich.table import Table
 from reknit.report.facts import format_score
 from reknit.report.table import markdown_table, print_whole
 from reknit.research.config import EVERY_MEASURE, NO_TUNING
+from reknit.research.measures import lower_is_better
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -50,7 +51,8 @@ def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
     """(title, headings, rows) of values, best mean rank first, of differences, and of what was spent."""
     found, first = result["summary"], result["arms"][0]
     order = ranked(result)
-    labels = list(found[first]["values"])
+    # A perplexity is of one kind of language model, which may be none of these.
+    labels = [label for label in found[first]["values"] if any(found[name]["values"][label] for name in order)]
     columns = ["mean" if label == EVERY_MEASURE else label for label in labels]
     values = [
         [
@@ -93,12 +95,19 @@ def explanation(result: dict[str, Any]) -> str:
         if fine_tuning.get("texts")
         else ""
     )
+    perplexity = (
+        " Perplexities (lower is better; not in the mean) are of up to 100 passages that were not trained on. "
+        "Pseudo-perplexity asks for each token with all others in sight, perplexity with those before it: the two do "
+        "not compare."
+        if any(map(lower_is_better, result["summary"][result["arms"][0]]["values"]))
+        else ""
+    )
     part = ", or the part of them that an arm names by data.below" if "data.below=" in " ".join(result["arms"]) else ""
     return (
         f"{about}; a difference is of the same seeds. Trained on {corpus['passages']:,} passages{part}; mean rank: 1 "
         "is best of all arms, over measures and seeds. Pair accuracy: of the first 100 pairs of each paradigm, by the "
         "language model that was trained, if one was. Accuracy is of a linear classifier on the encoder as trained; "
-        f"search and similarity are measured {searched}.{learnt}"
+        f"search and similarity are measured {searched}.{learnt}{perplexity}"
     )
 
 
