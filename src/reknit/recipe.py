@@ -179,15 +179,16 @@ class ClaimCheck:
     """How a card's claim is measured here, small: by a comparison, as `reknit compare` makes it.
 
     better: (arm, other arm) pairs, arms as `reknit compare` reads them: the first is expected to be better than the
-    second. metric: a measure's label, or "all" for the mean of all measures. margin: by so much the first may be worse
-    and the claim still hold ("no worse than"). corpus, eval: below the data folder. settings: `a.b=c` changes to the
+    second. no_worse: pairs of which the first may be worse by `margin` and the claim still holds. metric: a measure's
+    label, or "all" for the mean of all measures. corpus, eval: below the data folder. settings: `a.b=c` changes to the
     comparison, on top of those of the size (CLAIM_SIZES). needs: what the claim would need to be seen and this check
     lacks, if so.
     """
 
-    better: tuple[tuple[str, str], ...]
+    better: tuple[tuple[str, str], ...] = ()
+    no_worse: tuple[tuple[str, str], ...] = ()
+    margin: float = 0.005
     metric: str = "all"
-    margin: float = 0.0
     corpus: str = "text/mix_en.jsonl.zst"
     eval: tuple[str, ...] = ("cls/banking77", "sts/stsb_en", "retrieval/cranfield")
     settings: tuple[str, ...] = ()

@@ -6,8 +6,10 @@ import math
 
 import pytest
 import torch
-from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, toy_texts
+from toy_models import TOY_VOCABULARY, amplify, generator, toy_batch, toy_encoder, toy_texts
 
+from reknit.data.batch import View
+from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.token_targets import TokenTargets, TokenTargetSpec
 
@@ -50,7 +52,69 @@ def test_texts_without_words_want_nothing() -> None:
     assert torch.isfinite(stage(encoder, batch, generator(0)).total)
 
 
-@pytest.mark.parametrize("settings", [{"frequent_share": 0.0}, {"frequent_share": 1.5}])
+def test_the_second_stage_learns_what_the_first_has_learnt() -> None:
+    encoder, batch = toy_encoder().eval(), toy_texts([10, 11, 12], [], [13, 10])
+    stage = TokenTargetSpec(first_stage=0.4, derived_tokens=3, frequent_share=0.5).build(
+        encoder, TOY_VOCABULARY, "mean"
+    )
+    amplify(encoder, stage)
+    stage._count(toy_texts([10, 11], [10], [13]))
+    stage.eval()
+    stage.after_step(encoder, 0.39)
+    assert stage.stage == "first"
+    assert torch.equal(
+        stage.distributions(encoder, batch, generator(0))["token_targets"].targets, stage._key_words(batch)
+    )
+
+    stage.after_step(encoder, 0.4)
+    assert stage.stage == "second"
+    with torch.no_grad():
+        vectors = stage.head(pool(encoder(View.clean(batch)), "mean"))
+        shares = (vectors @ encoder.table.T + stage.head.bias).softmax(dim=1)
+    expected = torch.zeros_like(shares)
+    for text in (0, 2):  # a text without tokens wants nothing
+        # 10 is in two of three texts, which is too frequent; special tokens are never wanted.
+        order = [
+            int(one) for one in shares[text].argsort(descending=True) if int(one) not in (10, *TOY_VOCABULARY.special)
+        ]
+        for token in order[:3]:
+            expected[text, token] = shares[text, token] / shares[text, order[:3]].sum()
+    torch.testing.assert_close(stage.distributions(encoder, batch, generator(0))["token_targets"].targets, expected)
+
+    # From here on the targets stay, whatever is learnt, and a resumed run has them.
+    with torch.no_grad():
+        encoder.table.add_(torch.randn(encoder.table.shape, generator=generator(1)))
+    stage.after_step(encoder, 0.7)
+    torch.testing.assert_close(stage.distributions(encoder, batch, generator(0))["token_targets"].targets, expected)
+    resumed = TokenTargetSpec(first_stage=0.4, derived_tokens=3, frequent_share=0.5).build(
+        toy_encoder(seed=5), TOY_VOCABULARY, "mean"
+    )
+    resumed.load_state_dict(stage.state_dict())
+    assert resumed.stage == "second"
+    torch.testing.assert_close(resumed._derived_words(batch), expected)
+    assert all(
+        one.requires_grad is False for one in (*stage.first_encoder.parameters(), *stage.first_head.parameters())
+    )
+
+
+def test_dropout_is_not_in_the_first_stages_model() -> None:
+    encoder, batch = toy_encoder(dropout=0.5), toy_batch(0)
+    stage = TokenTargetSpec().build(encoder, TOY_VOCABULARY, "mean").train()
+    stage.after_step(encoder, 0.5)
+    assert torch.equal(stage._derived_words(batch), stage._derived_words(batch))
+
+
+def test_one_stage_alone() -> None:
+    encoder = toy_encoder()
+    stage = TokenTargetSpec(first_stage=1.0).build(encoder, TOY_VOCABULARY, "mean")
+    stage.after_step(encoder, 1.0)
+    assert stage.stage == "first"
+    assert not hasattr(stage, "first_encoder")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"frequent_share": 0.0}, {"frequent_share": 1.5}, {"first_stage": 0.0}, {"derived_tokens": 0}]
+)
 def test_settings_out_of_range(settings: dict[str, object]) -> None:
     with pytest.raises(ReknitError, match=next(iter(settings))):
         TokenTargetSpec(**settings)

@@ -48,8 +48,9 @@ def test_of_perplexities_the_lower_one_is_better() -> None:
         for seed in range(3)
     ]
     check = ClaimCheck(better=(("x", "y"),), metric="b pseudo-perplexity")
-    assert claims._judged({"runs": runs}, check, "x", "y")["answer"] == "holds"
-    assert claims._judged({"runs": runs}, check, "y", "x")["answer"] == "holds not"
+    assert claims._judged({"runs": runs}, check, "x", "y", margin=0.0)["answer"] == "holds"
+    assert claims._judged({"runs": runs}, check, "y", "x", margin=0.0)["answer"] == "holds not"
+    assert claims._judged({"runs": runs}, check, "y", "x", margin=11.0)["answer"] == "holds"
 
 
 def test_a_claim_of_several_parts() -> None:
@@ -73,7 +74,7 @@ def test_every_check_is_about_its_recipe_and_can_be_made(recipe: Recipe) -> None
         config = ComparisonConfig("corpus", parse_budget(size.budget))
         with_overrides(config, (*size.settings, *recipe.check.settings))
     # A check that was inherited from a parent would be about the parent.
-    assert recipe.card.name in {arm for pair in recipe.check.better for arm in pair}
+    assert recipe.card.name in {arm for pair in recipe.check.better + recipe.check.no_worse for arm in pair}
 
 
 def test_metrics_of_checks_are_measures_of_theirs() -> None:

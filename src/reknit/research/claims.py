@@ -92,7 +92,7 @@ def checked_recipes() -> list[str]:
 
 def arms_of(check: ClaimCheck) -> list[str]:
     """Every arm once; first what is expected to be worst, so that the others are compared with it."""
-    named = [arm for pair in reversed(check.better) for arm in reversed(pair)]
+    named = [arm for pair in reversed(check.better + check.no_worse) for arm in reversed(pair)]
     return list(dict.fromkeys(named))
 
 
@@ -131,7 +131,8 @@ def _group(check: ClaimCheck, size: str, budget: str) -> str:
 
 def _record(name: str, check: ClaimCheck, result: dict[str, Any]) -> dict[str, Any]:
     part = part_of(result, arms_of(check))
-    pairs = [_judged(part, check, better, other) for better, other in check.better]
+    pairs = [_judged(part, check, *pair, margin=0.0) for pair in check.better]
+    pairs += [_judged(part, check, *pair, margin=check.margin) for pair in check.no_worse]
     return {
         "name": name,
         "claim": catalogue.find(name).card.claim,
@@ -143,15 +144,15 @@ def _record(name: str, check: ClaimCheck, result: dict[str, Any]) -> dict[str, A
     }
 
 
-def _judged(result: dict[str, Any], check: ClaimCheck, better: str, other: str) -> dict[str, Any]:
+def _judged(result: dict[str, Any], check: ClaimCheck, better: str, other: str, *, margin: float) -> dict[str, Any]:
     difference = paired_interval(_values(result, check.metric, better), _values(result, check.metric, other))
     return {
         "better": better,
         "other": other,
         "metric": check.metric,
-        "margin": check.margin,
+        "margin": margin,
         "difference": difference.to_json(),
-        "answer": judge(difference, check.margin, lower_is_better=lower_is_better(check.metric)),
+        "answer": judge(difference, margin, lower_is_better=lower_is_better(check.metric)),
     }
 
 

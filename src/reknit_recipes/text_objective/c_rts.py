@@ -33,5 +33,5 @@ RECIPE = replace(
         ),
     ),
     objective=ClusteredTokenDetectionSpec(),
-    check=ClaimCheck(better=(("c-rts", "rts"), ("c-rts", "mlm:objective.ratio=0.15")), margin=0.005),
+    check=ClaimCheck(no_worse=(("c-rts", "rts"), ("c-rts", "mlm:objective.ratio=0.15"))),
 )

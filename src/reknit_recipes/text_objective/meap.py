@@ -35,8 +35,7 @@ RECIPE = replace(
     objective=CausalLanguageModelSpec(masked_share=0.15),
     optimiser=OptimiserSpec(learning_rate=4e-4, adam_beta2=0.999),
     check=ClaimCheck(
-        better=(("meap", "clm"),),
-        margin=0.005,
+        no_worse=(("meap", "clm"),),
         eval=("cls/banking77", "bench/blimp"),
         needs="Finding key information in long contexts is not measured, only that nothing is lost.",
     ),

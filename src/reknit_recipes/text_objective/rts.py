@@ -27,5 +27,5 @@ RECIPE = replace(
     ),
     objective=RandomTokenDetectionSpec(),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
-    check=ClaimCheck(better=(("rts", "mlm:objective.ratio=0.15"),), margin=0.005),
+    check=ClaimCheck(no_worse=(("rts", "mlm:objective.ratio=0.15"),)),
 )
