@@ -40,6 +40,9 @@ def test_passages_are_spread_over_all_documents(tmp_path: Path) -> None:
     assert found.passages == tuple(rows[number]["text"] for number in (0, 2, 5, 7))
     assert load_unseen_texts(tmp_path, 100).passages == found.documents
     (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "corpus.jsonl").write_text('{"_id": "a", "text": "A text."}\n')
+    assert load_unseen_texts(tmp_path / "one" / "corpus.jsonl", 4).name == "one"
+    (tmp_path / "one" / "corpus.jsonl").unlink()
     (tmp_path / "one" / "long.txt").write_text("A word. " * 1000)
     cut = load_unseen_texts(tmp_path / "one", 100).passages
     assert len(cut) > 5

@@ -31,7 +31,8 @@ class UnseenTexts:
 def load_unseen_texts(place: Path | str, at_most: int) -> UnseenTexts:
     """Read a file or folder as a corpus is read, and take `at_most` of its passages, evenly spread.
 
-    Raises ReknitError for a place or a record that cannot be read, and when there is no text.
+    They have the name of the file or folder, those of a corpus.jsonl that of its folder. Raises ReknitError for a place
+    or a record that cannot be read, and when there is no text.
     """
     place = Path(place)
     documents = tuple(one.text for one in read_documents(place, ReadReport(), max_bad=0) if one.text.strip())
@@ -40,7 +41,8 @@ def load_unseen_texts(place: Path | str, at_most: int) -> UnseenTexts:
         raise ReknitError(f"{place} holds no text")
     taken = min(at_most, len(passages))
     spread = tuple(passages[number * len(passages) // taken] for number in range(taken))
-    return UnseenTexts(place.resolve().name.split(".")[0], documents, spread)
+    name = place.resolve().name.split(".")[0]
+    return UnseenTexts(place.resolve().parent.name if name == "corpus" else name, documents, spread)
 
 
 def perplexity(texts: Sequence[str], likelihood: Likelihood) -> float:
