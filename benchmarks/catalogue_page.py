@@ -78,6 +78,7 @@ def measured(record: dict[str, Any]) -> str:
             f"[{low:+.3f}, {high:+.3f}], {pair['answer']}{allowed}"
         )
     labels = [label for label in next(iter(arms.values())) if label != "all"]
+    labels = [label for label in labels if any(values[label] for values in arms.values())]
     lines += ["", "| arm | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
     for arm, values in arms.items():
         cells = [f"{values[label]['mean']:.3f}" if values[label] else "–" for label in labels]

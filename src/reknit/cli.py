@@ -295,7 +295,10 @@ def compare(
     out: Annotated[Path, typer.Option("--out", help="The folder to write; every trained model stays in it.")],
     budget: Annotated[str, typer.Option(help="Of each training: time (2m), tokens (5Mtok) or FLOPs (3Pflop).")],
     eval: Annotated[
-        list[Path], typer.Option("--eval", help="A labelled folder: search, classes or similarity; may be repeated.")
+        list[Path],
+        typer.Option(
+            "--eval", help="A labelled folder (search, classes, similarity or sentence pairs), or texts for perplexity."
+        ),
     ],
     seeds: Annotated[int, typer.Option(help="Trainings of each recipe.")] = 3,
     processes: Processes = 1,

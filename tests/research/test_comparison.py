@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -26,7 +27,8 @@ from reknit.recipe import BudgetSpec
 from reknit.research import arms as arms_module
 from reknit.research.comparison import compare
 from reknit.research.config import ComparisonConfig, parse_arms, shared_recipe
-from reknit.research.table import markdown
+from reknit.research.statistics import interval
+from reknit.research.table import markdown, with_interval
 from reknit.training.interrupt import Interrupted
 from reknit.training.precision import best_device
 
@@ -243,7 +245,7 @@ def test_what_an_objective_does_not_have_is_left_out_of_means_and_ranks(tmp_path
     assert "–" in markdown(result)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "–" in page
-    with pytest.raises(ReknitError, match="name other folders with --eval too"):
+    with pytest.raises(ReknitError, match="means are of what every objective has"):
         run(tmp_path, ("rts", "mlm"), eval=evals[1:], seeds=1, overwrite=True)
     assert (tmp_path / "out" / "result.json").exists()
 
@@ -252,7 +254,8 @@ def test_perplexity_is_of_texts_that_training_does_not_see(tmp_path: Path) -> No
     material(tmp_path)
     kept, taken = tmp_path / "unseen", (tmp_path / "corpus.jsonl").read_text().splitlines()[:30]
     kept.mkdir()
-    (kept / "texts.jsonl").write_text("\n".join(taken) + "\n")
+    # In one piece, while the corpus holds them in thirty.
+    (kept / "texts.txt").write_text("\n\n".join(json.loads(line)["text"] for line in taken))
     result = run(tmp_path, ("mlm", "bart", "clm", "rts"), eval=[tmp_path / "classes", kept], seeds=1)
     found, labels = result["summary"], ("unseen pseudo-perplexity", "unseen perplexity")
     assert {name: [found[name]["values"][label] is not None for label in labels] for name in result["arms"]} == {
@@ -263,6 +266,7 @@ def test_perplexity_is_of_texts_that_training_does_not_see(tmp_path: Path) -> No
     }
     assert found["mlm"]["values"][labels[0]]["mean"] > 1.0
     texts = [json.loads(line)["text"] for line in taken]
+    assert len(texts) == 30
     store = PassageStore.open(tmp_path / "out" / "data" / "passages.arrow")
     assert result["corpus"]["documents"] == 60 - 30
     assert not {store[number].text for number in range(len(store))} & set(texts)
@@ -280,6 +284,45 @@ def test_perplexity_is_of_texts_that_training_does_not_see(tmp_path: Path) -> No
         ranks.append(1 + (other[labels[0]]["mean"] < own[labels[0]]["mean"]))
         assert summary["mean_rank"] == sum(ranks) / 2
         assert summary["values"]["all"]["mean"] == ahead
+
+
+def test_perplexity_by_a_start_model_of_fewer_positions_and_of_unknown_characters(tmp_path: Path) -> None:
+    _, evals = material(tmp_path)
+    short = (*SETTINGS, "max_length=32", "encoder.max_positions=32")
+    run(tmp_path, ("mlm", "rts"), seeds=1, eval=evals[1:2], settings=short)
+    model = tmp_path / "out" / "arms" / "mlm" / "seed-0" / "model"
+    (tmp_path / "long.txt").write_text("The lantern turns the compass. " * 40)
+    (tmp_path / "signs.txt").write_text("\U0001f9f6 \U0001f9f5 " * 40)
+    result = run(
+        tmp_path,
+        ("mlm", "rts"),
+        seeds=1,
+        eval=[evals[1], tmp_path / "long.txt", tmp_path / "signs.txt"],
+        settings=(*SETTINGS, f"start={model}"),
+        out=tmp_path / "on",
+    )
+    found = result["summary"]["mlm"]["values"]
+    assert found["long pseudo-perplexity"]["mean"] > 1.0
+    assert found["signs pseudo-perplexity"] is None
+    assert "signs" not in markdown(result)
+
+
+def test_texts_that_changed_are_noticed_by_a_resume(tmp_path: Path) -> None:
+    _, evals = material(tmp_path)
+    (tmp_path / "some.txt").write_text("A first text.")
+    asked = [evals[1], tmp_path / "some.txt"]
+    run(tmp_path, ("mlm", "rts"), seeds=1, eval=asked)
+    run(tmp_path, ("mlm", "rts", "clm"), seeds=1, eval=asked, resume=True)
+    (tmp_path / "some.txt").write_text("A second text.")
+    with pytest.raises(ReknitError, match="has changed since the comparison was started"):
+        run(tmp_path, ("mlm", "rts", "slm"), seeds=1, eval=asked, resume=True)
+
+
+def test_figures_of_a_model_that_has_diverged_stay_short() -> None:
+    found = interval([1.0, math.exp(100.0)]).to_json()
+    assert len(with_interval(found)) < 40
+    assert with_interval({"mean": 198.4123, "ci95": [-2.0, 1234.5]}) == "198.412 [-2.000, 1234]"
+    assert with_interval({"mean": -0.5, "ci95": [-0.9, -0.1]}, signed=True) == "-0.500 [-0.900, -0.100]*"
 
 
 def test_elastic_objectives_are_measured_at_sizes_and_as_trained(tmp_path: Path) -> None:

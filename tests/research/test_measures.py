@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from research_samples import classes, collection, pairs
+from research_samples import classes, collection, pairs, sentences
 from small_corpus import THINGS
 
 from reknit.errors import ReknitError
@@ -112,11 +112,11 @@ def test_folders_that_are_no_use(tmp_path: Path) -> None:
 
 
 def test_texts_are_for_both_perplexities(tmp_path: Path) -> None:
-    (tmp_path / "news.txt").write_text("A first text.")
+    (tmp_path / "news.txt").write_text("A first text. And more.")
     masked, causal = open_measures([tmp_path / "news.txt"], 10)
     assert [(one.label, one.causal, one.unseen) for one in (masked, causal)] == [
-        ("news pseudo-perplexity", False, ("A first text.",)),
-        ("news perplexity", True, ("A first text.",)),
+        ("news pseudo-perplexity", False, ("A first text.", "And more.")),
+        ("news perplexity", True, ("A first text.", "And more.")),
     ]
     assert lower_is_better(masked.label)
     assert lower_is_better(causal.label)
@@ -127,5 +127,17 @@ def test_texts_are_for_both_perplexities(tmp_path: Path) -> None:
 def test_half_a_labelled_folder_is_not_taken_for_texts(tmp_path: Path, kind: Callable, lacking: str) -> None:
     folder = kind(tmp_path / "half")
     (folder / lacking).unlink()
-    with pytest.raises(ReknitError, match=r"half is nothing to measure by: there is (train\.tsv|queries\.jsonl), but"):
-        open_measures([folder], 10)
+    for place in (folder, folder.parent, next(folder.glob("*.[tj]*"))):
+        with pytest.raises(ReknitError, match=r"nothing to measure by: .*half.* is a part of a labelled folder"):
+            open_measures([place], 10)
+
+
+def test_sentence_pairs_are_told_from_texts(tmp_path: Path) -> None:
+    pairs_of = sentences(tmp_path / "pairs")
+    file = pairs_of / "order.jsonl"
+    file.write_text("\n" + file.read_text())
+    assert [one.label for one in open_measures([pairs_of], 10)] == ["pairs pair accuracy"]
+    (tmp_path / "about").mkdir()
+    (tmp_path / "about" / "a.jsonl").write_text('{"text": "A line has \\"sentence_good\\"."}\n')
+    (tmp_path / "about" / "more.jsonl").mkdir()
+    assert [one.metric for one in open_measures([tmp_path / "about"], 10)] == ["pseudo-perplexity", "perplexity"]

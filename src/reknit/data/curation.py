@@ -74,9 +74,10 @@ def curate(
 ) -> Iterator[Document]:
     """Drop empty documents, exact duplicates and repeated queries of evaluations; streams.
 
-    exclude: texts of evaluation queries. A document whose text is one of them (both normalised) is dropped; a document
-    whose title is one of them loses the title; where one of three words or more stands in a text, word for word in any
-    case and punctuation, it is cut out. Each document so changed counts once in `report.eval_overlaps`.
+    exclude: texts of evaluation queries, or other texts that are measured by. A document whose text is one of them
+    (both normalised) is dropped; a document whose title is one of them loses the title; where one of three words or
+    more stands in a text, word for word in any case and punctuation, it is cut out. Each document so changed counts
+    once in `report.eval_overlaps`.
     Duplicates are documents whose normalised title and text are the same. A document that has a title only keeps it as
     its text. Documents that share an id get different ones ("id~2"). Memory: two hashes of 8 bytes per document
     (of a hundred million documents, one is taken for a duplicate by mistake with a probability of about 0.0003).

@@ -116,7 +116,10 @@ class PassageStore:
                     writer.write_batch(batch)
                     rows += batch.num_rows
             if rows == 0:
-                raise ReknitError("the corpus has no text: every document is empty; give a path with documents")
+                raise ReknitError(
+                    "the corpus has no text: every document is empty, or is what an evaluation asks for; give a path "
+                    "with other documents"
+                )
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)

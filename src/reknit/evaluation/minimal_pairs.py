@@ -20,9 +20,12 @@ class MinimalPairs:
 
 
 def holds_minimal_pairs(folder: Path) -> bool:
-    """Whether the first line of one of a folder's .jsonl files names one of a pair's sentences."""
-    files = sorted(folder.glob("*.jsonl"))
-    return any("sentence_good" in next(iter(read_lines(path)), "") for path in files)
+    """Whether the first line that is not blank of one of a folder's .jsonl files has a pair's sentence as a field."""
+    for path in sorted(path for path in folder.glob("*.jsonl") if path.is_file()):
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            if '"sentence_good"' in next((line for line in lines if line.strip()), ""):
+                return True
+    return False
 
 
 def load_minimal_pairs(folder: Path | str, at_most: int | None = None) -> MinimalPairs:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reknit.data.documents import ReadReport
-from reknit.data.passages import split_passages
+from reknit.data.passages import split_passages, split_sentences
 from reknit.data.readers import read_documents
 from reknit.errors import ReknitError
 
 _TEXTS_AT_ONCE = 8
-_LARGEST_EXPONENT = 700.0
+# Of a model that has diverged: larger ones could not be squared, as intervals do.
+_LARGEST_EXPONENT = 100.0
+_COMPRESSED = (".gz", ".zst")
 
 Likelihood = Callable[[list[str]], tuple[list[float], list[int]]]
 """Texts -> the logarithm of each one's likelihood, and the number of tokens that this is a sum over."""
@@ -21,40 +23,48 @@ Likelihood = Callable[[list[str]], tuple[list[float], list[int]]]
 
 @dataclass(frozen=True)
 class UnseenTexts:
-    """documents: the texts of all that was read, which training must not see. passages: those that are asked for."""
+    """passages: what is asked for."""
 
     name: str
-    documents: tuple[str, ...]
     passages: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Those of the passages, which training must not see: a corpus may hold them in pieces of any kind."""
+        return tuple(dict.fromkeys(sentence for passage in self.passages for sentence in split_sentences(passage)))
 
 
 def load_unseen_texts(place: Path | str, at_most: int) -> UnseenTexts:
     """Read a file or folder as a corpus is read, and take `at_most` of its passages, evenly spread.
 
-    They have the name of the file or folder, those of a corpus.jsonl that of its folder. Raises ReknitError for a place
-    or a record that cannot be read, and when there is no text.
+    They have the name of the folder, or of the file without its ending; those of a corpus.jsonl that of its folder.
+    Raises ReknitError for a place or a record that cannot be read, and when there is no text.
     """
     place = Path(place)
-    documents = tuple(one.text for one in read_documents(place, ReadReport(), max_bad=0) if one.text.strip())
-    passages = [passage for text in documents for passage in split_passages(text)]
+    documents = read_documents(place, ReadReport(), max_bad=0)
+    passages = [passage for document in documents for passage in split_passages(document.text) if passage.strip()]
     if not passages:
         raise ReknitError(f"{place} holds no text")
     taken = min(at_most, len(passages))
-    spread = tuple(passages[number * len(passages) // taken] for number in range(taken))
-    name = place.resolve().name.split(".")[0]
-    return UnseenTexts(place.resolve().parent.name if name == "corpus" else name, documents, spread)
+    return UnseenTexts(_name_of(place), tuple(passages[number * len(passages) // taken] for number in range(taken)))
 
 
-def perplexity(texts: Sequence[str], likelihood: Likelihood) -> float:
+def perplexity(texts: Sequence[str], likelihood: Likelihood) -> float | None:
     """exp of the negative mean log-likelihood of a token, over all tokens of all texts; 1 is the best.
 
     With pseudo-log-likelihoods it is the pseudo-perplexity of Salazar et al. 2020 (https://arxiv.org/abs/1910.14659).
-    Raises ReknitError when the texts have no token that the model could be asked for.
+    None where the texts have no token that the tokenizer knows.
     """
     total, tokens = 0.0, 0
     for first in range(0, len(texts), _TEXTS_AT_ONCE):
         logs, counts = likelihood(list(texts[first : first + _TEXTS_AT_ONCE]))
         total, tokens = total + sum(logs), tokens + sum(counts)
-    if not tokens:
-        raise ReknitError("perplexity: the texts have no token that the tokenizer knows; name others with --eval")
-    return math.exp(min(-total / tokens, _LARGEST_EXPONENT))
+    return math.exp(min(-total / tokens, _LARGEST_EXPONENT)) if tokens else None
+
+
+def _name_of(place: Path) -> str:
+    place = place.resolve()
+    if place.is_dir():
+        return place.name
+    plain = place.with_suffix("") if place.suffix in _COMPRESSED else place
+    return place.parent.name if plain.stem == "corpus" else plain.stem

@@ -94,7 +94,8 @@ def _value(
     device = next(model.encoder.parameters()).device
 
     def found(texts: list[str]) -> TextLikelihood | None:
-        return objective.log_likelihood(model.encoder, model.tokenizer.pack(texts, comparison.max_length).to(device))
+        batch = model.tokenizer.pack(texts, min(comparison.max_length, model.max_length)).to(device)
+        return objective.log_likelihood(model.encoder, batch)
 
     def likelihood(texts: list[str]) -> tuple[list[float], list[int]]:
         asked = found(texts)

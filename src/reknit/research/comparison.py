@@ -61,7 +61,7 @@ def compare(
     """Train every recipe with every seed, measure all, and return what result.json in the folder `out` holds.
 
     recipes: arms as `parse_arms` reads them; the first is what the others are compared with. budget: of each training,
-    such as "2m", "5Mtok" or "3Pflop"; FLOPs count generators, teachers and decoders. eval: labelled folders, see
+    such as "2m", "5Mtok" or "3Pflop"; FLOPs count generators, teachers and decoders. eval: what to measure by, see
     `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: go on with what `out` holds, to
     which arms and seeds may be added. processes: trainings at a time, see `run_in_processes`. Raises ReknitError on bad
     input, and Interrupted after Ctrl-C with everything saved.
@@ -72,7 +72,7 @@ def compare(
     config = ComparisonConfig(str(corpus), parse_budget(budget), tuple(str(folder) for folder in eval))
     config = with_overrides(config, tuple(settings))
     if not config.eval:
-        raise ReknitError("a comparison needs something to measure by: name labelled folders with --eval")
+        raise ReknitError("a comparison needs something to measure by: name labelled folders or texts with --eval")
     if processes < 1:
         raise ReknitError(f"--processes is {processes}: at least one is needed")
     if seeds < 1:
@@ -191,7 +191,10 @@ def _compared(values: list[float | None], first: list[float | None]) -> dict[str
 def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Measure]) -> None:
     """Raise ReknitError for what would else be found after hours of training."""
     if all(measure.likelihood is not None for measure in measures):
-        raise ReknitError("not every objective trains a language model: name other folders with --eval too")
+        raise ReknitError(
+            "sentence pairs and perplexities are of language models alone, and means are of what every objective has: "
+            "name a folder of search, classes or similarity with --eval too"
+        )
     tuning = tuning_config(config, 0)
     for run in [*(training_config(arm, config, 0) for arm in arms), *([] if tuning is None else [tuning])]:
         for _, recipe in phases_of(run):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from reknit.errors import ReknitError
 from reknit.research.config import ComparisonConfig, shared_run
 from reknit.research.folder import ComparisonFolder
 from reknit.research.measures import Measure, open_measures
 from reknit.training.config import SCRATCH
 from reknit.training.corpus import Corpus, prepare_corpus
+from reknit.training.files import read_json, write_json
 from reknit.training.run_folder import RunFolder
 from reknit.training.start import prepare_tokenizer
 
@@ -17,7 +22,7 @@ _DATA_SEED = 0
 
 @dataclass(frozen=True)
 class Material:
-    """corpus: curated, without the measures' queries. measures: those of the folders named."""
+    """corpus: curated, without what the measures ask for. measures: those of the places named."""
 
     corpus: Corpus
     measures: list[Measure]
@@ -29,9 +34,22 @@ class Material:
         """Open all, and make in the folder what is not there yet."""
         if measures is None:
             measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
-        unseen = {text for measure in measures for text in measure.unseen}
+        unseen = sorted({text for measure in measures for text in measure.unseen})
         shared = RunFolder(folder.path, data=folder.data)
+        _check_unchanged(shared.data / "unseen.json", unseen)
         corpus = prepare_corpus(shared_run(config, _DATA_SEED), shared, unseen)
         if config.start == SCRATCH:
             prepare_tokenizer(config.encoder, shared, corpus, _DATA_SEED)
         return cls(corpus, measures)
+
+
+def _check_unchanged(file: Path, unseen: Sequence[str]) -> None:
+    """Raise ReknitError where a comparison that is gone on with took other texts out of its corpus."""
+    found = hashlib.blake2b("\0".join(unseen).encode("utf-8", "replace"), digest_size=16).hexdigest()
+    if file.exists() and read_json(file)["digest"] != found:
+        raise ReknitError(
+            "what is measured by has changed since the comparison was started, and the corpus may hold it now: give "
+            "the folders and files of --eval back their content, or start anew"
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"digest": found})

@@ -1,7 +1,8 @@
-"""What a trained encoder is measured by, each of a labelled folder the user names."""
+"""What a trained encoder is measured by, each of a labelled folder or of texts that the user names."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,9 @@ from reknit.training.precision import PrecisionChoice
 # Each sentence is read once for each of its tokens by a masked model.
 _PAIRS_OF_A_PARADIGM = 100
 _UNSEEN_PASSAGES = 100
-_PARTS_OF_LABELLED_FOLDERS = ("queries.jsonl", "qrels", "train.tsv", "dev.tsv")
+_PARTS_OF_LABELLED_FOLDERS = ("queries.jsonl", "qrels", "train.tsv", "dev.tsv", "test.tsv")
+
+logger = logging.getLogger("reknit")
 
 PSEUDO_PERPLEXITY, PERPLEXITY = "pseudo-perplexity", "perplexity"
 
@@ -41,9 +44,9 @@ FineTuned = Callable[[EmbeddingModel, int, PrecisionChoice], float]
 class Measure:
     """One number of an encoder, the higher the better but for perplexities (`lower_is_better`).
 
-    name: of the folder. metric: what it is. of: whether the encoder is measured as trained or after the tuning. score:
-    from an `Encode` to the number. unseen: texts that training must not see. size: (layers, coordinates) that the
-    encoder is cut to, None for all of it. likelihood: in place of `score`, from a language model's likelihoods of
+    name: of the folder or file. metric: what it is. of: whether the encoder is measured as trained or after the tuning.
+    score: from an `Encode` to the number. unseen: texts that training must not see. size: (layers, coordinates) that
+    the encoder is cut to, None for all of it. likelihood: in place of `score`, from a language model's likelihoods of
     texts to the number. causal: whether it is of language models that read from left to right, or of those that read
     both sides; None for both. fine_tuned: in place of `score`, from a model, which stays as it is, and a seed.
     """
@@ -54,7 +57,7 @@ class Measure:
     score: Callable[[Encode], float] | None
     unseen: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
-    likelihood: Callable[[Likelihood], float] | None = None
+    likelihood: Callable[[Likelihood], float | None] | None = None
     causal: bool | None = None
     fine_tuned: FineTuned | None = None
 
@@ -84,11 +87,13 @@ def open_measures(
     reads both sides. sizes: "LAYERSxDIMS", at which search and similarity are measured besides. Raises ReknitError for
     what is none of these, broken files, two places of one name, and labels that cannot be fine-tuned on.
     """
-    found = [measure for folder in folders for measure in _open(Path(folder), classified_texts, fine_tuning)]
-    labels = [measure.label for measure in found]
-    repeated = [label for label in labels if labels.count(label) > 1]
-    if repeated:
-        raise ReknitError(f"two places of --eval are both named {repeated[0].split()[0]!r}: rename one")
+    found: list[Measure] = []
+    for folder in folders:
+        opened = _open(Path(folder), classified_texts, fine_tuning)
+        if {measure.label for measure in opened} & {measure.label for measure in found}:
+            raise ReknitError(f"two places of --eval are both named {opened[0].name!r}: rename one")
+        logger.info("%s: measured by %s", folder, " and ".join(measure.metric for measure in opened))
+        found += opened
     cut = [replace(measure, size=parse_size(size)) for size in sizes for measure in found if measure.of == "tuned"]
     return [*found, *cut]
 
@@ -119,10 +124,12 @@ def _open(folder: Path, classified_texts: int, fine_tuning: FineTuningSpec) -> l
 
 
 def _unseen(place: Path) -> list[Measure]:
-    lacking = [name for name in _PARTS_OF_LABELLED_FOLDERS if (place / name).exists()]
+    inside = [path for name in _PARTS_OF_LABELLED_FOLDERS for path in (place, *place.rglob(name)) if path.name == name]
     try:
-        if lacking:
-            raise ReknitError(f"there is {lacking[0]}, but no corpus.jsonl or test.tsv beside it")
+        if inside:
+            raise ReknitError(
+                f"{inside[0]} is a part of a labelled folder, but what is named is not that folder, whole"
+            )
         texts = load_unseen_texts(place, _UNSEEN_PASSAGES)
     except ReknitError as error:
         raise ReknitError(
@@ -131,11 +138,11 @@ def _unseen(place: Path) -> list[Measure]:
             "pairs, or texts for perplexity"
         ) from error
 
-    def predicted(likelihood: Likelihood) -> float:
+    def predicted(likelihood: Likelihood) -> float | None:
         return perplexity(texts.passages, likelihood)
 
     masked = Measure(
-        texts.name, PSEUDO_PERPLEXITY, "trained", None, texts.documents, likelihood=predicted, causal=False
+        texts.name, PSEUDO_PERPLEXITY, "trained", None, texts.sentences, likelihood=predicted, causal=False
     )
     return [masked, replace(masked, metric=PERPLEXITY, causal=True)]
 

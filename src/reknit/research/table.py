@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from reknit.report.facts import format_score
 from reknit.report.table import markdown_table, print_whole
 from reknit.research.config import EVERY_MEASURE, NO_TUNING
 from reknit.research.measures import lower_is_better
@@ -96,10 +95,10 @@ def explanation(result: dict[str, Any]) -> str:
         else ""
     )
     perplexity = (
-        " Perplexities (lower is better; not in the mean) are of up to 100 passages that were not trained on. "
-        "Pseudo-perplexity asks for each token with all others in sight, perplexity with those before it: the two do "
-        "not compare."
-        if any(map(lower_is_better, result["summary"][result["arms"][0]]["values"]))
+        " Perplexities (lower is better; not in the mean) are of up to 100 passages that were not trained on, cut to "
+        "max_length. Pseudo-perplexity asks for each token with all others in sight, perplexity with those before it: "
+        "the two do not compare."
+        if any(lower_is_better(label) for one in result["runs"] for label, value in one["values"].items() if value)
         else ""
     )
     part = ", or the part of them that an arm names by data.below" if "data.below=" in " ".join(result["arms"]) else ""
@@ -115,13 +114,17 @@ def with_interval(found: dict[str, Any] | None, *, signed: bool = False) -> str:
     """Such as 0.512 [0.490, 0.534]; a star marks an interval that leaves 0 out, a dash what is not defined."""
     if found is None:
         return "–"
-    shown = f"{found['mean']:+.3f}" if signed else format_score(found["mean"])
+    shown = _shown(found["mean"], signed=signed)
     if found["ci95"] is None:
         return shown
     low, high = found["ci95"]
-    if not signed:
-        return f"{shown} [{low:.3f}, {high:.3f}]"
-    return f"{shown} [{low:+.3f}, {high:+.3f}]{'*' if low > 0 or high < 0 else ''}"
+    star = "*" if signed and (low > 0 or high < 0) else ""
+    return f"{shown} [{_shown(low, signed=signed)}, {_shown(high, signed=signed)}]{star}"
+
+
+def _shown(value: float, *, signed: bool) -> str:
+    """Three decimals, or four digits of what is large (a perplexity)."""
+    return format(value, ("+" if signed else "") + (".3f" if abs(value) < 1000 else ".4g"))
 
 
 def spent(found: dict[str, Any]) -> list[str]:

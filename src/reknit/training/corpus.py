@@ -90,7 +90,7 @@ def check_corpus_path(corpus: str, out: Path) -> None:
 def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Iterable[str]) -> Corpus:
     """Read, curate and cut the corpus into passages (once; a resumed run finds them), then hold out the probe.
 
-    excluded_queries: texts of evaluation queries, removed from the corpus as `curate` says.
+    excluded_queries: texts of evaluation queries, and others that are measured by, removed as `curate` says.
     """
     passages, facts = folder.data / "passages.arrow", folder.data / "corpus.json"
     if facts.exists():
