@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from reknit.errors import ReknitError
 from reknit.recipe import OptimiserSpec
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.files import write_json, written_aside
@@ -45,6 +46,14 @@ def test_newest_whole_checkpoint_wins_and_old_ones_go(tmp_path: Path) -> None:
     (tmp_path / ".step-00000009.partial").mkdir()  # a kill in the middle of writing leaves this
     assert folder.load_newest(*parts) == {"step": 3}
     assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000002", "step-00000003"]
+
+
+def test_tensors_of_another_version_are_refused(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    encoder, objective, optimiser = trained(0)
+    folder.save(1, encoder, objective, optimiser, {"step": 1})
+    with pytest.raises(ReknitError, match=r"objective\.safetensors does not fit the recipe as it is now"):
+        folder.load_newest(encoder, nn.Sequential(objective), optimiser)
 
 
 def test_nothing_is_lost_when_writing_fails(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from reknit.errors import ReknitError
 from reknit.training.files import disk_full_explained, read_json, write_json, written_aside
 
 _KEPT = 2
@@ -50,8 +51,8 @@ class CheckpointFolder:
         if not steps:
             return None
         newest = steps[-1]
-        encoder.load_state_dict(load_file(newest / "encoder.safetensors"))
-        objective.load_state_dict(load_file(newest / "objective.safetensors"))
+        _put(newest / "encoder.safetensors", encoder)
+        _put(newest / "objective.safetensors", objective)
         _restore(optimiser, load_file(newest / "optimiser.safetensors"))
         return read_json(newest / "state.json")
 
@@ -84,11 +85,11 @@ class CheckpointFolder:
                 save_tensors(objective.state_dict(), aside / "objective.safetensors")
 
     def load_encoder(self, name: str, encoder: nn.Module) -> None:
-        encoder.load_state_dict(load_file(self.folder / name / "encoder.safetensors"))
+        _put(self.folder / name / "encoder.safetensors", encoder)
 
     def load_objective(self, name: str, objective: nn.Module) -> None:
         """Of a checkpoint that `save_encoder` wrote with its objective."""
-        objective.load_state_dict(load_file(self.folder / name / "objective.safetensors"))
+        _put(self.folder / name / "objective.safetensors", objective)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Mark the phase as done and drop what only a resume of it would need."""
@@ -133,6 +134,16 @@ def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 def _flatten(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimiser.state_dict()["state"]
     return {f"{index}.{name}": torch.as_tensor(value) for index, slot in state.items() for name, value in slot.items()}
+
+
+def _put(file: Path, module: nn.Module) -> None:
+    """Load a module's tensors. Raises ReknitError where they are of another module."""
+    try:
+        module.load_state_dict(load_file(file))
+    except RuntimeError as error:
+        raise ReknitError(
+            f"{file} does not fit the recipe as it is now (written by another version of reknit?): start anew"
+        ) from error
 
 
 def _restore(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
