@@ -3,7 +3,8 @@
     python benchmarks/objectives_page.py
 
 records/compare/objectives-h200.json and contrast-h200.json are the result.json of two comparisons that `reknit claim`
-made for claims that are measured alike (`--size large`).
+made for claims that are measured alike (`--size large`); language-models.json is that of a small one, made by
+`reknit compare`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "records" / "compare"
 PAGE = ROOT / "docs" / "which-objective.md"
 SEARCH = "cranfield nDCG@10"
+UNSEEN, UNSEEN_CAUSAL = "xquad_en pseudo-perplexity", "xquad_en perplexity"
+FEWER = "mlm:objective.ratio=0.15"
 
 
 def main() -> None:
@@ -33,6 +36,7 @@ def main() -> None:
 def page() -> str:
     """The whole page."""
     objectives, contrast = (read_json(RECORDS / f"{name}-h200.json") for name in ("objectives", "contrast"))
+    language = read_json(RECORDS / "language-models.json")
     pairs = value(contrast, "infonce-pairs", SEARCH)
     best = max(value(objectives, arm, SEARCH) for arm in objectives["arms"])
     better = "; ".join(f"`{arm}` {difference(objectives, arm, 'mlm')}" for arm in better_than(objectives, "mlm"))
@@ -62,6 +66,17 @@ def page() -> str:
         token ({difference(objectives, "clm", "clm:encoder.pooling=last")}). Higher than `mlm` by the mean of the three
         measures: {better}.
 
+        **You want the language model too,** to score texts: after a short training, on paragraphs of Wikipedia that
+        were kept out of it, the pseudo-perplexity is {value(language, FEWER, UNSEEN):,.0f} with 15% of the tokens
+        masked, {value(language, "mlm", UNSEEN):,.0f} with 40% ({difference(language, "mlm", FEWER, UNSEEN)}) and
+        {value(language, "retromae", UNSEEN):,.0f} of `retromae`. `lem`, which asks for names, nouns and verbs alone,
+        has {value(language, "lem", UNSEEN):,.0f}: it is never asked for the words between them. A good encoder may be a
+        poor language model. From left to right, `meap` minus `clm` is
+        {difference(language, "meap", "clm", UNSEEN_CAUSAL)} in perplexity, `loss-reweighting` minus `clm`
+        {difference(language, "loss-reweighting", "clm", UNSEEN_CAUSAL)} (for the same FLOPs it reads fewer tokens). So
+        short a training shows in what a model predicts and not yet in a linear classifier on its vectors: `mlm` minus
+        `untrained` is {difference(language, "mlm", "untrained")} there.
+
         **What this cannot tell:** these are trainings of seconds, of encoders of four layers on one or two million
         tokens. An objective that pays only after billions of tokens (replaced tokens, generation) does not show it
         here; [catalogue.md](catalogue.md) has the claim of every paper beside what was found. Your texts may differ:
@@ -75,6 +90,8 @@ def page() -> str:
         *comparison(objectives),
         "## Objectives on pairs",
         *comparison(contrast),
+        "## As language models",
+        *comparison(language),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -89,11 +106,9 @@ def value(record: dict[str, Any], arm: str, label: str) -> float:
     return float(record["summary"][arm]["values"][label]["mean"])
 
 
-def difference(record: dict[str, Any], arm: str, other: str) -> str:
-    """Of the means of all measures, seed by seed."""
-    ours, others = (
-        [one for one in measured(record["runs"], name, EVERY_MEASURE) if one is not None] for name in (arm, other)
-    )
+def difference(record: dict[str, Any], arm: str, other: str, label: str = EVERY_MEASURE) -> str:
+    """Of a measure, or of the means of all, seed by seed."""
+    ours, others = ([one for one in measured(record["runs"], name, label) if one is not None] for name in (arm, other))
     return with_interval(paired_interval(ours, others).to_json(), signed=True)
 
 
