@@ -123,8 +123,9 @@ def with_interval(found: dict[str, Any] | None, *, signed: bool = False) -> str:
 
 
 def _shown(value: float, *, signed: bool) -> str:
-    """Three decimals, or four digits of what is large (a perplexity)."""
-    return format(value, ("+" if signed else "") + (".3f" if abs(value) < 1000 else ".4g"))
+    """Three decimals, but four digits of what is large (a perplexity)."""
+    digits = ".3f" if abs(value) < 100 else ".1f" if abs(value) < 1000 else ".4g"
+    return format(value, ("+" if signed else "") + digits)
 
 
 def spent(found: dict[str, Any]) -> list[str]:
