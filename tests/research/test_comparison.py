@@ -196,7 +196,7 @@ def test_other_settings_are_refused_on_resume(finished: Path) -> None:
         (("mlm", "melm"), {}, "did you mean"),
         (("mlm", "mlm:objective.ration=1"), {}, "no field 'ration'"),
         (("mlm", "hybrid-distillation"), {}, "learns from a teacher"),
-        (("mlm", "rts"), {"eval": []}, "labelled folders with --eval"),
+        (("mlm", "rts"), {"eval": []}, "labelled folders or texts with --eval"),
         (("mlm", "rts"), {"seeds": 0}, "--seeds is 0"),
         (("mlm", "rts"), {"processes": 0}, "--processes is 0"),
         (("mlm", "rts"), {"budget": "much"}, "budget 'much'"),
