@@ -11,6 +11,7 @@ from typing import Any
 from reknit import catalogue
 from reknit.recipe import CLAIM_SIZES, BudgetSpec, Recipe
 from reknit.report.recipes import record_path
+from reknit.research.table import labels_of
 from reknit.training.budget import format_budget
 from reknit.training.files import read_json
 
@@ -77,8 +78,7 @@ def measured(record: dict[str, Any]) -> str:
             f"- `{pair['better']}` minus `{pair['other']}`: {pair['difference']['mean']:+.3f} "
             f"[{low:+.3f}, {high:+.3f}], {pair['answer']}{allowed}"
         )
-    labels = [label for label in next(iter(arms.values())) if label != "all"]
-    labels = [label for label in labels if any(values[label] for values in arms.values())]
+    labels = [label for label in labels_of(record["summary"]) if label != "all"]
     lines += ["", "| arm | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
     for arm, values in arms.items():
         cells = [f"{values[label]['mean']:.3f}" if values[label] else "–" for label in labels]

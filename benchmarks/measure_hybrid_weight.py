@@ -18,13 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from reknit.api import load
-from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.encode import encode_with, remembering
-from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
-from reknit.evaluation.probe import thinned
-from reknit.evaluation.retrieval import Encode, vectors_of
+from reknit.evaluation.hybrid import HYBRID_WEIGHTS
+from reknit.evaluation.probe import hybrid_values, thinned
+from reknit.evaluation.retrieval import Encode
 from reknit.evaluation.significance import distances_from_the_best, nearest_as_good
 from reknit.recipe import BudgetSpec
 from reknit.report.table import markdown_table
@@ -36,13 +34,6 @@ from reknit.training.run_folder import RunFolder
 
 SEEDS = 3
 WEIGHTS = np.array(HYBRID_WEIGHTS)
-
-
-def nearest(values: np.ndarray, errors: float, centre: float) -> float:
-    """Of the weights at most so many standard errors worse than the best, the one nearest to the centre."""
-    distances, error = distances_from_the_best(values)
-    good = WEIGHTS[distances <= errors * error]
-    return float(good[np.abs(good - centre).argmin()])
 
 
 def best(values: np.ndarray) -> float:
@@ -58,11 +49,11 @@ def weighted_mean(values: np.ndarray, prior: np.ndarray | float = 1.0) -> float:
 
 RULES: dict[str, Callable[[np.ndarray], float]] = {
     "nearest to .5 within two standard errors (default)": lambda values: nearest_as_good(HYBRID_WEIGHTS, values, 0.5),
-    "within one and a half": lambda values: nearest(values, 1.5, 0.5),
-    "within one": lambda values: nearest(values, 1.0, 0.5),
-    "nearest to .6 within two": lambda values: nearest(values, 2.0, 0.6),
+    "within one and a half": lambda values: nearest_as_good(HYBRID_WEIGHTS, values, 0.5, 1.5),
+    "within one": lambda values: nearest_as_good(HYBRID_WEIGHTS, values, 0.5, 1.0),
+    "nearest to .6 within two": lambda values: nearest_as_good(HYBRID_WEIGHTS, values, 0.6),
     "half of the way from the default's to the best weight": lambda values: (
-        (nearest(values, 2.0, 0.5) + best(values)) / 2
+        (nearest_as_good(HYBRID_WEIGHTS, values, 0.5) + best(values)) / 2
     ),
     "the best weight by the probe": best,
     "mean of all weights, each by its chance to be the best": weighted_mean,
@@ -99,13 +90,13 @@ def main() -> None:
 def tried_on(folder: Path, encode: Encode) -> dict[str, object]:
     """What labels and probes say of every weight, and of each rule [seeds] (weight, nDCG@10 by labels)."""
     collection = load_beir(folder)
-    labels = of_weights(collection, encode).mean(axis=1)
+    labels = hybrid_values(collection, encode).mean(axis=1)
     probes = []
     for seed in range(SEEDS):
         config = RunConfig(corpus=str(folder), budget=BudgetSpec(seconds=600), seed=seed)
         with tempfile.TemporaryDirectory() as scratch:
             corpus = prepare_corpus(config, RunFolder(Path(scratch)), set(collection.queries.values()))
-            probes.append(of_weights(thinned(corpus.held_out.whole), encode))
+            probes.append(hybrid_values(thinned(corpus.held_out.whole), encode))
     return {
         "labels": labels.tolist(),
         "probes": [values.mean(axis=1).tolist() for values in probes],
@@ -114,12 +105,6 @@ def tried_on(folder: Path, encode: Encode) -> dict[str, object]:
             for name, rule in RULES.items()
         },
     }
-
-
-def of_weights(collection: RetrievalSet, encode: Encode) -> np.ndarray:
-    """[weights, queries] nDCG@10 of the hybrid."""
-    found = candidates(collection, BM25(collection.documents), *vectors_of(collection, encode))
-    return values_by_weight(collection, *found)
 
 
 if __name__ == "__main__":

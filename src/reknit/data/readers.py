@@ -26,7 +26,7 @@ _RECORD_READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
     ".tsv": read_csv,
     ".parquet": read_parquet,
 }
-_COMPRESSED_SUFFIXES = (".gz", ".zst")
+COMPRESSED_SUFFIXES = (".gz", ".zst")
 _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz", "corpus.jsonl.zst")
 _SUPPORTED = ".txt .md .rst .html .jsonl .json .csv .tsv (also .gz, .zst) .parquet"
 
@@ -135,7 +135,7 @@ def _reader_of(path: Path) -> Callable[[Source], Iterator[Document]] | None:
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         return _read_text
-    if suffix in _COMPRESSED_SUFFIXES:
+    if suffix in COMPRESSED_SUFFIXES:
         inner = Path(path.stem).suffix.lower()
         return None if inner == ".parquet" else _RECORD_READERS.get(inner)
     return _RECORD_READERS.get(suffix)

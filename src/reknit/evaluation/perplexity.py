@@ -9,13 +9,12 @@ from pathlib import Path
 
 from reknit.data.documents import ReadReport
 from reknit.data.passages import split_passages, split_sentences
-from reknit.data.readers import read_documents
+from reknit.data.readers import COMPRESSED_SUFFIXES, read_documents
 from reknit.errors import ReknitError
 
 _TEXTS_AT_ONCE = 8
 # Of a model that has diverged: larger ones could not be squared, as intervals do.
 _LARGEST_EXPONENT = 100.0
-_COMPRESSED = (".gz", ".zst")
 
 Likelihood = Callable[[list[str]], tuple[list[float], list[int]]]
 """Texts -> the logarithm of each one's likelihood, and the number of tokens that this is a sum over."""
@@ -66,5 +65,5 @@ def _name_of(place: Path) -> str:
     place = place.resolve()
     if place.is_dir():
         return place.name
-    plain = place.with_suffix("") if place.suffix in _COMPRESSED else place
+    plain = place.with_suffix("") if place.suffix in COMPRESSED_SUFFIXES else place
     return place.parent.name if plain.stem == "corpus" else plain.stem

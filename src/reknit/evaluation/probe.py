@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.words import UNSPACED
 from reknit.evaluation.bm25 import BM25
@@ -69,6 +71,12 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
     return probe
 
 
+def hybrid_values(collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10") -> np.ndarray:
+    """[weights, queries] `metric` of the hybrid at each of HYBRID_WEIGHTS."""
+    found = candidates(collection, BM25(collection.documents), *vectors_of(collection, encode))
+    return values_by_weight(collection, *found, metric)
+
+
 def choose_hybrid_weight(
     collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10"
 ) -> tuple[float, dict[float, float]]:
@@ -81,7 +89,6 @@ def choose_hybrid_weight(
     are. Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to equal
     parts is taken: that is right for most collections, and the probe's queries are not those of users.
     """
-    found = candidates(collection, BM25(collection.documents), *vectors_of(collection, encode))
-    values = values_by_weight(collection, *found, metric)
+    values = hybrid_values(collection, encode, metric)
     reached = dict(zip(HYBRID_WEIGHTS, values.mean(axis=1).tolist(), strict=True))
     return nearest_as_good(HYBRID_WEIGHTS, values, 0.5), reached

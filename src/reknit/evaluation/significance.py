@@ -75,14 +75,14 @@ def stratified_interval(values: Sequence[Values], seed: int, resamples: int = RE
     return float(low), float(high)
 
 
-def as_good_as_the_best(values: np.ndarray) -> np.ndarray:
-    """[choices, queries] values -> [choices] bool: whose mean is at most two standard errors below the best mean.
+def as_good_as_the_best(values: np.ndarray, standard_errors: float = _STANDARD_ERRORS) -> np.ndarray:
+    """[choices, queries] values -> [choices] bool: whose mean is at most so many standard errors below the best mean.
 
     The standard error is that of the difference, query by query (the rule of Breiman et al. 1984, who take one; the
     probe's queries are not those of users, so it must speak clearly to be followed).
     """
     distances, errors = distances_from_the_best(values)
-    return distances <= _STANDARD_ERRORS * errors
+    return distances <= standard_errors * errors
 
 
 def distances_from_the_best(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,9 +92,11 @@ def distances_from_the_best(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return worse.mean(axis=1), worse.std(axis=1) / values.shape[1] ** 0.5
 
 
-def nearest_as_good(choices: Sequence[float], values: np.ndarray, centre: float) -> float:
+def nearest_as_good(
+    choices: Sequence[float], values: np.ndarray, centre: float, standard_errors: float = _STANDARD_ERRORS
+) -> float:
     """Of the choices that are `as_good_as_the_best`, the one nearest to `centre`. values: [choices, queries]."""
-    good = as_good_as_the_best(values)
+    good = as_good_as_the_best(values, standard_errors)
     kept = [choice for choice, is_good in zip(choices, good, strict=True) if is_good]
     return min(kept, key=lambda choice: abs(choice - centre))
 

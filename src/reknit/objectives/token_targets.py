@@ -106,12 +106,16 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
         places = segments_of(batch.cu_seqlens)[ordinary], batch.tokens[ordinary]
         return counts.index_put_(places, torch.ones(places[0].numel(), device=counts.device), accumulate=True)
 
+    def _rare(self) -> Tensor:
+        """[V] bool, the tokens that are not too frequent to be targets."""
+        return self.texts_with <= self.spec.frequent_share * self.texts_seen
+
     def _key_words(self, batch: Batch) -> Tensor:
         """[N, V] tf-idf of each text's tokens, rows that sum to 1; all of them where all are too frequent."""
         counts = self._counts(batch)
         rarity = 1.0 + torch.log((1.0 + self.texts_seen) / (1.0 + self.texts_with))
         weights = counts * rarity
-        rare = weights * (self.texts_with <= self.spec.frequent_share * self.texts_seen)
+        rare = weights * self._rare()
         weights = torch.where(rare.sum(dim=1, keepdim=True) > 0, rare, weights)
         return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-9)
 
@@ -123,7 +127,7 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
         logits = (states @ self.first_encoder.table.t()).float() + self.first_head.bias
         allowed = torch.zeros_like(self.texts_with, dtype=torch.bool)
         allowed[ordinary_ids(batch.vocabulary).to(allowed.device)] = True
-        rare = allowed & (self.texts_with <= self.spec.frequent_share * self.texts_seen)
+        rare = allowed & self._rare()
         logits = logits.masked_fill(~(rare if rare.any() else allowed), -torch.inf)
         likeliest = logits.topk(min(self.spec.derived_tokens, logits.shape[1]), dim=1)
         targets = torch.zeros_like(logits).scatter_(1, likeliest.indices, likeliest.values.softmax(dim=1))

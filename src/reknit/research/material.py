@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reknit.data.curation import hash_text
 from reknit.errors import ReknitError
 from reknit.research.config import ComparisonConfig, shared_run
 from reknit.research.folder import ComparisonFolder
@@ -45,11 +45,12 @@ class Material:
 
 def _check_unchanged(file: Path, unseen: Sequence[str]) -> None:
     """Raise ReknitError where a comparison that is gone on with took other texts out of its corpus."""
-    found = hashlib.blake2b("\0".join(unseen).encode("utf-8", "replace"), digest_size=16).hexdigest()
-    if file.exists() and read_json(file)["digest"] != found:
+    found = hash_text("\0".join(unseen))
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"hash": found})
+    elif read_json(file)["hash"] != found:
         raise ReknitError(
             "what is measured by has changed since the comparison was started, and the corpus may hold it now: give "
             "the folders and files of --eval back their content, or start anew"
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, {"digest": found})

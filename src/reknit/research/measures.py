@@ -124,7 +124,7 @@ def _open(folder: Path, classified_texts: int, fine_tuning: FineTuningSpec) -> l
 
 
 def _unseen(place: Path) -> list[Measure]:
-    inside = [path for name in _PARTS_OF_LABELLED_FOLDERS for path in (place, *place.rglob(name)) if path.name == name]
+    inside = [path for path in (place, *place.rglob("*")) if path.name in _PARTS_OF_LABELLED_FOLDERS]
     try:
         if inside:
             raise ReknitError(

@@ -50,8 +50,7 @@ def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
     """(title, headings, rows) of values, best mean rank first, of differences, and of what was spent."""
     found, first = result["summary"], result["arms"][0]
     order = ranked(result)
-    # A perplexity is of one kind of language model, which may be none of these.
-    labels = [label for label in found[first]["values"] if any(found[name]["values"][label] for name in order)]
+    labels = labels_of(found)
     columns = ["mean" if label == EVERY_MEASURE else label for label in labels]
     values = [
         [
@@ -77,6 +76,12 @@ def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
     ]
 
 
+def labels_of(summary: dict[str, Any]) -> list[str]:
+    """The measures that some arm has: a perplexity is of one kind of language model, which may be none of these."""
+    values = [found["values"] for found in summary.values()]
+    return [label for label in values[0] if any(one[label] for one in values)]
+
+
 def ranked(result: dict[str, Any]) -> list[str]:
     """The names of the arms, best mean rank first."""
     return sorted(result["summary"], key=lambda name: result["summary"][name]["mean_rank"])
@@ -98,7 +103,7 @@ def explanation(result: dict[str, Any]) -> str:
         " Perplexities (lower is better; not in the mean) are of up to 100 passages that were not trained on, cut to "
         "max_length. Pseudo-perplexity asks for each token with all others in sight, perplexity with those before it: "
         "the two do not compare."
-        if any(lower_is_better(label) for one in result["runs"] for label, value in one["values"].items() if value)
+        if any(map(lower_is_better, labels_of(result["summary"])))
         else ""
     )
     part = ", or the part of them that an arm names by data.below" if "data.below=" in " ".join(result["arms"]) else ""
