@@ -90,7 +90,7 @@ def main() -> None:
 def tried_on(folder: Path, encode: Encode) -> dict[str, object]:
     """What labels and probes say of every weight, and of each rule [seeds] (weight, nDCG@10 by labels)."""
     collection = load_beir(folder)
-    labels = hybrid_values(collection, encode).mean(axis=1)
+    labels = hybrid_values(collection, encode, split_identifiers=True).mean(axis=1)
     probes = []
     for seed in range(SEEDS):
         config = RunConfig(corpus=str(folder), budget=BudgetSpec(seconds=600), seed=seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import unicodedata
 
 import pytest
 import Stemmer
@@ -34,7 +35,8 @@ def naive_words(text: str) -> list[str]:
     runs: list[str] = []
     before = ""
     for character in text:
-        kind = "unspaced" if re.match(f"[{UNSPACED}]", character) else "word" if re.match(r"\w", character) else ""
+        inside = unicodedata.category(character)[0] in "LMN" or character == "_"
+        kind = "unspaced" if re.match(f"[{UNSPACED}]", character) else "word" if inside else ""
         if kind and kind == before:
             runs[-1] += character
         elif kind:
@@ -43,8 +45,27 @@ def naive_words(text: str) -> list[str]:
     found = []
     for run in runs:
         pairs = [first + second for first, second in itertools.pairwise(run)]
-        found += pairs if len(run) > 2 and re.match(f"[{UNSPACED}]", run) else [run]
+        for word in pairs if len(run) > 2 and re.match(f"[{UNSPACED}]", run) else [run]:
+            found += [word, *naive_parts(word)]
     return found
+
+
+def naive_parts(word: str) -> list[str]:
+    """Character by character: runs of small letters, capitals, digits and other letters, where the last capital before
+    small letters is the first of theirs; none where that is the whole word."""
+    runs: list[tuple[str, list[str]]] = []
+    for character in word:
+        category, kind = unicodedata.category(character), runs[-1][0] if runs else "other"
+        if category[0] == "M" and kind in ("Lu", "Ll"):
+            runs[-1][1][-1] += character
+            continue
+        kind = category if category in ("Lu", "Ll") else {"L": "other", "M": "other"}.get(category[0], category[0])
+        if not runs or runs[-1][0] != kind:
+            capital = [runs[-1][1].pop()] if runs and kind == "Ll" and runs[-1][0] == "Lu" else []
+            runs.append((kind, capital))
+        runs[-1][1].append(character)
+    parts = ["".join(run) for kind, run in runs if kind != "P" and run]
+    return parts if len(parts) > 1 else []
 
 
 def naive_bm25(documents: dict[str, str], query: str) -> dict[str, float]:
@@ -99,8 +120,13 @@ def test_documents_without_words_can_be_indexed_and_no_documents_cannot():
         BM25({})
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=6), st.text(max_size=30))
+# Without characters that Python and regex, of different versions of Unicode, may not agree on.
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=30)
+IDENTIFIERS = st.text("abAB\u0301éÉß_12²ªǅкК字の कि", max_size=30)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ANY_TEXT | IDENTIFIERS, min_size=1, max_size=6), ANY_TEXT | IDENTIFIERS)
 def test_any_text_scores_as_the_naive_formula(texts, query):
     documents = {f"d{number}": text for number, text in enumerate(texts)}
     assert BM25(documents).search({"q": query})["q"] == pytest.approx(naive_bm25(documents, query), rel=1e-4)
@@ -108,9 +134,11 @@ def test_any_text_scores_as_the_naive_formula(texts, query):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="real collections are not here")
 @pytest.mark.parametrize(
-    ("name", "published"), [("cranfield", 0.519), ("npl", 0.428), ("scifact", 0.686), ("cosqa", 0.332)]
+    ("name", "published", "gained"),
+    [("cranfield", 0.519, 0.0), ("npl", 0.428, 0.0), ("scifact", 0.686, 0.014), ("cosqa", 0.332, 0.05)],
 )
-def test_full_collections_score_as_published(name, published):
+def test_full_collections_score_as_published_but_for_the_parts_of_identifiers(name, published, gained):
+    """gained: by them, where there are any (`docs/adaptation.md`)."""
     collection = load_beir(REAL / name)
     run = BM25(collection.documents).search(collection.queries)
-    assert mean(per_query(run, collection.qrels)["nDCG@10"]) == pytest.approx(published, abs=0.015)
+    assert mean(per_query(run, collection.qrels)["nDCG@10"]) == pytest.approx(published + gained, abs=0.015)

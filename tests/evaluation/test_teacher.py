@@ -113,14 +113,6 @@ def test_of_equally_good_weights_the_even_one_is_taken() -> None:
     assert reached[1:] == [1.0] * 9
 
 
-def test_identifiers_are_found_by_their_parts() -> None:
-    documents = {"a": "def writeBoolean(self): pass", "b": "def read_HTTPHeader(self): pass", "c": "nothing of it"}
-    plain, split = BM25(documents), BM25(documents, split_identifiers=True)
-    for query, answer in (("write a boolean", "a"), ("read the http header", "b")):
-        assert plain.search({"q": query})["q"] == {}
-        assert list(split.search({"q": query})["q"]) == [answer]
-
-
 def test_scores_are_those_of_search() -> None:
     documents = {f"d{n}": text for n, text in enumerate(TEXTS)}
     bm25 = BM25(documents)

@@ -8,6 +8,7 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.probe import (
     choose_hybrid_weight,
+    hybrid_values,
     retrieval_probe,
     smaller,
     thinned,
@@ -31,6 +32,17 @@ def knows_everything(texts: list[str], kind: str) -> np.ndarray:
 
 def knows_nothing(texts: list[str], kind: str) -> np.ndarray:
     return np.random.default_rng(len(texts)).normal(size=(len(texts), 64)).astype(np.float32)
+
+
+def test_what_is_chosen_by_the_probe_does_not_look_into_identifiers() -> None:
+    """A docstring is found by its function's name as no user's question is."""
+    texts = {f"d{n}": f"def {WORDS[n % 8]}{WORDS[n // 8].title()}(value)" for n in range(40)}
+    queries = {f"q{n}": f"the {WORDS[n % 8]} of {WORDS[n // 8]}" for n in range(30)}
+    code = RetrievalSet("probe-dev", texts, queries, {f"q{n}": {f"d{n}": 1} for n in range(30)})
+    assert thinned(code).queries == queries
+    assert hybrid_values(code, knows_nothing, split_identifiers=True)[0].mean() > 0.9
+    assert hybrid_values(code, knows_nothing)[0].mean() < 0.5
+    assert choose_hybrid_weight(code, knows_nothing)[1][0.1] < 0.5
 
 
 def test_smaller_keeps_every_answer() -> None:

@@ -85,6 +85,19 @@ def test_text_search_finds_what_bm25_finds(index):
         assert np.corrcoef(ours, theirs)[0, 1] > 0.99
 
 
+def test_identifiers_are_found_by_their_parts_and_given_back_as_they_were(tmp_path):
+    passages = [("a", "", "def writeBoolean(self)"), ("b", "HTTPHeader", "def read_it()"), ("c", "", "nothing of it")]
+    build_index(tmp_path / "index", passages, encode, dim=DIM)
+    index = Index.open(tmp_path / "index")
+    reference = BM25({passage[0]: content(passage) for passage in passages})
+    for query, answers in (
+        ("a boolean", {"a"}), ("readHTTP", {"b"}), ("write_boolean", {"a"}), ("WriteHeader", {"a", "b"})
+    ):  # fmt: skip
+        hits = index.search(None, query, mode="text")
+        assert {hit.id for hit in hits} == answers == set(reference.search({"q": query})["q"])
+        assert all((hit.id, hit.title, hit.text) in passages for hit in hits)
+
+
 def test_hybrid_is_the_fusion_that_evaluation_measures(index):
     """Of the 100 best of each side, with the scores that either would give to what only the other found."""
     query, text = np.random.default_rng(1).normal(size=DIM).astype(np.float32), "bane tusk kolo"

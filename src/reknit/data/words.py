@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import re
 import threading
 from typing import Any
+
+import regex
 
 # Of scripts that are written without spaces: Han, kana, Thai, Lao, Burmese, Khmer.
 UNSPACED = (
@@ -17,9 +18,13 @@ STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "  # noqa: SIM905
     "to was will with".split()
 )
-_WORD = re.compile(f"[{UNSPACED}]+|[^\\W{UNSPACED}]+")
-_UNSPACED = re.compile(f"[{UNSPACED}]")
-_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+# Letters carry their combining marks, of which many scripts write vowels; Python's own \w leaves marks out.
+_WORD = regex.compile(rf"(?V1)[{UNSPACED}]+|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+")
+_UNSPACED = regex.compile(f"[{UNSPACED}]")
+_UPPER, _LOWER = r"(?:\p{Lu}\p{M}*)", r"(?:\p{Ll}\p{M}*)"
+_PART = regex.compile(
+    rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|\p{{N}}+|[\p{{Lo}}\p{{Lm}}\p{{Lt}}\p{{M}}]+"
+)
 
 
 class Analyser:
@@ -30,7 +35,7 @@ class Analyser:
     are also found by their parts.
     """
 
-    def __init__(self, *, split_identifiers: bool = False) -> None:
+    def __init__(self, *, split_identifiers: bool = True) -> None:
         import Stemmer
 
         self.split_identifiers = split_identifiers
@@ -50,6 +55,13 @@ class Analyser:
         kept = [word for word in map(str.lower, words) if word not in STOP_WORDS]
         with self._one_at_a_time:
             return self._stem(kept)
+
+
+def with_parts(text: str) -> str:
+    """The text, and behind it the parts of its identifiers in camel case, for search engines that split words at
+    underscores but not there."""
+    found = [part for word in _WORD.findall(text) for piece in word.split("_") for part in _parts(piece)]
+    return " ".join([text, *found])
 
 
 def _pairs(run: str) -> list[str]:

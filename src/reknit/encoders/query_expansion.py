@@ -45,7 +45,7 @@ class QueryExpansion:
 
     def __init__(self, terms: dict[str, int], table: np.ndarray, scales: np.ndarray, weight: float) -> None:
         self.terms, self.table, self.scales, self.weight = terms, table, scales, weight
-        self._analyser = Analyser(split_identifiers=True)
+        self._analyser = Analyser()
 
     @classmethod
     def of(
@@ -142,7 +142,7 @@ class QueryExpansion:
 
 def _holders(texts: Sequence[str], most: int) -> dict[str, np.ndarray]:
     """{term: the numbers of the texts that contain it}: the `most` words, and the `most` pairs, that are in most."""
-    analyser = Analyser(split_identifiers=True)
+    analyser = Analyser()
     numbers: dict[str, int] = {}
     words, of_words, pairs, of_pairs = array("q"), array("i"), array("q"), array("i")
     for place, text in enumerate(texts):

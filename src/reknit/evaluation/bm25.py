@@ -19,10 +19,12 @@ B = 0.75
 class BM25:
     """BM25 in Lucene's variant with English stop words and the Snowball English ("Porter 2") stemmer, by bm25s.
 
-    Words and split_identifiers are as `Analyser` says. Nothing is tuned on judgements.
+    Words are as `Analyser` says: identifiers are found by their parts too, unless `split_identifiers` is False. Queries
+    that are cut out of documents should be asked without: a docstring shares words with the identifiers of its code as
+    no user's question does, and BM25 would look better than it is (docs/adaptation.md). Nothing is tuned on judgements.
     """
 
-    def __init__(self, documents: Mapping[str, str], *, split_identifiers: bool = False) -> None:
+    def __init__(self, documents: Mapping[str, str], *, split_identifiers: bool = True) -> None:
         """Index {document id: text}. Raises ReknitError when there are no documents."""
         import bm25s
 

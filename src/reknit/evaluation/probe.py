@@ -43,7 +43,7 @@ def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Rando
 
 def thinned(collection: RetrievalSet) -> RetrievalSet:
     """The collection with `with_fewer_shared_words` done to every query, always in the same way."""
-    bm25 = BM25(collection.documents)
+    bm25 = BM25(collection.documents, split_identifiers=False)
     queries = {}
     for name, query in collection.queries.items():
         answers = [collection.documents[document] for document, grade in collection.qrels[name].items() if grade > 0]
@@ -71,10 +71,15 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
     return probe
 
 
-def hybrid_values(collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10") -> np.ndarray:
-    """[weights, queries] `metric` of the hybrid at each of HYBRID_WEIGHTS."""
-    found = candidates(collection, BM25(collection.documents), *vectors_of(collection, encode))
-    return values_by_weight(collection, *found, metric)
+def hybrid_values(
+    collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10", *, split_identifiers: bool = False
+) -> np.ndarray:
+    """[weights, queries] `metric` of the hybrid at each of HYBRID_WEIGHTS.
+
+    split_identifiers: as for `BM25`; a search of users' questions splits them.
+    """
+    bm25 = BM25(collection.documents, split_identifiers=split_identifiers)
+    return values_by_weight(collection, *candidates(collection, bm25, *vectors_of(collection, encode)), metric)
 
 
 def choose_hybrid_weight(

@@ -37,7 +37,7 @@ class HybridTeacher:
         *,
         neighbours: int = 0,
         neighbour_weight: float = 0.0,
-        split_identifiers: bool = False,
+        split_identifiers: bool = True,
     ) -> None:
         """texts: the documents. vectors: [documents, dim], of which only the direction counts. Raises ReknitError when
         there are no documents."""

@@ -85,11 +85,7 @@ def _make(corpus: Corpus, encode: Encode, spec: TeacherSpec, seconds: float | No
     answers = np.searchsorted(passages, [query.passage for query in queries])
     weight, reached = _dense_weight(encode, documents, vectors, texts, answers)
     teacher = HybridTeacher(
-        documents,
-        vectors,
-        neighbours=spec.neighbours,
-        neighbour_weight=spec.neighbour_weight,
-        split_identifiers=True,
+        documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight
     )
     left_out = _sources(queries, passages, corpus.store.document_numbers)
     ranked, probabilities = _rankings(teacher, texts, asked, left_out, weight, spec)
@@ -110,7 +106,7 @@ def _dense_weight(
     """`choose_dense_weight` on some of the queries, each cut out of the document that it was taken from.
 
     Half of the words that a query shares with the rest are left out (`with_fewer_shared_words`), and identifiers are
-    not split, for a docstring shares them with its code.
+    not split, for a docstring shares them with its code (`BM25`).
     """
     chosen: dict[int, int] = {}  # {document: query}
     cut: list[str] = []
@@ -126,7 +122,7 @@ def _dense_weight(
     documents, vectors = list(documents), vectors.copy()
     for document, rest, vector in zip(chosen, cut, encode(cut, "document"), strict=True):
         documents[document], vectors[document] = rest, vector
-    teacher = HybridTeacher(documents, vectors)
+    teacher = HybridTeacher(documents, vectors, split_identifiers=False)
     queries = [
         with_fewer_shared_words(texts[query], rest, teacher.bm25, random.Random(f"shared {query}"))
         for query, rest in zip(chosen.values(), cut, strict=True)

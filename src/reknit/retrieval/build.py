@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from reknit.data.words import STOP_WORDS
+from reknit.data.words import STOP_WORDS, with_parts
 from reknit.errors import ReknitError
 from reknit.retrieval.description import DESCRIPTION, Description, partial_folder
 from reknit.training.memory import frugal_allocation
@@ -41,10 +41,13 @@ def build_index(
     encode: [batch] texts ("title text") -> [batch, dim] float32, compared by dot product. on_progress: called after
     each batch with passages done and in total (0 when `passages` has no length). details: remembered as
     `Index.details`, for example the model's path. exact_rows: with more passages than this, an approximate vector index
-    (IVF over the unquantised vectors) is built too. Passages are streamed, a few thousand are held at once. The
-    index is built in `folder`.partial and renamed when it is whole; an index that is already in `folder` stays usable
-    until then and is replaced. Raises ReknitError when there are no passages, when `folder` holds something else than
-    an index, or when `encode` returns the wrong shape or values that are not finite.
+    (IVF over the unquantised vectors) is built too. Passages are streamed, a few thousand are held at once.
+
+    The LanceDB table has id, title, content (title and text together), text_start (where in it the text begins), words
+    (the content and the parts of its identifiers; full-text search is in them) and vector. The index is built in
+    `folder`.partial and renamed when it is whole; an index that is already in `folder` stays usable until then and is
+    replaced. Raises ReknitError when there are no passages, when `folder` holds something else than an index, or when
+    `encode` returns the wrong shape or values that are not finite.
     """
     folder = Path(folder)
     if folder.exists() and not _replaceable(folder):
@@ -99,6 +102,7 @@ def _write(
             ("title", pa.string()),
             ("content", pa.string()),
             ("text_start", pa.int32()),
+            ("words", pa.string()),
             ("vector", pa.list_(pa.float32(), dim)),
         ]
     )
@@ -125,7 +129,7 @@ def _write(
     words = FTS(base_tokenizer="icu/split", language="English", custom_stop_words=sorted(STOP_WORDS))
     partitions = round(rows**0.5) if rows > exact_rows else 0
     with frugal_allocation():
-        table.create_index("content", config=words)
+        table.create_index("words", config=words)
         if partitions:
             table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=partitions))
     return rows, partitions
@@ -162,7 +166,8 @@ def _record_batch(
     except UnicodeEncodeError as error:
         raise ReknitError(f"an id among passages {first} to {first + len(passages)} is not valid Unicode") from error
     flat = pa.array(vectors.reshape(-1))
-    columns = [ids, pa.array(titles), pa.array(contents), pa.array(starts, pa.int32())]
+    words = pa.array(map(with_parts, contents), pa.string())
+    columns = [ids, pa.array(titles), pa.array(contents), pa.array(starts, pa.int32()), words]
     return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(flat, dim)], schema=schema)
 
 

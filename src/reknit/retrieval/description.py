@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reknit.errors import ReknitError
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION = "index.json"
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from reknit.data.words import with_parts
 from reknit.errors import ReknitError
 from reknit.evaluation.fusion import fuse
 from reknit.retrieval.build import TABLE, build_index, storable
@@ -65,7 +66,7 @@ class Index:
             indexed = {column for config in table.list_indices() for column in config.columns}
         except _BROKEN as error:
             raise _damaged(folder, error) from error
-        if rows != description.rows or "content" not in indexed:
+        if rows != description.rows or "words" not in indexed:
             raise ReknitError(f"index {folder} is incomplete ({rows} of {description.rows} passages): build it again")
         return cls(folder, description, table)
 
@@ -194,10 +195,11 @@ def _one_of(ids: Collection[str]) -> str:
 
 
 def _match(text: str) -> Any:
-    # A match query is a bag of words: nothing in the text can be taken for query syntax.
+    # A match query is a bag of words: nothing in the text can be taken for query syntax. The column holds the content
+    # and the parts of its identifiers (`build_index`).
     from lancedb.query import MatchQuery
 
-    return MatchQuery(text, "content")  # type: ignore[call-arg]  # its defaults are pydantic fields
+    return MatchQuery(with_parts(text), "words")  # type: ignore[call-arg]  # its defaults are pydantic fields
 
 
 def _hits(rows: list[dict[str, Any]], score: Callable[[dict[str, Any]], float]) -> list[Hit]:
