@@ -21,7 +21,7 @@ SAMPLES = ROOT / "records" / "decoded_share.json"
 README = ROOT / "README.md"
 MEASURED = ROOT / "docs" / "measured.md"
 BEGIN, END = "<!-- made by benchmarks/adaptation_page.py -->", "<!-- end -->"
-SYSTEMS = ("random", "bm25", "start", "adapted", "hybrid")
+SYSTEMS = ("random", "bm25", "start", "plain", "adapted", "hybrid")
 METRICS = ("nDCG@10", "R@100", "RR@10")
 
 

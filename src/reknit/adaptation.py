@@ -37,14 +37,16 @@ logger = logging.getLogger("reknit")
 
 # Published rates are for large batches and days of training. A run of minutes has a small model to fit from nothing,
 # where many short steps of a shallow encoder that pools by the mean go furthest, or a trained model to move gently.
-# From nothing, longer pre-training lowers what the tuning reaches, and time for tuning raises it (docs/measured.md).
-_SCRATCH = (
+# From nothing, pre-training lowers what the tuning reaches within minutes; first weights by latent semantic analysis,
+# which take seconds, raise it (docs/adaptation.md).
+_TUNED_FROM_SCRATCH = ("tune.optimiser.learning_rate=1e-3", "tune.data.max_length=64")
+_SCRATCH = ("tune.encoder.depth=2", "tune.encoder.token_table=latent-semantic", *_TUNED_FROM_SCRATCH)
+_PRETRAINED_FROM_SCRATCH = (
     "pretrain_share=0.13",
     "pretrain.optimiser.learning_rate=1e-3",
     "pretrain.encoder.depth=2",
     "pretrain.encoder.pooling=mean",
-    "tune.optimiser.learning_rate=1e-3",
-    "tune.data.max_length=64",
+    *_TUNED_FROM_SCRATCH,
 )
 _TRAINED_START = ("pretrain.optimiser.learning_rate=2e-5",)
 
@@ -64,23 +66,24 @@ def adapt(
     """Adapt `start` to the texts of `corpus`; returns what result.json holds.
 
     corpus: a folder or file of texts, or "python-docs" for the documentation that this Python carries. start: folder or
-    hub id of an encoder, or "scratch". recipe: a recipe to pre-train with; None pre-trains by DupMAE from scratch and
-    not at all otherwise. A trained start model then learns to rank the corpus as it does together with BM25
-    ("hybrid-distillation"); a new one learns from mined pairs ("infonce-pairs"). budget: for all phases, such as "10m"
-    or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on bad
-    input, and Interrupted after Ctrl-C with everything saved for `resume`.
+    hub id of an encoder, or "scratch". recipe: a recipe to pre-train with; None for none, and then a new model begins
+    with weights by latent semantic analysis. A trained start model then learns to rank the corpus as it does together
+    with BM25 ("hybrid-distillation"); a new one learns from mined pairs ("infonce-pairs"). budget: for all phases, such
+    as "10m" or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on
+    bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
     """
     scratch = str(start) == SCRATCH
-    first = recipe or ("dupmae" if scratch else None)
     config = RunConfig(
         corpus=str(corpus),
         start=str(start),
-        pretrain=None if first is None else catalogue.find(first),
+        pretrain=None if recipe is None else catalogue.find(recipe),
         tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),
         eval=tuple(str(folder) for folder in eval),
     )
-    defaults: tuple[str, ...] = _SCRATCH if scratch else _TRAINED_START if first else ()
+    defaults: tuple[str, ...] = _TRAINED_START if recipe else ()
+    if scratch:
+        defaults = _PRETRAINED_FROM_SCRATCH if recipe else _SCRATCH
     if config.pretrain is not None and config.pretrain.encoder.pooling != "cls":
         # It is what the recipe is about.
         defaults = tuple(one for one in defaults if not one.startswith("pretrain.encoder.pooling="))
@@ -222,7 +225,9 @@ def _train_and_deliver(
     models = {"start": encode_start, "adapted": encode_adapted}
     if expansion is not None:
         models["plain"] = encode_plain
-    weight, reached = choose_hybrid_weight(choosing, encode_adapted)
+    # A model that minutes have made of nothing has to show that it is any better than words are.
+    prior = 0.0 if config.from_scratch else 0.5
+    weight, reached = choose_hybrid_weight(choosing, encode_adapted, prior)
     by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
     logger.info("hybrid: weight of the vectors %.1f; nDCG@10 of the probe by weight: %s", weight, by_weight)
     evaluations = []
@@ -238,7 +243,7 @@ def _train_and_deliver(
     rest = (training, evaluations, verdict, plain)
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
-        weight, _ = choose_hybrid_weight(choosing, encode_start)
+        weight, _ = choose_hybrid_weight(choosing, encode_start, prior)
         return deliver(config, folder, corpus, start, encode_start, "start", *rest, weight, expansion)
     adapted.expansion = expansion
     return deliver(config, folder, corpus, adapted, encode_plain, "adapted", *rest, weight, expansion)

@@ -46,7 +46,7 @@ def adapt(
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
     out: Out,
     start: Annotated[str | None, typer.Option(help='Encoder folder or hub id, or "scratch".')] = None,
-    recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first; from scratch: dupmae.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first, such as dupmae.")] = None,
     budget: Budget = "10m",
     eval: Eval = None,
     resume: Resume = False,

@@ -94,7 +94,8 @@ class EncoderSpec:
 
     attention: "causal" for a model that sees what came before only, when it is trained and when it embeds; it should
     pool "last" or "mean". pooling: one of those by name, or a pooling that is trained with the encoder
-    (`encoders/trained_pooling.py`), with so many latents.
+    (`encoders/trained_pooling.py`), with so many latents. token_table: "latent-semantic" begins with what the corpus's
+    words have in common (`encoders/latent_semantic.py`); it needs the pooling "mean".
     """
 
     family: Literal["bert", "modernbert"] = "bert"
@@ -108,6 +109,7 @@ class EncoderSpec:
     pooling: Literal["cls", "mean", "last", TrainedPoolingMode] = "cls"
     latents: int = 64
     attention: Literal["bidirectional", "causal"] = "bidirectional"
+    token_table: Literal["random", "latent-semantic"] = "random"
 
 
 @dataclass(frozen=True)

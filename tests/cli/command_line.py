@@ -38,9 +38,9 @@ def settings(*, without: str | None = None, **changes: Any) -> list[str]:
 
 
 def adapt(corpus: Path | str, out: Path | str, *more: str, budget: str = "3000tok", **changes: Any) -> list[str]:
-    """The words of a tiny `reknit adapt`: from scratch, or from the model of a `--start`, which is not pre-trained."""
+    """The words of a tiny `reknit adapt`: from scratch and pre-trained, or from the model of a `--start` and not."""
     given = "--start" in more
-    start = [] if given else ["--start", "scratch"]
+    start = [] if given else ["--start", "scratch", "--recipe", "dupmae"]
     words = settings(without="pretrain" if given else None, **changes)
     return ["adapt", str(corpus), "--out", str(out), *start, "--budget", budget, *words, *more]
 

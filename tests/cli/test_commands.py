@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import adapt, process, read_result, reknit, settings
+from command_line import SETTINGS, adapt, process, read_result, reknit, settings
 from small_corpus import small_documents
 
 import reknit as library
@@ -52,6 +52,27 @@ def test_result(finished_run: Path) -> None:
     assert result["export"]["max_abs_diff"] <= 1e-4
     assert result["export"]["cosine"] >= 0.9999
     assert len(result["searches"]) == 3
+
+
+def from_scratch(corpus: Path, run: Path, *more: str) -> list[str]:
+    """The words of a tiny run as `adapt --start scratch` does it by itself."""
+    tiny = {name.replace("pretrain.encoder", "tune.encoder"): value for name, value in SETTINGS.items()}
+    words = [word for name, value in tiny.items() if "pretrain" not in name for word in ("--set", f"{name}={value}")]
+    return ["adapt", str(corpus), "--out", str(run), "--start", "scratch", "--budget", "3000tok", *words, *more]
+
+
+def test_adapt_from_scratch_begins_with_what_words_have_in_common(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    reknit(*from_scratch(corpus, run)).succeeded()
+    result = read_result(run)
+    assert [phase["recipe"] for phase in result["training"]["phases"]] == ["infonce-pairs"]
+    table = run / "checkpoints" / "data" / "latent-semantic-32-0.safetensors"
+    before, vectors = table.read_bytes(), library.load(run).encode(["a text"])
+    reknit(*from_scratch(corpus, run, "--resume")).succeeded()
+    assert table.read_bytes() == before
+    np.testing.assert_array_equal(library.load(run).encode(["a text"]), vectors)
+    words = from_scratch(corpus, tmp_path / "other", "--set", "tune.encoder.pooling=cls")
+    assert reknit(*words).complaint().endswith("not cls: set encoder.pooling=mean too")
 
 
 def check_rows(rows: dict, systems: list[str]) -> None:

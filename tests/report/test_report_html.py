@@ -92,8 +92,8 @@ def test_keeping_the_start_model_says_what_that_means():
     put_back = render_report({**full_result("start"), "model_holds": "start"}, [], {})
     assert "holds the start model, unchanged" in Page(put_back).text
     scratch = Page(render_report({**full_result("start"), "start": "scratch"}, [], {})).text
-    assert "not shown to have improved on chance" in scratch
-    assert "the same network, untrained" in scratch
+    assert "not shown to have improved it" in scratch
+    assert "the same network, before training" in scratch
 
 
 def test_hostile_text_is_shown_and_never_obeyed():

@@ -32,7 +32,7 @@ SETTINGS = {
 def command(corpus: Path, out: Path, *more: str) -> list[str]:
     changes = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
     start = [sys.executable, "-m", "reknit", "adapt", str(corpus), "--out", str(out), "--start", "scratch"]
-    return [*start, "--budget", "60ktok", *changes, *more]
+    return [*start, "--recipe", "dupmae", "--budget", "60ktok", *changes, *more]
 
 
 def training_log(run: Path) -> list[dict]:

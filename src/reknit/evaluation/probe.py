@@ -83,17 +83,17 @@ def hybrid_values(
 
 
 def choose_hybrid_weight(
-    collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10"
+    collection: RetrievalSet, encode: Encode, prior: float = 0.5, metric: str = "nDCG@10"
 ) -> tuple[float, dict[float, float]]:
     """The dense ranking's weight in the hybrid (BM25 has 1 - weight), and the mean of `metric` at each that was tried.
 
-    collection: the probe, which should be `thinned`.
+    collection: the probe, which should be `thinned`. prior: taken where the probe does not surely say otherwise.
 
     Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
     which. It should be as large as the collections that are searched: in a small one vectors look better than they
-    are. Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to equal
-    parts is taken: that is right for most collections, and the probe's queries are not those of users.
+    are. Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to the
+    prior is taken, for the probe's queries are not those of users; equal parts are right for most collections.
     """
     values = hybrid_values(collection, encode, metric)
     reached = dict(zip(HYBRID_WEIGHTS, values.mean(axis=1).tolist(), strict=True))
-    return nearest_as_good(HYBRID_WEIGHTS, values, 0.5), reached
+    return nearest_as_good(HYBRID_WEIGHTS, values, prior), reached

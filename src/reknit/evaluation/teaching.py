@@ -84,9 +84,7 @@ def _make(corpus: Corpus, encode: Encode, spec: TeacherSpec, seconds: float | No
 
     answers = np.searchsorted(passages, [query.passage for query in queries])
     weight, reached = _dense_weight(encode, documents, vectors, texts, answers)
-    teacher = HybridTeacher(
-        documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight
-    )
+    teacher = HybridTeacher(documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight)
     left_out = _sources(queries, passages, corpus.store.document_numbers)
     ranked, probabilities = _rankings(teacher, texts, asked, left_out, weight, spec)
     facts = {

@@ -174,9 +174,9 @@ def date_text(result: Result) -> str:
 
 
 def start_name(result: Result) -> str:
-    """The start model as it was named on the command line, or "an untrained network"."""
+    """The start model as it was named on the command line, or "a new network"."""
     start = str(result.get("start") or "")
-    return "an untrained network" if start == "scratch" else start
+    return "a new network" if start == "scratch" else start
 
 
 def model_meaning(result: Result) -> str:
@@ -191,7 +191,7 @@ def model_meaning(result: Result) -> str:
     if use_adapted(result) is None:
         return "model/ holds the model at the end of this run."
     if result.get("start") == "scratch":
-        return "model/ still holds the adapted model, for inspection: training is not shown to have improved on chance."
+        return "model/ still holds the adapted model, for inspection: training is not shown to have improved it."
     return "model/ still holds the adapted model, for inspection: nothing here shows that it is better than the start."
 
 

@@ -93,7 +93,7 @@ def _scores(result: Result, evaluation: dict[str, Any]) -> str:
 
 def _meaning(result: Result, system: str) -> str:
     if system == "start" and result.get("start"):
-        return text("the same network, untrained" if result["start"] == "scratch" else result["start"], 80)
+        return text("the same network, before training" if result["start"] == "scratch" else result["start"], 80)
     return text(facts.SYSTEMS.get(system, ("", ""))[1])
 
 
