@@ -57,6 +57,13 @@ def test_bad_assignments_say_what_is_wrong(assignment: str, message: str) -> Non
         with_overrides(config(), (assignment,))
 
 
+def test_a_phase_that_a_run_does_not_have_has_nothing_to_set() -> None:
+    with pytest.raises(
+        ReknitError, match=r"pretrain\.encoder\.dim: this run has no pretrain, so there is nothing to set"
+    ):
+        with_overrides(RunConfig(corpus="c"), ("pretrain.encoder.dim=8",))
+
+
 @pytest.mark.parametrize("name", list(catalogue.recipes()))
 def test_json_round_trip(name: str) -> None:
     original = with_overrides(
