@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from reknit.encoders.native import NativeEncoder
 
 _LEAST_HOLDERS = 3  # texts that a token must be in: below, chance says what it goes together with
-_SPREAD = 0.08
-_POSITIONS = 0.1
+_SPREAD = 0.08  # deviation of a row's coordinates: four times that of random ones, so that steps change it slowly
+_POSITIONS = 0.1  # of the random vectors of positions and token types: they mean nothing yet
 
 
 def latent_semantic_table(texts: Iterable[np.ndarray], special: np.ndarray, dim: int, seed: int) -> Tensor:
@@ -73,7 +73,7 @@ def _counts(texts: Iterable[np.ndarray], vocabulary: int):  # type: ignore[no-un
         columns.extend(tokens.tolist())
         counts.extend(of_each.tolist())
         ends.append(len(columns))
-    found = (np.frombuffer(counts, dtype=np.float32).copy(), np.frombuffer(columns, dtype=np.int32), ends)
+    found = (np.frombuffer(counts, dtype=np.float32), np.frombuffer(columns, dtype=np.int32), ends)
     return csr_matrix(found, shape=(len(ends) - 1, vocabulary))
 
 

@@ -44,8 +44,9 @@ class TokenisedText:
 class Tokenizer:
     """A fast Hugging Face tokenizer as corruptions and encoders need it.
 
-    vocabulary: what corruptions and heads must know. `hf` is the tokenizer that is saved with the model; reknit
-    encodes with a copy of its Rust part, so that padding and truncation set by other code never reach it.
+    vocabulary: what corruptions and heads must know. is_special: [vocabulary] bool, of each token. `hf` is the
+    tokenizer that is saved with the model; reknit encodes with a copy of its Rust part, so that padding and truncation
+    set by other code never reach it.
     """
 
     def __init__(self, hf: PreTrainedTokenizerFast):
@@ -62,7 +63,7 @@ class Tokenizer:
         self._num_added = self._rust.num_special_tokens_to_add(False)
         rows = np.zeros(self.vocabulary.size, dtype=bool)
         rows[list(self.vocabulary.special)] = True
-        self._is_special = rows
+        self.is_special = rows
         self._starts_word = None if _pre_tokenizer_knows_words(self._rust) else _marked_rows(self._rust, rows.size)
 
     @classmethod
@@ -204,7 +205,7 @@ class Tokenizer:
             lengths = np.bincount(sequence, minlength=len(lists))
             numbers = None if numbers is None else numbers[keep]
 
-        special = added | self._is_special[tokens]
+        special = added | self.is_special[tokens]
         starts = np.ones(len(tokens), dtype=bool)
         starts[1:] = (words[1:] != words[:-1]) | (sequence[1:] != sequence[:-1])
         if self._starts_word is not None:

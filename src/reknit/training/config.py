@@ -158,13 +158,13 @@ def _as_tuples(value: Any) -> Any:
 
 
 def _assign(config: Any, path: list[str], text: str, whole: str) -> Any:
+    parent = whole.removesuffix("." + ".".join(path))
     if config is None:
-        named = whole.removesuffix("." + ".".join(path))
         raise ReknitError(
-            f"--set {whole}: this run has no {named}, so there is nothing to set (a phase needs a recipe)"
+            f"--set {whole}: this run has no {parent}, so there is nothing to set (a phase needs a recipe)"
         )
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
-        raise ReknitError(f"--set {whole}: {whole.removesuffix('.' + '.'.join(path))} has no fields below it")
+        raise ReknitError(f"--set {whole}: {parent} has no fields below it")
     names = [item.name for item in dataclasses.fields(config)]
     if path[0] not in names:
         raise ReknitError(f"--set {whole}: there is no field {path[0]!r} here; there are {', '.join(names)}")

@@ -102,9 +102,7 @@ def _latent_semantic_table(
             logger.info("first weights by latent semantic analysis of up to %d passages", LATENT_SEMANTIC_PASSAGES)
             drawn = np.random.default_rng([seed, 3]).permutation(len(corpus.store))[:LATENT_SEMANTIC_PASSAGES]
             tokens = _tokens_of(corpus, np.sort(drawn), tokenizer, spec.max_positions)
-            special = np.zeros(tokenizer.vocabulary.size, dtype=bool)
-            special[list(tokenizer.vocabulary.special)] = True
-            table = latent_semantic_table(tokens, special, spec.dim, seed)
+            table = latent_semantic_table(tokens, tokenizer.is_special, spec.dim, seed)
             with written_aside(saved) as aside:
                 save_file({"table": table}, aside)
     return load_file(saved)["table"]
