@@ -85,6 +85,25 @@ def test_text_search_finds_what_bm25_finds(index):
         assert np.corrcoef(ours, theirs)[0, 1] > 0.99
 
 
+@pytest.mark.parametrize(
+    ("texts", "query", "answers"),
+    [
+        (["Die Häuser der Städte stehen am Fluss", "Ein Fluss fließt ins Meer, nicht in die Stadt", "Nichts"] * 4,
+         "Haus in einer Stadt", {0, 1}),
+        (["数据库的句子在这里", "这是另一个句子", "nothing"], "数据库", {0}),
+        (["naïve café", "naive cafe", "x" * 90], "Café", {0, 1}),
+        (["x" * 90, "C++ and C#", "y"], "x" * 90, {0}),
+    ],
+)  # fmt: skip
+def test_words_of_any_language_are_those_of_bm25(tmp_path, texts, query, answers):
+    passages = [(f"{number:02}", "", text) for number, text in enumerate(texts)]
+    build_index(tmp_path / "index", passages, encode, dim=DIM)
+    hits = Index.open(tmp_path / "index").search(None, query, 12, mode="text")
+    assert {int(hit.id) % 3 for hit in hits} == answers
+    reference = BM25({identifier: text for identifier, _, text in passages}).search({"q": query})["q"]
+    assert {hit.id for hit in hits} == set(reference)
+
+
 def test_identifiers_are_found_by_their_parts_and_given_back_as_they_were(tmp_path):
     passages = [("a", "", "def writeBoolean(self)"), ("b", "HTTPHeader", "def read_it()"), ("c", "", "nothing of it")]
     build_index(tmp_path / "index", passages, encode, dim=DIM)

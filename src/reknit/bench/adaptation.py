@@ -188,7 +188,8 @@ def _dense(collection: RetrievalSet, model: str | Path) -> Run:
 
 
 def _baselines(collection: RetrievalSet, start: str) -> dict[str, float]:
-    bm25 = BM25(collection.documents).search(collection.queries)
+    # BM25 as other libraries have it: identifiers are words like any other.
+    bm25 = BM25(collection.documents, split_identifiers=False).search(collection.queries)
     dense = _dense(collection, start)
     fused = reciprocal_rank_fusion([bm25, dense])
     return {name: _value(run, collection) for name, run in zip(BASELINES, (bm25, dense, fused), strict=True)}

@@ -4,64 +4,66 @@ from __future__ import annotations
 
 import functools
 import threading
+import unicodedata
 from typing import Any
 
 import regex
+
+from reknit.data.language import STEMMERS, stop_words
+from reknit.errors import ReknitError
 
 # Of scripts that are written without spaces: Han, kana, Thai, Lao, Burmese, Khmer.
 UNSPACED = (
     "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
-# Lucene's English stop words, the set that BM25's implementations share.
-STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "  # noqa: SIM905
-    "to was will with".split()
-)
 # Letters carry their combining marks, of which many scripts write vowels; Python's own \w leaves marks out.
 _WORD = regex.compile(rf"(?V1)[{UNSPACED}]+|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+")
+_ACCENT = regex.compile("[\u0300-\u036f]")
 _UNSPACED = regex.compile(f"[{UNSPACED}]")
-_UPPER, _LOWER = r"(?:\p{Lu}\p{M}*)", r"(?:\p{Ll}\p{M}*)"
+_UPPER, _LOWER = r"(?:\p{Lu}\p{M}*+)", r"(?:\p{Ll}\p{M}*+)"
 _PART = regex.compile(
     rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|\p{{N}}+|[\p{{Lo}}\p{{Lm}}\p{{Lt}}\p{{M}}]+"
 )
 
 
 class Analyser:
-    """Words by English stop words and the Snowball English ("Porter 2") stemmer.
+    """Words by the stop words and the Snowball stemmer of a language (of English the later one, "Porter 2").
 
-    Words are runs of letters, digits and underscores, in lower case; in scripts without spaces every two neighbouring
-    characters, as Lucene's analyser for Chinese and Japanese has it. split_identifiers: writeBoolean and write_boolean
-    are also found by their parts.
+    Words are runs of letters, digits and underscores, in lower case and without accents; in scripts without spaces
+    every two neighbouring characters, as Lucene's analyser for Chinese and Japanese has it. language: as `language_of`
+    names it. split_identifiers: writeBoolean and _write_boolean are also found by their parts. Raises ReknitError for a
+    language without a stemmer.
     """
 
-    def __init__(self, *, split_identifiers: bool = True) -> None:
+    def __init__(self, language: str = "english", *, split_identifiers: bool = True) -> None:
         import Stemmer
 
+        if language not in STEMMERS.values():
+            raise ReknitError(
+                f"there is no stemmer for {language!r}: take one of {', '.join(sorted(STEMMERS.values()))}"
+            )
+        self.language = language
         self.split_identifiers = split_identifiers
-        self._stem = Stemmer.Stemmer("english").stemWords
+        self._stop_words = stop_words(language)
+        self._stem = Stemmer.Stemmer(language).stemWords
         # A stemmer has one buffer for its work.
         self._one_at_a_time = threading.Lock()
 
     def __reduce__(self) -> Any:
         # A stemmer can neither be copied nor pickled.
-        return functools.partial(Analyser, split_identifiers=self.split_identifiers), ()
+        return functools.partial(Analyser, self.language, split_identifiers=self.split_identifiers), ()
 
     def words(self, text: str) -> list[str]:
         """The stems that a text is found by, in order."""
         words = [word for run in _WORD.findall(text) for word in _pairs(run)]
         if self.split_identifiers:
             words = [part for word in words for part in (word, *_parts(word))]
-        kept = [word for word in map(str.lower, words) if word not in STOP_WORDS]
+        kept = [word for word in map(str.lower, words) if word not in self._stop_words]
         with self._one_at_a_time:
-            return self._stem(kept)
-
-
-def with_parts(text: str) -> str:
-    """The text, and behind it the parts of its identifiers in camel case, for search engines that split words at
-    underscores but not there."""
-    found = [part for word in _WORD.findall(text) for piece in word.split("_") for part in _parts(piece)]
-    return " ".join([text, *found])
+            stems = self._stem(kept)
+        # Stemmers go by accents, so these fall last.
+        return [stem if stem.isascii() else _without_accents(stem) for stem in stems]
 
 
 def _pairs(run: str) -> list[str]:
@@ -74,4 +76,9 @@ def _pairs(run: str) -> list[str]:
 def _parts(word: str) -> list[str]:
     """The words inside an identifier in camel case or with underscores; nothing for an ordinary word."""
     parts = _PART.findall(word)
-    return parts if len(parts) > 1 else []
+    return [] if parts == [word] else parts
+
+
+def _without_accents(word: str) -> str:
+    """Without the combining marks of Latin, Greek and Cyrillic letters; other scripts write vowels with theirs."""
+    return unicodedata.normalize("NFC", _ACCENT.sub("", unicodedata.normalize("NFKD", word)))

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reknit.data.language import language_of
 from reknit.data.words import Analyser
 from reknit.encoders.model_files import read_json
 from reknit.errors import ReknitError
@@ -40,12 +41,15 @@ class QueryExpansion:
     """terms: {word, or two words with a space between: row}. table: [terms, dim] int8 and scales: [terms] float32, the
     product of which is the direction of each term times its inverse document frequency to the power 1.5 (1 is BM25's,
     2 that of a tf-idf product; docs/adaptation.md), for two words half of it. weight: of the terms together beside 1
-    for the query itself; 0 changes nothing.
+    for the query itself; 0 changes nothing. language: whose stemmer made the terms. Raises ReknitError when there is
+    no such stemmer.
     """
 
-    def __init__(self, terms: dict[str, int], table: np.ndarray, scales: np.ndarray, weight: float) -> None:
+    def __init__(
+        self, terms: dict[str, int], table: np.ndarray, scales: np.ndarray, weight: float, language: str = "english"
+    ) -> None:
         self.terms, self.table, self.scales, self.weight = terms, table, scales, weight
-        self._analyser = Analyser()
+        self._analyser = Analyser(language)
 
     @classmethod
     def of(
@@ -58,7 +62,8 @@ class QueryExpansion:
         documents that contain it, less the mean of all, with length 1; its inverse document frequency is BM25's:
         log(1 + (N - n + 0.5) / (n + 0.5)) of n among N documents.
         """
-        holders = _holders(texts, most)
+        language = language_of(texts)
+        holders = _holders(texts, Analyser(language), most)
         unit = torch.nn.functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
         centred = (unit - unit.mean(dim=0)).numpy()
         table = np.zeros((len(holders), centred.shape[1]), dtype=np.int8)
@@ -72,11 +77,16 @@ class QueryExpansion:
                 table[row] = np.round(mean * (_LARGEST / largest))
                 share = _PAIR_SHARE if _BETWEEN in term else 1.0
                 scales[row] = largest / _LARGEST / length * share * rarity**_RARITY_POWER
-        return cls({term: row for row, term in enumerate(holders)}, table, scales, weight)
+        return cls({term: row for row, term in enumerate(holders)}, table, scales, weight, language)
 
     def with_weight(self, weight: float) -> QueryExpansion:
         """The same terms with another weight."""
-        return QueryExpansion(self.terms, self.table, self.scales, weight)
+        return QueryExpansion(self.terms, self.table, self.scales, weight, self.language)
+
+    @property
+    def language(self) -> str:
+        """The language whose stemmer the terms went through, as `language_of` names it."""
+        return self._analyser.language
 
     def expand(self, texts: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """[texts, dim] vectors of queries -> float32 of the same shape and lengths, turned towards the queries' terms.
@@ -112,7 +122,7 @@ class QueryExpansion:
         """Write the folder; it must exist. dims: keep the first coordinates only."""
         from safetensors.numpy import save_file
 
-        settings = {"weight": self.weight, "terms": list(self.terms)}
+        settings = {"weight": self.weight, "language": self.language, "terms": list(self.terms)}
         (folder / _SETTINGS).write_text(json.dumps(settings, ensure_ascii=False) + "\n", encoding="utf-8")
         tensors = {"table": np.ascontiguousarray(self.table[:, :dims]), "scales": self.scales}
         save_file(tensors, folder / _TABLE)
@@ -126,6 +136,7 @@ class QueryExpansion:
         settings = read_json(folder / _SETTINGS)
         try:
             terms, weight = [str(term) for term in settings["terms"]], float(settings["weight"])
+            language = str(settings.get("language", "english"))  # which older models do not say
             tensors = load_file(folder / _TABLE)
             table, scales = tensors["table"], tensors["scales"]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -137,12 +148,11 @@ class QueryExpansion:
             )
         if not 0.0 <= weight < 1.0:
             raise ReknitError(f"{folder} has the weight {weight}; a query expansion's is from 0 to below 1")
-        return cls({term: row for row, term in enumerate(terms)}, table, scales, weight)
+        return cls({term: row for row, term in enumerate(terms)}, table, scales, weight, language)
 
 
-def _holders(texts: Sequence[str], most: int) -> dict[str, np.ndarray]:
+def _holders(texts: Sequence[str], analyser: Analyser, most: int) -> dict[str, np.ndarray]:
     """{term: the numbers of the texts that contain it}: the `most` words, and the `most` pairs, that are in most."""
-    analyser = Analyser()
     numbers: dict[str, int] = {}
     words, of_words, pairs, of_pairs = array("q"), array("i"), array("q"), array("i")
     for place, text in enumerate(texts):

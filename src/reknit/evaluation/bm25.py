@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reknit.data.language import language_of
 from reknit.data.words import Analyser
 from reknit.errors import ReknitError
 from reknit.evaluation.ranking import Run, top_places
@@ -17,7 +18,7 @@ B = 0.75
 
 
 class BM25:
-    """BM25 in Lucene's variant with English stop words and the Snowball English ("Porter 2") stemmer, by bm25s.
+    """BM25 in Lucene's variant with the stop words and the Snowball stemmer of the documents' language, by bm25s.
 
     Words are as `Analyser` says: identifiers are found by their parts too, unless `split_identifiers` is False. Queries
     that are cut out of documents should be asked without: a docstring shares words with the identifiers of its code as
@@ -30,8 +31,9 @@ class BM25:
 
         if not documents:
             raise ReknitError("BM25 has no documents to index: the collection is empty")
-        self.words = Analyser(split_identifiers=split_identifiers).words
         self._ids = sorted(documents)
+        language = language_of([documents[document] for document in self._ids])
+        self.words = Analyser(language, split_identifiers=split_identifiers).words
         self._vocabulary: dict[str, int] = {}
         tokens = [
             [self._vocabulary.setdefault(word, len(self._vocabulary)) for word in self.words(documents[document])]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reknit.data.words import STOP_WORDS, with_parts
+from reknit.data.language import language_of
+from reknit.data.words import Analyser
 from reknit.errors import ReknitError
 from reknit.retrieval.description import DESCRIPTION, Description, partial_folder
 from reknit.training.memory import frugal_allocation
@@ -44,10 +46,10 @@ def build_index(
     (IVF over the unquantised vectors) is built too. Passages are streamed, a few thousand are held at once.
 
     The LanceDB table has id, title, content (title and text together), text_start (where in it the text begins), words
-    (the content and the parts of its identifiers; full-text search is in them) and vector. The index is built in
-    `folder`.partial and renamed when it is whole; an index that is already in `folder` stays usable until then and is
-    replaced. Raises ReknitError when there are no passages, when `folder` holds something else than an index, or when
-    `encode` returns the wrong shape or values that are not finite.
+    (what `Analyser` makes of the content, in the language of the first batch, so that full-text search finds what
+    `BM25` finds) and vector. The index is built in `folder`.partial and renamed when it is whole; an index that is
+    already in `folder` stays usable until then and is replaced. Raises ReknitError when there are no passages, when
+    `folder` holds something else than an index, or when `encode` returns the wrong shape or values that are not finite.
     """
     folder = Path(folder)
     if folder.exists() and not _replaceable(folder):
@@ -59,8 +61,8 @@ def build_index(
     except OSError as error:
         raise ReknitError(f"cannot create {partial} ({error.strerror}): choose a folder you may write to") from error
     try:
-        rows, partitions = _write(partial, passages, encode, dim, batch, on_progress, exact_rows)
-        Description(rows, dim, partitions, dict(details or {})).write(partial)
+        description = _write(partial, passages, encode, dim, batch, on_progress, exact_rows)
+        replace(description, details=dict(details or {})).write(partial)
         _replace(folder, partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -88,8 +90,7 @@ def _write(
     batch: int,
     on_progress: Callable[[int, int], None] | None,
     exact_rows: int,
-) -> tuple[int, int]:
-    """Number of passages and of partitions of the vector index (0: none)."""
+) -> Description:
     # Read when the first index is made. Of LanceDB's 256 MB, two or three times as much is in memory.
     os.environ.setdefault("LANCE_FTS_PARTITION_SIZE", str(WORDS_PARTITION_MB))
     import lancedb
@@ -110,29 +111,37 @@ def _write(
     total = len(passages) if isinstance(passages, Sized) else 0
     rows = 0
     waiting: list[Any] = []
+    analyser: Analyser | None = None
     # Added from this thread and not pulled by LanceDB from its own: an error or Ctrl-C in `passages` or `encode` then
     # arrives as itself, not wrapped in an Arrow error.
     for some in _batches(passages, batch):
-        waiting.append(_record_batch(some, encode, dim, schema, rows))
+        analyser = analyser or Analyser(language_of([f"{title} {text}" for _, title, text in some]))
+        waiting.append(_record_batch(some, encode, analyser, dim, schema, rows))
         rows += len(some)
         if sum(records.num_rows for records in waiting) >= ROWS_PER_WRITE:
             table.add(pa.Table.from_batches(waiting))
             waiting.clear()
         if on_progress is not None:
             on_progress(rows, total)
-    if not rows:
+    if analyser is None:
         raise ReknitError("there are no passages to index: give at least one")
     if waiting:
         table.add(pa.Table.from_batches(waiting))
-    # ICU finds words in every script, also in those that are written without spaces. The stop words are BM25's own:
-    # LanceDB's are of many languages at once, and take the "C" of "C++" away.
-    words = FTS(base_tokenizer="icu/split", language="English", custom_stop_words=sorted(STOP_WORDS))
+    # The words are stems already, and of the right language: LanceDB is to cut them at spaces and leave them alone.
+    words = FTS(
+        base_tokenizer="whitespace",
+        lower_case=False,
+        stem=False,
+        remove_stop_words=False,
+        ascii_folding=False,
+        max_token_length=None,
+    )
     partitions = round(rows**0.5) if rows > exact_rows else 0
     with frugal_allocation():
         table.create_index("words", config=words)
         if partitions:
             table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=partitions))
-    return rows, partitions
+    return Description(rows, dim, partitions, analyser.language)
 
 
 def _batches(passages: Iterable[IndexedPassage], size: int) -> Iterator[list[IndexedPassage]]:
@@ -142,7 +151,12 @@ def _batches(passages: Iterable[IndexedPassage], size: int) -> Iterator[list[Ind
 
 
 def _record_batch(
-    passages: list[IndexedPassage], encode: Callable[[list[str]], np.ndarray], dim: int, schema: Any, first: int
+    passages: list[IndexedPassage],
+    encode: Callable[[list[str]], np.ndarray],
+    analyser: Analyser,
+    dim: int,
+    schema: Any,
+    first: int,
 ) -> Any:
     import pyarrow as pa
 
@@ -166,7 +180,7 @@ def _record_batch(
     except UnicodeEncodeError as error:
         raise ReknitError(f"an id among passages {first} to {first + len(passages)} is not valid Unicode") from error
     flat = pa.array(vectors.reshape(-1))
-    words = pa.array(map(with_parts, contents), pa.string())
+    words = pa.array([" ".join(analyser.words(content)) for content in contents], pa.string())
     columns = [ids, pa.array(titles), pa.array(contents), pa.array(starts, pa.int32()), words]
     return pa.record_batch([*columns, pa.FixedSizeListArray.from_arrays(flat, dim)], schema=schema)
 

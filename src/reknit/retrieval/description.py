@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reknit.errors import ReknitError
 
-FORMAT = 2
+FORMAT = 3
 DESCRIPTION = "index.json"
 
 
@@ -17,12 +17,14 @@ class Description:
     """Written last of all files of an index, so a folder that has it holds a whole index.
 
     rows: passages. dim: width of the vectors. partitions: of the approximate vector index, 0 where search is exact.
-    details: what the builder wants to remember, such as the path of the model.
+    language: whose stemmer its words went through. details: what the builder wants to remember, such as the path of
+    the model.
     """
 
     rows: int
     dim: int
     partitions: int
+    language: str
     details: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -43,11 +45,16 @@ class Description:
             found = json.loads(path.read_text(encoding="utf-8"))
             version = found["format"]
             details = {str(key): str(value) for key, value in found["details"].items()}
-            description = cls(int(found["rows"]), int(found["dim"]), int(found["partitions"]), details)
+            rows, dim, partitions = (int(found[name]) for name in ("rows", "dim", "partitions"))
+            # Older formats have no language; they are refused below.
+            description = cls(rows, dim, partitions, str(found.get("language")), details)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ReknitError(f"{path} is damaged ({type(error).__name__}): build the index again") from error
         if version != FORMAT:
-            raise ReknitError(f"{path} has format {version}, this version reads {FORMAT}: build the index again")
+            raise ReknitError(
+                f"{path} has format {version}, this version reads {FORMAT}: build the index again "
+                "(that of a run: repeat the run's command with --resume)"
+            )
         return description
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from reknit.data.words import with_parts
+from reknit.data.words import Analyser
 from reknit.errors import ReknitError
 from reknit.evaluation.fusion import fuse
 from reknit.retrieval.build import TABLE, build_index, storable
@@ -48,6 +48,7 @@ class Index:
         self.dim = description.dim
         self.details = description.details
         self._rows = description.rows
+        self._analyser = Analyser(description.language)
         # Enough partitions to find nearly all true neighbours even of vectors without clusters.
         self._probes = max(20, description.partitions // 4)
         self._table = table
@@ -143,7 +144,11 @@ class Index:
         return _hits(rows, lambda row: 1.0 - row["_distance"])
 
     def _words(self, text: str, limit: int, only: Collection[str] | None = None) -> list[Hit]:
-        query = self._table.search(_match(text), query_type="fts")
+        from lancedb.query import MatchQuery
+
+        # A bag of words: nothing in the text can be taken for query syntax.
+        match = MatchQuery(" ".join(self._analyser.words(text)), "words")  # type: ignore[call-arg]  # pydantic fields
+        query = self._table.search(match, query_type="fts")
         if only is not None:
             query = query.where(_one_of(only), prefilter=True)
         return _hits(query.select([*_COLUMNS, "_score"]).limit(limit).to_list(), lambda row: row["_score"])
@@ -192,14 +197,6 @@ def _one_of(ids: Collection[str]) -> str:
     """SQL that is true of passages with these ids."""
     quoted = ("'" + identifier.replace("'", "''") + "'" for identifier in ids)
     return f"id IN ({', '.join(quoted)})"
-
-
-def _match(text: str) -> Any:
-    # A match query is a bag of words: nothing in the text can be taken for query syntax. The column holds the content
-    # and the parts of its identifiers (`build_index`).
-    from lancedb.query import MatchQuery
-
-    return MatchQuery(with_parts(text), "words")  # type: ignore[call-arg]  # its defaults are pydantic fields
 
 
 def _hits(rows: list[dict[str, Any]], score: Callable[[dict[str, Any]], float]) -> list[Hit]:
