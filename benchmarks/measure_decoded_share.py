@@ -132,9 +132,10 @@ def plan(speed: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
 
 
 def tuning_speed() -> float:
-    """Tokens per second of the quickstart's second phase, as recorded."""
-    phase = json.loads((ROOT / "records" / "quickstart.json").read_text(encoding="utf-8"))["training"]["phases"][1]
-    return phase["tokens"] / phase["seconds"]
+    """Tokens per second of the quickstart's pairs, as recorded."""
+    phases = json.loads((ROOT / "records" / "quickstart.json").read_text(encoding="utf-8"))["training"]["phases"]
+    pairs = next(phase for phase in phases if phase["recipe"] == "infonce-pairs")
+    return pairs["tokens"] / pairs["seconds"]
 
 
 def quality(

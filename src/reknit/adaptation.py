@@ -30,7 +30,7 @@ from reknit.training.files import disk_full_explained
 from reknit.training.interrupt import Interrupted, listen_for_stop
 from reknit.training.phases import check_batches, check_parts, chooses_weights, phases_of, train_phases
 from reknit.training.run_folder import RunFolder
-from reknit.training.start import build_start, load_start
+from reknit.training.start import build_start, check_start, load_start
 from reknit.training.team import Team, joined
 
 logger = logging.getLogger("reknit")
@@ -152,6 +152,7 @@ def _run(
     if config.budget == BudgetSpec():
         raise ReknitError("a run without a budget would never end: give one with --budget, such as 10m or 5Mtok")
     check_batches(config, team)
+    check_start(config, settings)
     if not resume:
         check_corpus_path(config.corpus, folder.path)
     collections = _named_apart([load_beir(path) for path in config.eval])
@@ -225,7 +226,7 @@ def _train_and_deliver(
     models = {"start": encode_start, "adapted": encode_adapted}
     if expansion is not None:
         models["plain"] = encode_plain
-    # A model that minutes have made of nothing has to show that it is any better than words are.
+    # A model made of nothing but this corpus has to show that it is any better than words are.
     prior = 0.0 if config.from_scratch else 0.5
     weight, reached = choose_hybrid_weight(choosing, encode_adapted, prior)
     by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
@@ -234,7 +235,15 @@ def _train_and_deliver(
     for collection in (judging, *collections):
         logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
         evaluations.append(
-            evaluate_retrieval(collection, models, hybrid_of="adapted", hybrid_weight=weight, seed=config.seed)
+            evaluate_retrieval(
+                collection,
+                models,
+                hybrid_of="adapted",
+                hybrid_weight=weight,
+                # The probe's queries are cut out of documents.
+                split_identifiers=collection is not judging,
+                seed=config.seed,
+            )
         )
     verdict = decide(evaluations, seed=config.seed)
     plain = None if expansion is None else decide(evaluations, system="plain", seed=config.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from command_line import SETTINGS, adapt, process, read_result, reknit, settings
 from small_corpus import small_documents
 
 import reknit as library
+from reknit import adaptation
 
 RUN_FOLDER = {
     "model",
@@ -71,8 +73,39 @@ def test_adapt_from_scratch_begins_with_what_words_have_in_common(corpus: Path, 
     reknit(*from_scratch(corpus, run, "--resume")).succeeded()
     assert table.read_bytes() == before
     np.testing.assert_array_equal(library.load(run).encode(["a text"]), vectors)
-    words = from_scratch(corpus, tmp_path / "other", "--set", "tune.encoder.pooling=cls")
-    assert reknit(*words).complaint().endswith("not cls: set encoder.pooling=mean too")
+
+
+def test_from_scratch_the_hybrid_leans_to_words(corpus: Path, tmp_path: Path) -> None:
+    with mock.patch.object(adaptation, "choose_hybrid_weight", wraps=adaptation.choose_hybrid_weight) as chosen:
+        reknit(*from_scratch(corpus, tmp_path / "run")).succeeded()
+    assert {call.args[2] for call in chosen.call_args_list} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (
+            ["tune.encoder.pooling=cls"],
+            "texts that are the mean of their tokens, not cls: set encoder.pooling=mean too",
+        ),
+        (["tune.encoder.dim=2"], "encoder.token_table=latent-semantic needs encoder.dim=3 or more"),
+    ],
+)
+def test_first_weights_that_do_not_fit_are_refused_before_anything_is_read(corpus, tmp_path, more, reason) -> None:
+    run = tmp_path / "run"
+    words = [word for setting in more for word in ("--set", setting)]
+    assert reknit(*from_scratch(corpus, run, *words)).complaint().endswith(reason)
+    assert not run.exists()
+
+
+def test_settings_of_an_encoder_that_is_not_built_are_refused(corpus: Path, finished_run: Path, tmp_path: Path) -> None:
+    run, setting = tmp_path / "run", ["--set", "tune.encoder.dim=64"]
+    start = ["--start", str(finished_run / "model")]
+    complaint = reknit(*adapt(corpus, run, *start, *setting)).complaint()
+    assert complaint.endswith("tune.encoder.dim=64 would change nothing: a run from a trained model keeps its encoder")
+    complaint = reknit(*adapt(corpus, run, *setting)).complaint()
+    assert complaint.endswith("the encoder is the one of pretrain: set pretrain.encoder.dim")
+    assert not run.exists()
 
 
 def check_rows(rows: dict, systems: list[str]) -> None:

@@ -63,6 +63,11 @@ def test_every_row_has_one_length_and_no_mean_of_what_fills_it_up():
     assert frequent < 0.6 * rare
 
 
+def test_it_takes_any_seed_and_no_chance_but_that():
+    one, same = (latent_semantic_table(some_texts(), SPECIAL, 16, seed=2**40) for _ in range(2))
+    assert torch.equal(one, same)
+
+
 @pytest.mark.parametrize("texts", [[], [np.array([1])], some_texts(2)])
 def test_there_may_be_nothing_to_learn_from(texts):
     table = latent_semantic_table(texts, SPECIAL, 16, seed=0)

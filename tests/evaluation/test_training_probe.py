@@ -6,6 +6,7 @@ import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.hybrid import HYBRID_WEIGHTS
 from reknit.evaluation.probe import (
     choose_hybrid_weight,
     hybrid_values,
@@ -79,6 +80,7 @@ def test_hybrid_weight_follows_the_better_side() -> None:
 
 def test_of_equally_good_hybrid_weights_the_even_one_is_taken() -> None:
     assert choose_hybrid_weight(collection(), knows_everything)[0] == 0.5
+    assert choose_hybrid_weight(collection(), knows_everything, prior=0.0)[0] == min(HYBRID_WEIGHTS)
 
 
 def test_half_of_the_shared_words_are_left_out() -> None:

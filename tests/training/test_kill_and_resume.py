@@ -14,13 +14,8 @@ import pytest
 from safetensors.torch import load_file
 from small_corpus import write_small_corpus
 
+ENCODER = {"dim": 32, "depth": 2, "heads": 2, "intermediate": 64, "vocabulary": 400}
 SETTINGS = {
-    "pretrain.encoder.dim": 32,
-    "pretrain.encoder.depth": 2,
-    "pretrain.encoder.heads": 2,
-    "pretrain.encoder.intermediate": 64,
-    "pretrain.encoder.vocabulary": 400,
-    "pretrain.data.tokens_per_batch": 512,
     "tune.data.pairs_per_batch": 8,
     "probe.queries": 20,
     "probe.per_phase": 3,
@@ -29,10 +24,14 @@ SETTINGS = {
 }
 
 
-def command(corpus: Path, out: Path, *more: str) -> list[str]:
-    changes = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
-    start = [sys.executable, "-m", "reknit", "adapt", str(corpus), "--out", str(out), "--start", "scratch"]
-    return [*start, "--recipe", "dupmae", "--budget", "60ktok", *changes, *more]
+def command(corpus: Path, out: Path, recipe: str | None, *more: str) -> list[str]:
+    """recipe: of the pre-training; None: first weights by latent semantic analysis, and tuning alone."""
+    first = "pretrain" if recipe else "tune"
+    changes = SETTINGS | {f"{first}.encoder.{name}": value for name, value in ENCODER.items()}
+    given = ["--recipe", recipe, "--set", "pretrain.data.tokens_per_batch=512"] if recipe else []
+    start = [sys.executable, "-m", "reknit", "adapt", str(corpus), "--out", str(out), "--start", "scratch", *given]
+    words = [part for name, value in changes.items() for part in ("--set", f"{name}={value}")]
+    return [*start, "--budget", "30ktok", *words, *more]
 
 
 def training_log(run: Path) -> list[dict]:
@@ -52,18 +51,20 @@ def kill_after(process: subprocess.Popen, metrics: Path, lines: int, pause: floa
     return False
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_killed_run_equals_undisturbed_run(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "kills"), [("dupmae", 2), (None, 1), pytest.param("dupmae", 10, marks=pytest.mark.slow)]
+)
+def test_killed_run_equals_undisturbed_run(tmp_path: Path, recipe: str | None, kills: int) -> None:
     corpus = write_small_corpus(tmp_path / "corpus.jsonl", documents=120)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(corpus, whole), check=True, capture_output=True)
+    subprocess.run(command(corpus, whole, recipe), check=True, capture_output=True)
     expected = training_log(whole)
 
     chance = random.Random(kills)
     killed = 0
     for turn in range(kills):
         process = subprocess.Popen(
-            command(corpus, broken, *(["--resume"] if (broken / "config.json").exists() else [])),
+            command(corpus, broken, recipe, *(["--resume"] if (broken / "config.json").exists() else [])),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
@@ -71,7 +72,7 @@ def test_killed_run_equals_undisturbed_run(tmp_path: Path, kills: int) -> None:
         lines = max(1, round(len(expected) * (turn + chance.random()) / kills) - 1)
         killed += kill_after(process, broken / "metrics.jsonl", lines, chance.random() * 0.05)
     assert killed == kills
-    subprocess.run(command(corpus, broken, "--resume"), check=True, capture_output=True)
+    subprocess.run(command(corpus, broken, recipe, "--resume"), check=True, capture_output=True)
 
     assert training_log(broken) == expected
     weights, again = (load_file(run / "model" / "model.safetensors") for run in (whole, broken))

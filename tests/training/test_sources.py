@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from reknit.catalogue import find
 from reknit.data.documents import Document
@@ -17,7 +18,7 @@ from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec, DataSpec
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.training import phases
-from reknit.training.config import ProbeSpec, RunConfig
+from reknit.training.config import ProbeSpec, RunConfig, with_overrides
 from reknit.training.corpus import Corpus, prepare_corpus
 from reknit.training.run_folder import RunFolder
 from reknit.training.sources import PassageBatches, SharedBatches, open_token_store
@@ -133,6 +134,23 @@ def test_a_phase_trains_on_the_part_that_it_names(tmp_path: Path, recipe: str, b
         if word in model.tokenizer.decode(batches(step).tokens)
     }
     assert seen == ({below} if below else set(LANGUAGES))
+
+
+def test_a_new_encoder_begins_with_the_table_that_was_made_for_it_once(tmp_path: Path) -> None:
+    config, corpus = two_languages(tmp_path, "infonce-pairs")
+    config = with_overrides(
+        config, ("pretrain.encoder.token_table=latent-semantic", "pretrain.encoder.pooling=mean", f"seed={2**33}")
+    )
+    folder = RunFolder(tmp_path / "run")
+    model, again = (build_start(config, folder, corpus) for _ in range(2))
+    (saved,) = folder.data.glob("latent-semantic-*")
+    table = load_file(saved)["table"]
+    assert torch.equal(model.encoder.table.detach().cpu(), table)
+    assert not table[model.tokenizer.is_special, :-2].any()
+    assert table[~torch.from_numpy(model.tokenizer.is_special), :-2].any()
+    save_file({"table": torch.ones_like(table)}, saved)
+    assert (build_start(config, folder, corpus).encoder.table == 1).all(), "it is not made again"
+    assert torch.equal(again.encoder.table, model.encoder.table)
 
 
 def test_a_part_that_is_not_there_names_some_files_that_are(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from reknit.encoders.native import NativeEncoder
 
+LEAST_DIM = 3  # two coordinates of every row fill it up to one length
 _LEAST_HOLDERS = 3  # texts that a token must be in: below, chance says what it goes together with
 _SPREAD = 0.08  # deviation of a row's coordinates: four times that of random ones, so that steps change it slowly
 _POSITIONS = 0.1  # of the random vectors of positions and token types: they mean nothing yet
@@ -26,7 +27,7 @@ _POSITIONS = 0.1  # of the random vectors of positions and token types: they mea
 def latent_semantic_table(texts: Iterable[np.ndarray], special: np.ndarray, dim: int, seed: int) -> Tensor:
     """[vocabulary, dim] float32 token table; rows all have the same length.
 
-    texts: the token ids of each text. special: [vocabulary] bool, tokens that mean nothing. dim: at least 3.
+    texts: the token ids of each text. special: [vocabulary] bool, tokens that mean nothing. dim: LEAST_DIM or more.
 
     A layer norm would take the lengths away, by which rare tokens count more than frequent ones. So the last two
     coordinates fill every row up to one length; they are opposite, because the norm takes the mean away too. A token
@@ -89,5 +90,7 @@ def _directions(counts, rarity: np.ndarray, size: int, seed: int) -> np.ndarray:
     found = min(size, *weighted.shape)
     directions = np.zeros((len(rarity), size), dtype=np.float32)
     if found and weighted.nnz:
-        directions[:, :found] = randomized_svd(weighted, found, n_iter=2, random_state=seed)[2].T
+        # scikit-learn takes 32 bits.
+        small = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        directions[:, :found] = randomized_svd(weighted, found, n_iter=2, random_state=small)[2].T
     return directions

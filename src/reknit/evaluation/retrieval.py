@@ -63,6 +63,7 @@ def evaluate_retrieval(
     *,
     hybrid_of: str | None = None,
     hybrid_weight: float = 0.5,
+    split_identifiers: bool = True,
     seed: int,
     top: int = 100,
 ) -> Evaluation:
@@ -70,13 +71,14 @@ def evaluate_retrieval(
 
     Rows in this order: random, bm25, each model (exact search over dot products), and hybrid where `hybrid_of` names a
     model: the `top` best by bm25 and by that model, scored by both (`candidates`), the model's scores weighted by
-    `hybrid_weight` (`fuse`). Each model is called twice: all documents, all queries. `top`: results of a ranking, of
+    `hybrid_weight` (`fuse`). Each model is called twice: all documents, all queries. `split_identifiers`: as for
+    `BM25`, which says why queries cut out of documents should be asked without. `top`: results of a ranking, of
     the hybrid's sides each; at least 100 for R@100 to mean what it says. A query whose text is also a document is
     treated like any other. Raises ReknitError on an empty collection, an unknown `hybrid_of`, a model named like a
     baseline, or a model that returns the wrong shape or values that are not finite.
     """
     _check(collection, models, hybrid_of)
-    bm25 = BM25(collection.documents)
+    bm25 = BM25(collection.documents, split_identifiers=split_identifiers)
     runs = {"random": random_run(collection, seed, top), "bm25": bm25.search(collection.queries, top)}
     for name, encode in models.items():
         documents, queries = vectors_of(collection, encode)

@@ -39,7 +39,7 @@ from reknit.training.files import write_json
 from reknit.training.interrupt import Interrupted, StopRequest, listen_for_stop
 from reknit.training.machine import machine, versions
 from reknit.training.phases import check_batches, check_parts, phases_of
-from reknit.training.start import load_start
+from reknit.training.start import check_encoder, load_start
 from reknit.training.team import Team
 
 logger = logging.getLogger("reknit")
@@ -209,6 +209,7 @@ def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Mea
         recipes = [recipe for recipe in (shared_recipe(arm, config) for arm in arms) if recipe]
         untrained = [config.encoder for arm in arms if arm.name == UNTRAINED]
         for encoder in (*(recipe.encoder for recipe in recipes), *untrained):
+            check_encoder(encoder)
             for layers, dims in map(parse_size, config.sizes):
                 if layers > encoder.depth or dims > encoder.dim:
                     raise ReknitError(

@@ -22,7 +22,7 @@ EVERY_MEASURE = "all"
 class ComparisonConfig:
     """All that the arms of a comparison share.
 
-    corpus, corpus_share, start, eval: as in RunConfig; start "scratch" gives every arm of a seed the same random
+    corpus, corpus_share, start, eval: as in RunConfig; start "scratch" gives every arm of a seed the same first
     weights. budget: of each training. encoder, optimiser: in place of each recipe's own. max_length, tokens_per_batch:
     of texts that are read one by one; objectives on pairs keep their own batches, but max_length is the limit of every
     text, also of those that are measured. tuning: the recipe that every trained encoder is tuned with before it

@@ -161,7 +161,8 @@ def _assign(config: Any, path: list[str], text: str, whole: str) -> Any:
     parent = whole.removesuffix("." + ".".join(path))
     if config is None:
         raise ReknitError(
-            f"--set {whole}: this run has no {parent}, so there is nothing to set (a phase needs a recipe)"
+            f"--set {whole}: this run has no {parent}, so there is nothing to set (adapt pre-trains where --recipe "
+            "names a recipe, and pretrain does not tune)"
         )
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise ReknitError(f"--set {whole}: {parent} has no fields below it")

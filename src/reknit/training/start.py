@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.encoders.huggingface import build_encoder
-from reknit.encoders.latent_semantic import begin_with, latent_semantic_table
+from reknit.encoders.latent_semantic import LEAST_DIM, begin_with, latent_semantic_table
 from reknit.errors import ReknitError
 from reknit.recipe import EncoderSpec
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
@@ -29,6 +29,33 @@ logger = logging.getLogger("reknit")
 TOKENIZER_WORDS = 10_000_000
 # What words have in common shows in so many; half a minute on two cores.
 LATENT_SEMANTIC_PASSAGES = 60_000
+
+
+def check_encoder(spec: EncoderSpec) -> None:
+    """Raise ReknitError when the first weights that `spec` asks for do not fit the rest of it."""
+    if spec.token_table == "latent-semantic":
+        if spec.pooling != "mean":
+            raise ReknitError(
+                "encoder.token_table=latent-semantic is for texts that are the mean of their tokens, not "
+                f"{spec.pooling}: set encoder.pooling=mean too"
+            )
+        if spec.dim < LEAST_DIM:
+            raise ReknitError(f"encoder.token_table=latent-semantic needs encoder.dim={LEAST_DIM} or more")
+
+
+def check_start(config: RunConfig, settings: Sequence[str]) -> None:
+    """Raise ReknitError when no encoder can be built as `config` has it, or one of `settings`, which are of the form
+    a.b=c, is about an encoder that is not built."""
+    if config.from_scratch:
+        check_encoder(_encoder_spec(config))
+    built = "pretrain" if config.pretrain else "tune"
+    for setting in settings:
+        phase, *field = setting.partition("=")[0].strip().split(".")
+        if field[:1] == ["encoder"] and not (config.from_scratch and phase == built):
+            reason = "a run from a trained model keeps its encoder"
+            if config.from_scratch:
+                reason = f"the encoder is the one of {built}: set {built}.{'.'.join(field)}"
+            raise ReknitError(f"--set {setting} would change nothing: {reason}")
 
 
 def load_start(config: RunConfig) -> EmbeddingModel | None:
@@ -53,7 +80,9 @@ def load_start(config: RunConfig) -> EmbeddingModel | None:
 def build_start(
     config: RunConfig, folder: RunFolder, corpus: Corpus, spec: EncoderSpec | None = None
 ) -> EmbeddingModel:
-    """A new model with random weights, its tokenizer trained on the corpus (once; a resumed run finds it).
+    """A new model, its tokenizer trained on the corpus (once; a resumed run finds it).
+
+    Its weights are random or, where the encoder's `token_table` says so, made of the corpus.
 
     spec: of a run without phases; else they say what it is.
     """
@@ -91,11 +120,6 @@ def _latent_semantic_table(
     spec: EncoderSpec, folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, seed: int
 ) -> Tensor:
     """Made once in the data folder: a sum in another order, with another number of threads, ends in other digits."""
-    if spec.pooling != "mean":
-        raise ReknitError(
-            f"encoder.token_table=latent-semantic is for texts that are the mean of their tokens, not {spec.pooling}: "
-            "set encoder.pooling=mean too"
-        )
     saved = folder.data / f"latent-semantic-{spec.dim}-{seed}.safetensors"
     with made_by_one(saved):
         if not saved.exists():
