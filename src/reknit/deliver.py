@@ -85,7 +85,9 @@ def deliver(
     logger.info("export checked: largest difference %.1e", result["export"]["max_abs_diff"])
 
     _index(folder, corpus, encode, model.dim, hybrid_weight)
-    result["searches"] = _example_searches(folder, corpus, model)
+    index = Index.open(folder.index)
+    result["corpus"]["language"] = index.language
+    result["searches"] = _example_searches(index, corpus, model)
 
     (folder.model / "README.md").write_text(model_card(result, to_json(config)), encoding="utf-8")
     write_report(folder.report, result, MetricsLog(folder.metrics).read(), to_json(config))
@@ -119,8 +121,7 @@ class _SizedPassages:
         return ((passage.id, passage.title, passage.text) for passage in self.store)
 
 
-def _example_searches(folder: RunFolder, corpus: Corpus, model: EmbeddingModel) -> list[dict[str, Any]]:
-    index = Index.open(folder.index)
+def _example_searches(index: Index, corpus: Corpus, model: EmbeddingModel) -> list[dict[str, Any]]:
     queries = list(corpus.held_out.test.queries.values())[:_EXAMPLE_SEARCHES]
     return [{"query": query, "hits": search(index, model, query, top=_EXAMPLE_HITS)} for query in queries]
 

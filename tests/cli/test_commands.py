@@ -14,6 +14,7 @@ from small_corpus import small_documents
 
 import reknit as library
 from reknit import adaptation
+from reknit.retrieval.index import Index
 
 RUN_FOLDER = {
     "model",
@@ -73,6 +74,25 @@ def test_adapt_from_scratch_begins_with_what_words_have_in_common(corpus: Path, 
     reknit(*from_scratch(corpus, run, "--resume")).succeeded()
     assert table.read_bytes() == before
     np.testing.assert_array_equal(library.load(run).encode(["a text"]), vectors)
+
+
+def test_a_german_corpus_is_searched_by_german_words(tmp_path: Path) -> None:
+    things = ["Häuser", "Bäume", "Brücken", "Bücher", "Wälder", "Städte", "Gärten", "Flüsse", "Dörfer", "Türme"]
+    places = ["am Fluss", "im Tal", "auf dem Berg", "hinter der Grenze", "neben der Straße"]
+    with (tmp_path / "corpus.jsonl").open("w", encoding="utf-8") as file:
+        for thing in things:
+            for place in places:
+                text = f"Die alten {thing} {place} wurden von vielen Menschen besucht. Sie stehen schon lange dort."
+                file.write(json.dumps({"_id": f"{thing} {place}", "title": f"{thing} {place}", "text": text}) + "\n")
+    run = tmp_path / "run"
+    reknit(*from_scratch(tmp_path / "corpus.jsonl", run)).succeeded()
+    assert read_result(run)["corpus"]["language"] == "german"
+    assert "language (stemmer and stop words)</" in (run / "report.html").read_text(encoding="utf-8")
+    for query, found in (("ein Haus", "Häuser"), ("BUCH", "Bücher"), ("garten", "Gärten")):
+        hits = Index.open(run / "index").search(None, query, 10, mode="text")
+        assert [hit.title.split()[0] for hit in hits] == [found] * 5
+    model = library.load(run)
+    assert model.expansion is None or model.expansion.language == "german"
 
 
 def test_from_scratch_the_hybrid_leans_to_words(corpus: Path, tmp_path: Path) -> None:

@@ -277,6 +277,8 @@ def corpus_facts(result: Result) -> Facts:
         "eval_overlaps": "overlaps with test queries removed",
     }
     facts = [(label, f"{corpus[key]:,}") for key, label in labels.items() if isinstance(corpus.get(key), int)]
+    if isinstance(language := corpus.get("language"), str):
+        facts.append(("language (stemmer and stop words)", language.capitalize()))
     probe = corpus.get("probe") or {}
     if probe:
         counts = [(probe.get("dev_queries"), "to choose by"), (probe.get("test_queries"), "to judge by")]

@@ -39,13 +39,15 @@ class Hit:
 class Index:
     """A finished index, opened for search.
 
-    folder: where it is. dim: width of its vectors. details: what its builder remembered. len(): passages.
+    folder: where it is. dim: width of its vectors. language: whose stemmer its words went through. details: what its
+    builder remembered. len(): passages.
     """
 
     def __init__(self, folder: Path, description: Description, table: Any) -> None:
         """Of an open LanceDB table; use `Index.open`."""
         self.folder = folder
         self.dim = description.dim
+        self.language = description.language
         self.details = description.details
         self._rows = description.rows
         self._analyser = Analyser(description.language)
