@@ -39,6 +39,7 @@ def test_without_ray_one_line_says_so(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_curate_on_ray_as_a_process(corpus: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray.data", reason="needs reknit[ray]")
     shown = process("curate", corpus, "--out", tmp_path / "clean", "--ray").succeeded()

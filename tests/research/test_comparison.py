@@ -160,7 +160,7 @@ def test_a_training_that_fails_in_its_process_says_why(tmp_path: Path) -> None:
     assert len(result["runs"]) == 2
 
 
-@pytest.mark.parametrize("ctrl_c", [True, False])
+@pytest.mark.parametrize("ctrl_c", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_ctrl_c_or_a_kill_saves_what_all_processes_do(tmp_path: Path, ctrl_c: bool) -> None:
     corpus, evals = material(tmp_path)
     words = ["compare", "mlm", "rts", "--corpus", str(corpus), "--out", str(tmp_path / "out"), "--budget", "10m"]

@@ -45,7 +45,7 @@ from reknit.training.sources import SharedBatches
 from reknit.training.team import ParallelChoice, Team, joined
 from reknit.training.trainer import PhaseSettings, Trainer
 
-STEPS = 10
+STEPS = 7
 WAYS: tuple[ParallelChoice, ...] = ("ddp", "fsdp")
 
 
@@ -85,7 +85,7 @@ def pair_of(name: str) -> tuple[Encoder, Objective]:
 def trainer(
     folder: Path, name: str, team: Team, how: ParallelChoice = "ddp", objective: Objective | None = None, **changes
 ) -> Trainer:
-    """Ten steps of a toy; all processes write and read the same `folder`."""
+    """All steps of a toy; all processes write and read the same `folder`."""
     encoder, own = pair_of(name)
     tokens = sum(batch_of(name, step).num_tokens for step in range(STEPS))
     optimiser = OptimiserSpec(learning_rate=1e-3, max_grad_norm=0.5)

@@ -52,7 +52,12 @@ def kill_after(process: subprocess.Popen, metrics: Path, lines: int, pause: floa
 
 
 @pytest.mark.parametrize(
-    ("recipe", "kills"), [("dupmae", 2), (None, 1), pytest.param("dupmae", 10, marks=pytest.mark.slow)]
+    ("recipe", "kills"),
+    [
+        ("dupmae", 2),
+        pytest.param("dupmae", 10, marks=pytest.mark.slow),
+        pytest.param(None, 10, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_run_equals_undisturbed_run(tmp_path: Path, recipe: str | None, kills: int) -> None:
     corpus = write_small_corpus(tmp_path / "corpus.jsonl", documents=120)

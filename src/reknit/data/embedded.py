@@ -8,10 +8,12 @@ corpus has natural queries; the text does not repeat the summary.
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import cleandoc
 from itertools import islice
 from pathlib import Path
@@ -103,12 +105,24 @@ def _docstrings_of(path: Path, dotted: str) -> Iterator[Document]:
         # Parsing is what takes the time: leave out files that cannot hold a docstring, and generated giants.
         if len(source) > MAX_SOURCE_BYTES or not (b'"""' in source or b"'''" in source):
             return
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_garbage_collection():
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return
     yield from _docstrings_in(tree, dotted)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A tree of syntax is many objects without a cycle; looking for cycles after every few takes as long as parsing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _docstrings_in(node: ast.AST, dotted: str) -> Iterator[Document]:

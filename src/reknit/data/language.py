@@ -79,10 +79,10 @@ def language_of(texts: Sequence[str]) -> str:
 def stop_words(language: str) -> frozenset[str]:
     """Words that say nothing of what a text is about: Lucene's for English, for other languages NLTK's, as bm25s has
     them; none where it has none."""
-    from bm25s import stopwords
-
     if language == "english":
         return ENGLISH_STOP_WORDS
+    from bm25s import stopwords  # which imports much
+
     return frozenset(getattr(stopwords, f"STOPWORDS_{language.upper()}", ()))
 
 
