@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from unittest import mock
@@ -36,7 +37,7 @@ from reknit.losses import cross_entropy as cross_entropy_file
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives import masked_language_model, predictions
 from reknit.objectives.base import Objective, StepOutput
-from reknit.recipe import BudgetSpec, OptimiserSpec, Recipe
+from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import trained_by
 from reknit.training.interrupt import Interrupted, StopRequest
@@ -49,15 +50,17 @@ STEPS = 7
 WAYS: tuple[ParallelChoice, ...] = ("ddp", "fsdp")
 
 
-def ways_of(name: str) -> tuple[ParallelChoice, ...]:
-    """Weights are divided for one recipe of each objective and trained pooling: others have no other weights."""
-
-    def weights(recipe: Recipe) -> tuple[type, str]:
+def divided() -> list[str]:
+    """One recipe of each objective and trained pooling: others have no other weights that could be divided."""
+    first: dict[tuple[type, str], str] = {}
+    for name, recipe in recipes().items():
         pooling = recipe.encoder.pooling
-        return type(recipe.objective), pooling if pooling in TRAINED_POOLINGS else ""
+        first.setdefault((type(recipe.objective), pooling if pooling in TRAINED_POOLINGS else ""), name)
+    return list(first.values())
 
-    first = next(other for other, recipe in recipes().items() if weights(recipe) == weights(find(name)))
-    return WAYS if name == first else ("ddp",)
+
+# Divided weights take most of the time; all of them have a slow test.
+SOME_DIVIDED = divided()[::5]
 
 
 def batch_of(name: str, step: int) -> Batch:
@@ -137,8 +140,13 @@ class BrokenShare(Objective):
 
 def train_every_recipe(folder: Path, team: Team) -> None:
     for name in recipes():
-        for how in ways_of(name):
-            trainer(folder / f"{name}-{how}", name, team, how).run()
+        trainer(folder / f"{name}-ddp", name, team, "ddp").run()
+    train_divided(folder, team, SOME_DIVIDED)
+
+
+def train_divided(folder: Path, team: Team, names: Sequence[str] | None = None) -> None:
+    for name in divided() if names is None else names:
+        trainer(folder / f"{name}-fsdp", name, team, "fsdp").run()
 
 
 def compare_gradients(folder: Path, team: Team) -> None:

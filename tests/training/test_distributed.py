@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from team_at_work import STEPS, WAYS, stopped, trainer, ways_of
+from team_at_work import SOME_DIVIDED, STEPS, WAYS, divided, stopped, trainer
 
 from reknit.catalogue import recipes
 from reknit.training.log import MetricsLog
@@ -56,8 +56,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", recipes())
 def test_losses_equal_those_of_one_process(folder: Path, tmp_path: Path, name: str) -> None:
     trainer(tmp_path, name, Team()).run()
-    for how in ways_of(name):
-        same_steps(log_of(folder / f"{name}-{how}"), log_of(tmp_path))
+    same_steps(log_of(folder / f"{name}-ddp"), log_of(tmp_path))
+    if name in SOME_DIVIDED:
+        same_steps(log_of(folder / f"{name}-fsdp"), log_of(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def all_divided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("divided")
+    done = torchrun(AT_WORK, folder, "train_divided")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", divided())
+def test_losses_of_divided_weights_equal_those_of_one_process(all_divided: Path, tmp_path: Path, name: str) -> None:
+    trainer(tmp_path, name, Team()).run()
+    same_steps(log_of(all_divided / f"{name}-fsdp"), log_of(tmp_path))
 
 
 @pytest.mark.parametrize("how", WAYS)
