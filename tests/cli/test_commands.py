@@ -102,19 +102,18 @@ def test_from_scratch_the_hybrid_leans_to_words(corpus: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("more", "reason"),
+    ("setting", "reason"),
     [
         (
-            ["tune.encoder.pooling=cls"],
+            "tune.encoder.pooling=cls",
             "texts that are the mean of their tokens, not cls: set encoder.pooling=mean too",
         ),
-        (["tune.encoder.dim=2"], "encoder.token_table=latent-semantic needs encoder.dim=3 or more"),
+        ("tune.encoder.dim=2", "encoder.token_table=latent-semantic needs encoder.dim=3 or more"),
     ],
 )
-def test_first_weights_that_do_not_fit_are_refused_before_anything_is_read(corpus, tmp_path, more, reason) -> None:
+def test_first_weights_that_do_not_fit_are_refused_before_anything_is_read(corpus, tmp_path, setting, reason) -> None:
     run = tmp_path / "run"
-    words = [word for setting in more for word in ("--set", setting)]
-    assert reknit(*from_scratch(corpus, run, *words)).complaint().endswith(reason)
+    assert reknit(*from_scratch(corpus, run, "--set", setting)).complaint().endswith(reason)
     assert not run.exists()
 
 

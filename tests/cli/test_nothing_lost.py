@@ -96,7 +96,7 @@ def test_resume_with_a_different_command(own_run: Path, corpus: Path) -> None:
     before = contents(own_run)
     line = reknit(*adapt(corpus, own_run, "--resume", budget="1h")).complaint()
     assert line.startswith(f"{own_run} was started with budget")
-    assert "repeat its command with --resume (--recipe names what it pre-trains with)" in line
+    assert line.endswith("repeat its command with --resume, or change single settings with --set")
     assert contents(own_run) == before
 
 

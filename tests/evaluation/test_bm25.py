@@ -9,6 +9,7 @@ import unicodedata
 
 import pytest
 import Stemmer
+from bm25s.stopwords import STOPWORDS_EN
 from evaluation_samples import REAL
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +77,8 @@ def naive_fold(word: str) -> str:
 def naive_bm25(documents: dict[str, str], query: str) -> dict[str, float]:
     """Lucene's formula, one document and one word at a time."""
     language = language_of(list(documents.values()))
-    stem, left_out = Stemmer.Stemmer(language).stemWord, stop_words(language)
+    stem = Stemmer.Stemmer(language).stemWord
+    left_out = STOPWORDS_EN if language == "english" else stop_words(language)
 
     def words(text: str) -> list[str]:
         return [naive_fold(stem(word.lower())) for word in naive_words(text) if word.lower() not in left_out]

@@ -46,7 +46,7 @@ STEMMERS = {
     "tr": "turkish",
 }
 # Lucene's English stop words, the set that BM25's implementations share.
-ENGLISH_STOP_WORDS = frozenset(
+_ENGLISH_STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "  # noqa: SIM905
     "to was will with".split()
 )
@@ -80,7 +80,7 @@ def stop_words(language: str) -> frozenset[str]:
     """Words that say nothing of what a text is about: Lucene's for English, for other languages NLTK's, as bm25s has
     them; none where it has none."""
     if language == "english":
-        return ENGLISH_STOP_WORDS
+        return _ENGLISH_STOP_WORDS
     from bm25s import stopwords  # which imports much
 
     return frozenset(getattr(stopwords, f"STOPWORDS_{language.upper()}", ()))

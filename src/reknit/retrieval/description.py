@@ -43,19 +43,16 @@ class Description:
             raise ReknitError(f"{folder} has no {DESCRIPTION}: it is not an index, or half of one; build it again")
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            version = found["format"]
+            if found["format"] != FORMAT:
+                raise ReknitError(
+                    f"{path} has format {found['format']}, this version reads {FORMAT}: build the index again "
+                    "(that of a run: repeat the run's command with --resume)"
+                )
             details = {str(key): str(value) for key, value in found["details"].items()}
             rows, dim, partitions = (int(found[name]) for name in ("rows", "dim", "partitions"))
-            # Older formats have no language; they are refused below.
-            description = cls(rows, dim, partitions, str(found.get("language")), details)
+            return cls(rows, dim, partitions, str(found["language"]), details)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ReknitError(f"{path} is damaged ({type(error).__name__}): build the index again") from error
-        if version != FORMAT:
-            raise ReknitError(
-                f"{path} has format {version}, this version reads {FORMAT}: build the index again "
-                "(that of a run: repeat the run's command with --resume)"
-            )
-        return description
 
 
 def partial_folder(folder: Path) -> Path:

@@ -93,8 +93,8 @@ class RunFolder(JobFolder):
         differing = [f"{name} {before.get(name)!r}, not {now[name]!r}" for name in now if before.get(name) != now[name]]
         if differing:
             raise ReknitError(
-                f"{self.path} was started with {'; '.join(differing)}: repeat its command with --resume "
-                "(--recipe names what it pre-trains with), or change single settings with --set"
+                f"{self.path} was started with {'; '.join(differing)}: repeat its command with --resume, "
+                "or change single settings with --set"
             )
         return config
 

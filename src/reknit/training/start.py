@@ -14,11 +14,12 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.encoders.huggingface import build_encoder
 from reknit.encoders.latent_semantic import LEAST_DIM, begin_with, latent_semantic_table
 from reknit.errors import ReknitError
-from reknit.recipe import EncoderSpec
+from reknit.recipe import EncoderSpec, Recipe
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.training.config import RunConfig
 from reknit.training.corpus import Corpus
 from reknit.training.files import made_by_one, written_aside
+from reknit.training.phases import phases_of
 from reknit.training.precision import best_device
 from reknit.training.run_folder import RunFolder
 
@@ -46,14 +47,15 @@ def check_encoder(spec: EncoderSpec) -> None:
 def check_start(config: RunConfig, settings: Sequence[str]) -> None:
     """Raise ReknitError when no encoder can be built as `config` has it, or one of `settings`, which are of the form
     a.b=c, is about an encoder that is not built."""
+    built = None
     if config.from_scratch:
-        check_encoder(_encoder_spec(config))
-    built = "pretrain" if config.pretrain else "tune"
+        built, recipe = _first_phase(config)
+        check_encoder(recipe.encoder)
     for setting in settings:
         phase, *field = setting.partition("=")[0].strip().split(".")
-        if field[:1] == ["encoder"] and not (config.from_scratch and phase == built):
+        if field[:1] == ["encoder"] and phase != built:
             reason = "a run from a trained model keeps its encoder"
-            if config.from_scratch:
+            if built:
                 reason = f"the encoder is the one of {built}: set {built}.{'.'.join(field)}"
             raise ReknitError(f"--set {setting} would change nothing: {reason}")
 
@@ -86,7 +88,7 @@ def build_start(
 
     spec: of a run without phases; else they say what it is.
     """
-    spec = spec or _encoder_spec(config)
+    spec = spec or _first_phase(config)[1].encoder
     tokenizer = prepare_tokenizer(spec, folder, corpus, config.seed)
     torch.manual_seed(config.seed)
     encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
@@ -138,8 +140,9 @@ def _tokens_of(corpus: Corpus, numbers: np.ndarray, tokenizer: Tokenizer, max_le
         yield from (text.tokens for text in tokenizer.encode_batch(texts, max_length))
 
 
-def _encoder_spec(config: RunConfig) -> EncoderSpec:
-    recipe = config.pretrain or config.tune
-    if recipe is None:
+def _first_phase(config: RunConfig) -> tuple[str, Recipe]:
+    """The name and recipe of the phase that says what a new encoder is."""
+    phases = phases_of(config)
+    if not phases:
         raise ReknitError("a run needs at least one phase: name a recipe to pre-train or to tune with")
-    return recipe.encoder
+    return phases[0]
