@@ -105,6 +105,7 @@ def _index(folder: RunFolder, corpus: Corpus, encode: Encode, dim: int, hybrid_w
             dim=dim,
             on_progress=progress.update,
             details={"model": "../model", HYBRID_WEIGHT: str(hybrid_weight)},
+            language=corpus.language,
         )
 
 

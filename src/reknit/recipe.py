@@ -75,7 +75,8 @@ class TeacherSpec:
     time_share: with a time budget, making the teacher may take about this share of it. neighbours: each document
     speaks for so many nearest ones too (good where questions have many answers, harmful where they have one; see
     docs/adaptation.md). neighbour_weight: their weight, all together, beside the document's own 1.
-    temperature: divides the teacher's standard scores. ranked: documents kept of each ranking.
+    temperature: divides the teacher's standard scores. ranked: documents kept of each ranking. epochs: the student sees
+    every query at most so many times; a small corpus has few, and it would learn them by heart.
     """
 
     documents: int = 20_000
@@ -86,6 +87,7 @@ class TeacherSpec:
     neighbour_weight: float = 0.4
     temperature: float = 0.25
     ranked: int = 256
+    epochs: float = 3.0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from command_line import read_result, reknit
@@ -26,6 +27,17 @@ def test_a_trained_start_is_taught_alike_every_time(finished_run: Path, corpus: 
     reknit("adapt", corpus, "--out", again, "--start", finished_run / "model", *QUICK).succeeded()
     weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (run, again)]
     assert weights[0] == weights[1]
+
+
+def test_a_small_corpus_is_not_learnt_by_heart(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ("--budget", "1Mtok", "--set", "tune.data.pairs_per_batch=16", "--set", "tune.teacher.epochs=0.5")
+    reknit("adapt", corpus, "--out", run, "--start", finished_run / "model", *options).succeeded()
+    result = read_result(run)
+    steps = math.ceil(result["teacher"]["queries"] // 16 / 2)
+    (phase,) = result["training"]["phases"]
+    assert (phase["steps"], phase["stopped_because"]) == (steps, f"all {steps} steps made")
+    assert f"at most {steps} steps (0.5 epochs of" in (run / "train.log").read_text()
 
 
 def test_a_recipe_may_come_before_it(finished_run: Path, corpus: Path, tmp_path: Path) -> None:

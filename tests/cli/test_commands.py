@@ -106,12 +106,15 @@ def test_from_scratch_the_hybrid_leans_to_words(corpus: Path, tmp_path: Path) ->
     [
         (
             "tune.encoder.pooling=cls",
-            "texts that are the mean of their tokens, not cls: set encoder.pooling=mean too",
+            "texts that are the mean of their tokens, not cls: set tune.encoder.pooling=mean too",
         ),
-        ("tune.encoder.dim=2", "encoder.token_table=latent-semantic needs encoder.dim=3 or more"),
+        ("tune.encoder.dim=2", "tune.encoder.token_table=latent-semantic needs tune.encoder.dim=3 or more"),
+        ("tune.encoder.heads=3", "not a multiple of the number of heads 3"),
+        ("tune.encoder.vocabulary=0", "tune.encoder.vocabulary is 0: it must be 7 or more"),
+        ("tune.encoder.max_positions=2", "tune.encoder.max_positions is 2: it must be 3 or more"),
     ],
 )
-def test_first_weights_that_do_not_fit_are_refused_before_anything_is_read(corpus, tmp_path, setting, reason) -> None:
+def test_an_encoder_that_cannot_be_built_is_refused_before_anything_is_read(corpus, tmp_path, setting, reason) -> None:
     run = tmp_path / "run"
     assert reknit(*from_scratch(corpus, run, "--set", setting)).complaint().endswith(reason)
     assert not run.exists()

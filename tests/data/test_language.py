@@ -57,6 +57,20 @@ def test_too_little_a_mixture_and_languages_without_a_stemmer_get_the_english_on
     assert language_of(texts) == "english"
 
 
+@pytest.mark.parametrize(
+    ("texts", "language"),
+    [
+        ([SENTENCES["german"]] * 6 + [SENTENCES["english"]] * 5, "german"),
+        ([SENTENCES["german"] * 2 + " See the file for the terms of this licence."] * 5, "german"),
+        (["Co to je? To je otázka, kterou si klade každý zákazník banky."] * 3, "czech"),
+        (["To jest nowy most, a to jest stary. Co to znaczy dla miasta i jego mieszkańców?"] * 3, "polish"),
+        ([SENTENCES["german"], SENTENCES["german"], SENTENCES["english"]] * 200, "german"),
+    ],
+)
+def test_some_english_does_not_make_a_corpus_english(texts, language):
+    assert language_of(texts) == language
+
+
 def test_only_a_sample_is_looked_at():
     texts = [SENTENCES["german"] * 1000] * 100_000
     began = time.process_time()

@@ -139,7 +139,9 @@ def test_threads_may_expand_at_once() -> None:
     np.testing.assert_array_equal(np.array(found), np.array(expected))
 
 
-@pytest.mark.parametrize("damage", ["no table", "half a table", "no weight", "more words", "not json"])
+@pytest.mark.parametrize(
+    "damage", ["no table", "half a table", "no weight", "more words", "no such language", "not json"]
+)
 def test_a_damaged_folder_is_told_in_one_line(damage: str, tmp_path: Path) -> None:
     expansion, _ = planted()
     expansion.save(tmp_path)
@@ -151,6 +153,8 @@ def test_a_damaged_folder_is_told_in_one_line(damage: str, tmp_path: Path) -> No
         table.write_bytes(table.read_bytes()[:-40])
     elif damage == "no weight":
         settings_file.write_text(json.dumps({"terms": stored["terms"]}))
+    elif damage == "no such language":
+        settings_file.write_text(json.dumps(stored | {"language": "klingon"}))
     elif damage == "more words":
         settings_file.write_text(json.dumps(stored | {"terms": [*stored["terms"], "one"]}))
     else:

@@ -35,8 +35,9 @@ def naive_words(text: str) -> list[str]:
     """Character by character: runs of one kind, those without spaces between words as overlapping pairs."""
     runs: list[str] = []
     before = ""
-    for character in text:
-        inside = unicodedata.category(character)[0] in "LMN" or character == "_"
+    for character in unicodedata.normalize("NFKC", text):
+        starts = "LN" if before != "word" else "LMN"  # a mark needs a letter before it
+        inside = unicodedata.category(character)[0] in starts or character == "_"
         kind = "unspaced" if re.match(f"[{UNSPACED}]", character) else "word" if inside else ""
         if kind and kind == before:
             runs[-1] += character

@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.fusion import fuse
 from reknit.retrieval.index import Hit, Index, build_index
+from reknit.retrieval.search import search
 
 DIM = 8
 WORDS = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ane", "olo", "iru", "emy", "usk")]
@@ -102,6 +105,18 @@ def test_words_of_any_language_are_those_of_bm25(tmp_path, texts, query, answers
     assert {int(hit.id) % 3 for hit in hits} == answers
     reference = BM25({identifier: text for identifier, _, text in passages}).search({"q": query})["q"]
     assert {hit.id for hit in hits} == set(reference)
+
+
+def test_the_language_may_be_said_for_passages_that_begin_in_another(tmp_path):
+    """German ones first: a folder "de" is read before "en"."""
+    german, english = "Die Häuser der Städte stehen am Fluss", "The houses of the town that are by the river"
+    passages = [(f"{number:03}", "", german if number < 5 else english) for number in range(20)]
+    build_index(tmp_path / "first", passages, encode, dim=DIM, batch=5)
+    assert Index.open(tmp_path / "first").language == "german"
+    build_index(tmp_path / "said", passages, encode, dim=DIM, batch=5, language="english")
+    index = Index.open(tmp_path / "said")
+    assert index.language == "english"
+    assert [hit.text for hit in index.search(None, "the house by the town", 20, mode="text")] == [english] * 15
 
 
 def test_identifiers_are_found_by_their_parts_and_given_back_as_they_were(tmp_path):
@@ -332,9 +347,18 @@ def drop_manifests(folder: Path) -> None:
     shutil.rmtree(folder / "passages.lance" / "_versions")
 
 
-def wrong_count(folder: Path) -> None:
-    description = json.loads((folder / "index.json").read_text()) | {"rows": 301}
-    (folder / "index.json").write_text(json.dumps(description))
+def search_in_both_ways(folder: Path) -> None:
+    index = Index.open(folder)
+    index.search(np.ones(DIM), "bane", 3)
+    search(index, None, "bane", top=3, mode="text")
+
+
+def says(**changed: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        description = json.loads((folder / "index.json").read_text()) | changed
+        (folder / "index.json").write_text(json.dumps(description))
+
+    return damage
 
 
 @pytest.mark.parametrize(
@@ -352,7 +376,13 @@ def wrong_count(folder: Path) -> None:
         lambda folder: shutil.rmtree(folder / "passages.lance" / "data"),
         drop_manifests,
         damage_data,
-        wrong_count,
+        says(rows=301),
+        says(rows=float("inf")),
+        says(language="klingon"),
+        says(language=None),
+        says(language=["german"]),
+        says(format="3"),
+        says(details={"hybrid_weight": "much"}),
     ],
 )
 def test_missing_and_damaged_indexes_are_one_clear_line(index, tmp_path, damage):
@@ -360,7 +390,7 @@ def test_missing_and_damaged_indexes_are_one_clear_line(index, tmp_path, damage)
     shutil.copytree(index.folder, folder)
     damage(folder)
     with pytest.raises(ReknitError) as caught:
-        Index.open(folder).search(np.ones(DIM), "bane", 3)
+        search_in_both_ways(folder)
     assert "\n" not in str(caught.value)
     assert re.search("build", str(caught.value))
 

@@ -79,6 +79,17 @@ def test_flop_budget(tmp_path: Path) -> None:
     assert toy_trainer(tmp_path / "b", how).run().steps == 2
 
 
+def test_steps_end_a_phase_that_has_budget_left(tmp_path: Path) -> None:
+    how = replace(settings(100, probes=7), steps=7)
+    result = toy_trainer(tmp_path, how, probe=lambda: {"nDCG@10": 0.5}).run()
+    assert (result.steps, result.stopped_because) == (7, "all 7 steps made")
+    lines = MetricsLog(tmp_path / "metrics.jsonl").read()
+    assert sum("probe" in line for line in lines) == 7
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    assert rates[-1] == pytest.approx(1e-3 * (1 - 6 / 7) / (1 - 0.06)), "the schedule ends with the steps"
+    assert toy_trainer(tmp_path / "more", replace(settings(3), steps=7)).run().stopped_because == "budget spent"
+
+
 def objective_of(name: str) -> Objective:
     return find(name).objective.build(toy_encoder(), TOY_VOCABULARY, "cls")
 

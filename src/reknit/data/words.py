@@ -18,13 +18,16 @@ UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
 # Letters carry their combining marks, of which many scripts write vowels; Python's own \w leaves marks out.
-_WORD = regex.compile(rf"(?V1)[{UNSPACED}]+|[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]+")
+_WORD = regex.compile(rf"(?V1)[{UNSPACED}]+|[[\p{{L}}\p{{N}}_]--[{UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]*")
 _ACCENT = regex.compile("[\u0300-\u036f]")
 _UNSPACED = regex.compile(f"[{UNSPACED}]")
 _UPPER, _LOWER = r"(?:\p{Lu}\p{M}*+)", r"(?:\p{Ll}\p{M}*+)"
 _PART = regex.compile(
     rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|\p{{N}}+|[\p{{Lo}}\p{{Lm}}\p{{Lt}}\p{{M}}]+"
 )
+_LONGEST_IDENTIFIER = 200  # what is longer is data
+# Which Python makes other letters of than Turks do.
+_TURKISH = str.maketrans("Iİ", "ıi")
 
 
 class Analyser:
@@ -41,11 +44,12 @@ class Analyser:
 
         if language not in STEMMERS.values():
             raise ReknitError(
-                f"there is no stemmer for {language!r}: take one of {', '.join(sorted(STEMMERS.values()))}"
+                f"there is no stemmer for {language!r}: take one of {', '.join(sorted(set(STEMMERS.values())))}"
             )
         self.language = language
         self.split_identifiers = split_identifiers
         self._stop_words = stop_words(language)
+        self._capitals = _TURKISH if language == "turkish" else {}
         self._stem = Stemmer.Stemmer(language).stemWords
         # A stemmer has one buffer for its work.
         self._one_at_a_time = threading.Lock()
@@ -56,9 +60,14 @@ class Analyser:
 
     def words(self, text: str) -> list[str]:
         """The stems that a text is found by, in order."""
+        if not text.isascii():
+            # One text can be written in several ways: with composed or decomposed letters, in full or half width.
+            text = unicodedata.normalize("NFKC", text)
         words = [word for run in _WORD.findall(text) for word in _pairs(run)]
         if self.split_identifiers:
             words = [part for word in words for part in (word, *_parts(word))]
+        if self._capitals:
+            words = [word.translate(self._capitals) for word in words]
         kept = [word for word in map(str.lower, words) if word not in self._stop_words]
         with self._one_at_a_time:
             stems = self._stem(kept)
@@ -75,7 +84,7 @@ def _pairs(run: str) -> list[str]:
 
 def _parts(word: str) -> list[str]:
     """The words inside an identifier in camel case or with underscores; nothing for an ordinary word."""
-    parts = _PART.findall(word)
+    parts = _PART.findall(word) if len(word) <= _LONGEST_IDENTIFIER else [word]
     return [] if parts == [word] else parts
 
 

@@ -37,19 +37,21 @@ def build_index(
     on_progress: Callable[[int, int], None] | None = None,
     details: Mapping[str, str] | None = None,
     exact_rows: int = EXACT_ROWS,
+    language: str | None = None,
 ) -> None:
     """Index (id, title, text) passages for dense, full-text and hybrid search.
 
     encode: [batch] texts ("title text") -> [batch, dim] float32, compared by dot product. on_progress: called after
     each batch with passages done and in total (0 when `passages` has no length). details: remembered as
     `Index.details`, for example the model's path. exact_rows: with more passages than this, an approximate vector index
-    (IVF over the unquantised vectors) is built too. Passages are streamed, a few thousand are held at once.
+    (IVF over the unquantised vectors) is built too. language: whose stemmer the words go through, as `language_of`
+    names it; None: that of the first batch. Passages are streamed, a few thousand are held at once.
 
     The LanceDB table has id, title, content (title and text together), text_start (where in it the text begins), words
-    (what `Analyser` makes of the content, in the language of the first batch, so that full-text search finds what
-    `BM25` finds) and vector. The index is built in `folder`.partial and renamed when it is whole; an index that is
-    already in `folder` stays usable until then and is replaced. Raises ReknitError when there are no passages, when
-    `folder` holds something else than an index, or when `encode` returns the wrong shape or values that are not finite.
+    (what `Analyser` makes of the content, so that full-text search finds what `BM25` finds) and vector. The index is
+    built in `folder`.partial and renamed when it is whole; an index that is already in `folder` stays usable until then
+    and is replaced. Raises ReknitError when there are no passages, when `folder` holds something else than an index, or
+    when `encode` returns the wrong shape or values that are not finite.
     """
     folder = Path(folder)
     if folder.exists() and not _replaceable(folder):
@@ -61,7 +63,7 @@ def build_index(
     except OSError as error:
         raise ReknitError(f"cannot create {partial} ({error.strerror}): choose a folder you may write to") from error
     try:
-        description = _write(partial, passages, encode, dim, batch, on_progress, exact_rows)
+        description = _write(partial, passages, encode, dim, batch, on_progress, exact_rows, language)
         replace(description, details=dict(details or {})).write(partial)
         _replace(folder, partial)
     except BaseException:
@@ -90,6 +92,7 @@ def _write(
     batch: int,
     on_progress: Callable[[int, int], None] | None,
     exact_rows: int,
+    language: str | None,
 ) -> Description:
     # Read when the first index is made. Of LanceDB's 256 MB, two or three times as much is in memory.
     os.environ.setdefault("LANCE_FTS_PARTITION_SIZE", str(WORDS_PARTITION_MB))
@@ -111,7 +114,7 @@ def _write(
     total = len(passages) if isinstance(passages, Sized) else 0
     rows = 0
     waiting: list[Any] = []
-    analyser: Analyser | None = None
+    analyser = None if language is None else Analyser(language)
     # Added from this thread and not pulled by LanceDB from its own: an error or Ctrl-C in `passages` or `encode` then
     # arrives as itself, not wrapped in an Arrow error.
     for some in _batches(passages, batch):

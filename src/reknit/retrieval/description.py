@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from reknit.data.language import STEMMERS
 from reknit.errors import ReknitError
 
-FORMAT = 3
+FORMAT = 4
 DESCRIPTION = "index.json"
 
 
@@ -45,13 +46,15 @@ class Description:
             found = json.loads(path.read_text(encoding="utf-8"))
             if found["format"] != FORMAT:
                 raise ReknitError(
-                    f"{path} has format {found['format']}, this version reads {FORMAT}: build the index again "
+                    f"{path} has format {found['format']!r}, this version reads {FORMAT}: build the index again "
                     "(that of a run: repeat the run's command with --resume)"
                 )
             details = {str(key): str(value) for key, value in found["details"].items()}
             rows, dim, partitions = (int(found[name]) for name in ("rows", "dim", "partitions"))
-            return cls(rows, dim, partitions, str(found["language"]), details)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if found["language"] not in STEMMERS.values():
+                raise ValueError(f"no stemmer for {found['language']!r}")
+            return cls(rows, dim, partitions, found["language"], details)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise ReknitError(f"{path} is damaged ({type(error).__name__}): build the index again") from error
 
 

@@ -57,6 +57,13 @@ def search(
     vector = None
     if model is not None:
         vector = model.comparable(model.encode([query], prompt_name="query", layers=layers))[0]
-    weight = float(index.details.get(HYBRID_WEIGHT, 0.5))
-    hits = index.search(vector, query, top, mode, hybrid_weight=weight, first_pass=first_pass)
+    hits = index.search(vector, query, top, mode, hybrid_weight=_hybrid_weight(index), first_pass=first_pass)
     return [asdict(hit) for hit in hits]
+
+
+def _hybrid_weight(index: Index) -> float:
+    stored = index.details.get(HYBRID_WEIGHT, "0.5")
+    try:
+        return float(stored)
+    except ValueError:
+        raise ReknitError(f"index {index.folder} has the {HYBRID_WEIGHT} {stored!r}: build it again") from None

@@ -16,6 +16,9 @@ from typing import IO, Any
 from reknit.errors import ReknitError
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# By the encoder's family. One character needs two rows of a WordPiece vocabulary: as the first of a word, and as a
+# continuation; a byte-level one has all bytes.
+LEAST_VOCABULARY = {"bert": len(SPECIAL_TOKENS) + 2, "modernbert": len(SPECIAL_TOKENS) + 256}
 MAX_ALPHABET = 1000
 MAX_COUNTED_WORDS = 2_000_000
 MODEL_MAX_LENGTH = 512
@@ -26,8 +29,7 @@ def train_wordpiece(texts: Iterable[str], vocabulary: int, *, lowercase: bool) -
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
     from transformers import BertTokenizer
 
-    # One character needs two rows: as the first of a word, and as a continuation.
-    _check_size(vocabulary, len(SPECIAL_TOKENS) + 2)
+    _check_size(vocabulary, LEAST_VOCABULARY["bert"])
     rust = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     rust.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     rust.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -57,7 +59,7 @@ def train_byte_level(texts: Iterable[str], vocabulary: int, *, lowercase: bool) 
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    _check_size(vocabulary, len(SPECIAL_TOKENS) + len(alphabet))
+    _check_size(vocabulary, LEAST_VOCABULARY["modernbert"])
     rust = Tokenizer(models.BPE())
     rust.normalizer = normalizers.Sequence([normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])])
     rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

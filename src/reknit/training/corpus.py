@@ -15,6 +15,7 @@ from reknit.data.curation import curate
 from reknit.data.documents import Document, ReadReport
 from reknit.data.embedded import CORPUS_NAME, python_documentation
 from reknit.data.holdout import HeldOut, hold_out
+from reknit.data.language import language_of, places_to_look_at
 from reknit.data.readers import check_exists, read_documents
 from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
@@ -35,6 +36,11 @@ class Corpus:
     report: ReadReport
     held_out: HeldOut
     name: str = "the corpus"
+
+    @property
+    def language(self) -> str:
+        """As `language_of` names that of the passages."""
+        return language_of([self.store[place].full_text for place in places_to_look_at(len(self.store))])
 
     def training_texts(self) -> Iterator[str]:
         """Every passage as training may see it: a probe's answer without its query."""

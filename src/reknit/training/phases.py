@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from typing import Any
 
@@ -132,6 +133,12 @@ def _trainer(
     device = next(model.encoder.parameters()).device
     keep_best = _keeps_best(config, name, recipe)
     plan = team.from_leader(lambda: _plan(config, checkpoints, probe, budget, keep_best))
+    batches = team.leader_first(lambda: _batches(config, folder, corpus, model, recipe))
+    steps = None
+    if isinstance(batches, QueryBatches):
+        epochs, queries = recipe.teacher.epochs, len(batches.lessons)
+        steps = math.ceil(epochs * batches.batches_per_epoch)
+        logger.info("%s: at most %d steps (%g epochs of %d pseudo-queries)", name, steps, epochs, queries)
     settings = PhaseSettings(
         name=name,
         optimiser=recipe.optimiser,
@@ -139,6 +146,7 @@ def _trainer(
         seed=config.seed,
         precision=resolve_precision(config.precision, device),
         checkpoint_minutes=config.checkpoint_minutes,
+        steps=steps,
         probes=plan["probes"],
         patience=config.probe.patience if keep_best else None,
         keep="best" if keep_best else "last",
@@ -147,7 +155,6 @@ def _trainer(
     torch.manual_seed(step_seed(config.seed, name, "heads"))
     objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling).to(device)
     logger.info("%s: recipe %s, probe before it %.4f", name, recipe.card.name, plan["initial"])
-    batches = team.leader_first(lambda: _batches(config, folder, corpus, model, recipe))
     return Trainer(
         settings,
         model.encoder,

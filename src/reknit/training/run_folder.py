@@ -20,6 +20,7 @@ from reknit.training.job_folder import JobFolder
 # What may change on resume: it says how the rest of the training goes, not what was made before.
 _FREE = (
     ".budget.",
+    ".epochs.",
     ".optimiser.",
     ".precision.",
     ".parallel.",

@@ -16,6 +16,7 @@ from reknit.encoders.latent_semantic import LEAST_DIM, begin_with, latent_semant
 from reknit.errors import ReknitError
 from reknit.recipe import EncoderSpec, Recipe
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
+from reknit.tokenizers.training import LEAST_VOCABULARY
 from reknit.training.config import RunConfig
 from reknit.training.corpus import Corpus
 from reknit.training.files import made_by_one, written_aside
@@ -30,18 +31,28 @@ logger = logging.getLogger("reknit")
 TOKENIZER_WORDS = 10_000_000
 # What words have in common shows in so many; half a minute on two cores.
 LATENT_SEMANTIC_PASSAGES = 60_000
+LEAST_POSITIONS = 3  # two special tokens and one of the text
 
 
-def check_encoder(spec: EncoderSpec) -> None:
-    """Raise ReknitError when the first weights that `spec` asks for do not fit the rest of it."""
+def check_encoder(spec: EncoderSpec, setting: str = "encoder") -> None:
+    """Raise ReknitError when the encoder that `spec` describes cannot be built: its shape does not fit together, or the
+    first weights do not fit the shape. setting: what the user calls `spec`."""
     if spec.token_table == "latent-semantic":
         if spec.pooling != "mean":
             raise ReknitError(
-                "encoder.token_table=latent-semantic is for texts that are the mean of their tokens, not "
-                f"{spec.pooling}: set encoder.pooling=mean too"
+                f"{setting}.token_table=latent-semantic is for texts that are the mean of their tokens, not "
+                f"{spec.pooling}: set {setting}.pooling=mean too"
             )
         if spec.dim < LEAST_DIM:
-            raise ReknitError(f"encoder.token_table=latent-semantic needs encoder.dim={LEAST_DIM} or more")
+            raise ReknitError(f"{setting}.token_table=latent-semantic needs {setting}.dim={LEAST_DIM} or more")
+    for field, value, least in (
+        ("vocabulary", spec.vocabulary, LEAST_VOCABULARY.get(spec.family, 1)),
+        ("max_positions", spec.max_positions, LEAST_POSITIONS),
+    ):
+        if value < least:
+            raise ReknitError(f"{setting}.{field} is {value}: it must be {least} or more")
+    with torch.device("meta"):
+        build_encoder(spec, spec.vocabulary)
 
 
 def check_start(config: RunConfig, settings: Sequence[str]) -> None:
@@ -50,7 +61,7 @@ def check_start(config: RunConfig, settings: Sequence[str]) -> None:
     built = None
     if config.from_scratch:
         built, recipe = _first_phase(config)
-        check_encoder(recipe.encoder)
+        check_encoder(recipe.encoder, f"{built}.encoder")
     for setting in settings:
         phase, *field = setting.partition("=")[0].strip().split(".")
         if field[:1] == ["encoder"] and phase != built:

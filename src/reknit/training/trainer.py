@@ -44,9 +44,10 @@ MAX_SKIPPED_IN_A_ROW = 10
 class PhaseSettings:
     """How one phase is trained.
 
-    probes: how many times the probe runs, evenly over the budget. patience: stop after this many probes in a row
-    without a new best; None never stops early. keep: the weights the phase ends with. metric: the probe's value that
-    is maximised. parallel: how several processes divide the weights; one process does not ask.
+    steps: at most so many, also where the budget would give more. probes: how many times the probe runs, evenly over
+    the phase. patience: stop after this many probes in a row without a new best; None never stops early. keep: the
+    weights the phase ends with. metric: the probe's value that is maximised. parallel: how several processes divide the
+    weights; one process does not ask.
     """
 
     name: str
@@ -55,6 +56,7 @@ class PhaseSettings:
     seed: int
     precision: PrecisionName = "float32"
     checkpoint_minutes: float = 5.0
+    steps: int | None = None
     probes: int = 8
     patience: int | None = None
     keep: Literal["best", "last"] = "last"
@@ -161,22 +163,21 @@ class Trainer:
         self._resume(finished_phases)
         if self.settings.keep == "best" and self.state.step == 0 and self.state.best_value is not None:
             self.checkpoints.save_best(0, self.encoder)
-        budget = self.settings.budget
-        reason = "budget spent"
+        reason = None
         with (
             reusing_allocation(),
             ReadAhead(self.batches, self.state.step, self.device) as ahead,
             Progress(quiet=not self.team.leads) as progress,
         ):
-            progress.start(self.settings.name, budget.tokens, "tokens", done=self.state.ledger.tokens)
+            progress.start(self.settings.name, self.settings.budget.tokens, "tokens", done=self.state.ledger.tokens)
             last_saved = time.monotonic()
-            while self.state.ledger.progress(budget) < 1.0:
+            while self._progress() < 1.0:
                 if self._out_of_patience():
                     reason = f"the probe did not improve {self.settings.patience} times in a row"
                     break
                 loss = self._timed_step(ahead)
                 tokens = self.state.ledger.tokens
-                progress.update(tokens, tokens / self.state.ledger.progress(budget), loss=loss)
+                progress.update(tokens, tokens / self._progress(), loss=loss)
                 due = time.monotonic() - last_saved >= 60 * self.settings.checkpoint_minutes
                 asked, due = self.team.any(self.stop.asked, due)
                 # Weights that give no finite loss are not worth pushing out an older checkpoint for.
@@ -185,7 +186,15 @@ class Trainer:
                     last_saved = time.monotonic()
                 if asked:
                     raise Interrupted(f"stopped at step {self.state.step} of {self.settings.name}")
+        if reason is None:
+            spent = self.state.ledger.progress(self.settings.budget) >= 1.0
+            reason = "budget spent" if spent else f"all {self.settings.steps} steps made"
         return self._finish(reason)
+
+    def _progress(self) -> float:
+        """Share of the phase that is over, 0 to 1."""
+        done = self.state.ledger.progress(self.settings.budget)
+        return done if self.settings.steps is None else max(done, min(1.0, self.state.step / self.settings.steps))
 
     def _resume(self, finished_phases: tuple[str, ...]) -> None:
         saved = self.checkpoints.load_newest(self.encoder, self.objective, self.optimiser)
@@ -225,7 +234,8 @@ class Trainer:
         waited: seconds for the log.
         """
         state, settings = self.state, self.settings
-        rate = learning_rate(settings.optimiser, state.ledger.progress(settings.budget))
+        progress = self._progress()
+        rate = learning_rate(settings.optimiser, progress)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         output = self._forward_backward(batch)
@@ -237,7 +247,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         state.step += 1
         if good:
-            self.trained.objective.after_step(self.trained.encoder, state.ledger.progress(settings.budget))
+            self.trained.objective.after_step(self.trained.encoder, progress)
         self.log.write(
             phase=settings.name,
             step=state.step,
@@ -301,7 +311,7 @@ class Trainer:
     def _probe_due(self) -> bool:
         if self.probe is None or self.settings.probes == 0:
             return False
-        due = math.floor(self.state.ledger.progress(self.settings.budget) * self.settings.probes + 1e-9)
+        due = math.floor(self._progress() * self.settings.probes + 1e-9)
         return due > self.state.probes_done
 
     def _run_probe(self) -> None:
@@ -309,7 +319,7 @@ class Trainer:
         state, settings = self.state, self.settings
         self.encoder.eval()
         values = self.probe()
-        due = math.floor(state.ledger.progress(settings.budget) * settings.probes + 1e-9)
+        due = math.floor(self._progress() * settings.probes + 1e-9)
         state.probes_done = max(state.probes_done + 1, due)
         self.log.write(
             phase=settings.name,
