@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reknit.data.language import language_of
+from reknit.data.language import STEMMERS, language_of
 from reknit.data.words import Analyser
 from reknit.encoders.model_files import read_json
 from reknit.errors import ReknitError
 
 FOLDER = "query_expansion"
-DEFAULT_WEIGHT = 0.4
+DEFAULT_WEIGHT = 0.5
 MOST_WORDS = 100_000
 _RARITY_POWER = 1.5
 _PAIR_SHARE = 0.5
@@ -136,10 +136,12 @@ class QueryExpansion:
         settings = read_json(folder / _SETTINGS)
         try:
             terms, weight = [str(term) for term in settings["terms"]], float(settings["weight"])
-            language = str(settings.get("language", "english"))  # which older models do not say
+            language = settings.get("language", "english")  # which older models do not say
+            if language not in STEMMERS.values():
+                raise ValueError(f"no stemmer for {language!r}")
             tensors = load_file(folder / _TABLE)
             table, scales = tensors["table"], tensors["scales"]
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise ReknitError(f"{folder} does not hold a query expansion ({error}); make the model again") from error
         if table.ndim != 2 or not len(table) == len(scales) == len(terms) == len(set(terms)):
             raise ReknitError(
