@@ -89,6 +89,10 @@ class TeacherSpec:
     ranked: int = 256
     epochs: float = 3.0
 
+    def __post_init__(self) -> None:
+        if not self.epochs > 0:
+            raise ReknitError(f"teacher.epochs is {self.epochs}: it must be above 0")
+
 
 @dataclass(frozen=True)
 class EncoderSpec:

@@ -40,6 +40,13 @@ def test_a_small_corpus_is_not_learnt_by_heart(finished_run: Path, corpus: Path,
     assert f"at most {steps} steps (0.5 epochs of" in (run / "train.log").read_text()
 
 
+def test_no_epoch_at_all_is_refused(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
+    options = ("--start", finished_run / "model", "--set", "tune.teacher.epochs=0")
+    ended = reknit("adapt", corpus, "--out", tmp_path / "run", *options)
+    assert "teacher.epochs is 0.0: it must be above 0" in ended.complaint()
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_recipe_may_come_before_it(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     start = finished_run / "model"

@@ -48,6 +48,7 @@ STEMMERS = {
     "ta": "tamil",
     "tr": "turkish",
 }
+LANGUAGES = tuple(sorted(set(STEMMERS.values())))
 # Lucene's English stop words, the set that BM25's implementations share.
 _ENGLISH_STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "  # noqa: SIM905

@@ -9,7 +9,7 @@ from typing import Any
 
 import regex
 
-from reknit.data.language import STEMMERS, stop_words
+from reknit.data.language import LANGUAGES, stop_words
 from reknit.errors import ReknitError
 
 # Of scripts that are written without spaces: Han, kana, Thai, Lao, Burmese, Khmer.
@@ -42,10 +42,8 @@ class Analyser:
     def __init__(self, language: str = "english", *, split_identifiers: bool = True) -> None:
         import Stemmer
 
-        if language not in STEMMERS.values():
-            raise ReknitError(
-                f"there is no stemmer for {language!r}: take one of {', '.join(sorted(set(STEMMERS.values())))}"
-            )
+        if language not in LANGUAGES:
+            raise ReknitError(f"there is no stemmer for {language!r}: take one of {', '.join(LANGUAGES)}")
         self.language = language
         self.split_identifiers = split_identifiers
         self._stop_words = stop_words(language)

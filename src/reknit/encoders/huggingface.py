@@ -68,10 +68,28 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
     config.json. Raises ReknitError for another family, a shape that does not fit together, and causal attention in a
     family that has none.
     """
+    encoder = HuggingFaceEncoder(_source_of(spec, vocabulary_size, pad))
+    if spec.family == "bert":
+        # Unused by reknit, but without a pooler transformers warns that weights are missing.
+        encoder.passengers = {"pooler.dense.weight": torch.eye(spec.dim), "pooler.dense.bias": torch.zeros(spec.dim)}
+    if spec.pooling in TRAINED_POOLINGS:
+        # Drawn last, so that the encoder's own weights are the same with every pooling.
+        encoder.pooler = TrainedPooling(spec.pooling, spec.dim, spec.depth, spec.latents)
+    return encoder
+
+
+def check_shape(spec: EncoderShape) -> None:
+    """Raise ReknitError as `build_encoder` does, without building anything."""
+    source = _source_of(spec, vocabulary_size=1, pad=0)
+    _native_family(source).to_config(source)
+
+
+def _source_of(spec: EncoderShape, vocabulary_size: int, pad: int) -> ConfigDict:
+    """config.json of a fresh encoder."""
     if spec.attention == "causal" and spec.family != "bert":
         raise ReknitError(f'encoder.attention="causal" needs encoder.family="bert"; {spec.family} looks both ways')
     if spec.family == "bert":
-        source: ConfigDict = {
+        return {
             "architectures": ["BertModel"],
             "model_type": "bert",
             "attention_probs_dropout_prob": spec.dropout,
@@ -90,9 +108,9 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
             "type_vocab_size": 2,
             "vocab_size": vocabulary_size,
         }
-    elif spec.family == "modernbert":
+    if spec.family == "modernbert":
         # The settings of transformers 4 (also read by servers written for it) beside those of transformers 5.
-        source = {
+        return {
             "architectures": ["ModernBertModel"],
             "model_type": "modernbert",
             "attention_bias": False,
@@ -120,16 +138,7 @@ def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> 
             "sep_token_id": None,
             "vocab_size": vocabulary_size,
         }
-    else:
-        raise ReknitError(f"cannot build a fresh encoder of family {spec.family!r}; use 'bert' or 'modernbert'")
-    encoder = HuggingFaceEncoder(source)
-    if spec.family == "bert":
-        # Unused by reknit, but without a pooler transformers warns that weights are missing.
-        encoder.passengers = {"pooler.dense.weight": torch.eye(spec.dim), "pooler.dense.bias": torch.zeros(spec.dim)}
-    if spec.pooling in TRAINED_POOLINGS:
-        # Drawn last, so that the encoder's own weights are the same with every pooling.
-        encoder.pooler = TrainedPooling(spec.pooling, spec.dim, spec.depth, spec.latents)
-    return encoder
+    raise ReknitError(f"cannot build a fresh encoder of family {spec.family!r}; use 'bert' or 'modernbert'")
 
 
 def load_encoder(path_or_id: str | Path) -> Encoder:

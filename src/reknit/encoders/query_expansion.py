@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reknit.data.language import STEMMERS, language_of
+from reknit.data.language import LANGUAGES, language_of
 from reknit.data.words import Analyser
 from reknit.encoders.model_files import read_json
 from reknit.errors import ReknitError
@@ -137,7 +137,7 @@ class QueryExpansion:
         try:
             terms, weight = [str(term) for term in settings["terms"]], float(settings["weight"])
             language = settings.get("language", "english")  # which older models do not say
-            if language not in STEMMERS.values():
+            if language not in LANGUAGES:
                 raise ValueError(f"no stemmer for {language!r}")
             tensors = load_file(folder / _TABLE)
             table, scales = tensors["table"], tensors["scales"]

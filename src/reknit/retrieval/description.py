@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from reknit.data.language import STEMMERS
+from reknit.data.language import LANGUAGES
 from reknit.errors import ReknitError
 
 FORMAT = 4
@@ -51,7 +51,7 @@ class Description:
                 )
             details = {str(key): str(value) for key, value in found["details"].items()}
             rows, dim, partitions = (int(found[name]) for name in ("rows", "dim", "partitions"))
-            if found["language"] not in STEMMERS.values():
+            if found["language"] not in LANGUAGES:
                 raise ValueError(f"no stemmer for {found['language']!r}")
             return cls(rows, dim, partitions, found["language"], details)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:

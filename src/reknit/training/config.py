@@ -22,7 +22,6 @@ DEFAULT_START = "sentence-transformers/all-MiniLM-L6-v2"
 _ABOVE_ZERO = (
     "pairs_per_batch",
     "pairs_per_document",
-    "epochs",
     "passage_words",
     "dim",
     "depth",

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.huggingface import build_encoder
+from reknit.encoders.huggingface import build_encoder, check_shape
 from reknit.encoders.latent_semantic import LEAST_DIM, begin_with, latent_semantic_table
 from reknit.errors import ReknitError
 from reknit.recipe import EncoderSpec, Recipe
@@ -51,8 +51,7 @@ def check_encoder(spec: EncoderSpec, setting: str = "encoder") -> None:
     ):
         if value < least:
             raise ReknitError(f"{setting}.{field} is {value}: it must be {least} or more")
-    with torch.device("meta"):
-        build_encoder(spec, spec.vocabulary)
+    check_shape(spec)
 
 
 def check_start(config: RunConfig, settings: Sequence[str]) -> None:

@@ -309,18 +309,18 @@ class Trainer:
         return self.team.sum(counter.get_total_flops()) / batch.whole.num_tokens
 
     def _probe_due(self) -> bool:
-        if self.probe is None or self.settings.probes == 0:
-            return False
-        due = math.floor(self._progress() * self.settings.probes + 1e-9)
-        return due > self.state.probes_done
+        return self.probe is not None and self._probes_by_now() > self.state.probes_done
+
+    def _probes_by_now(self) -> int:
+        """How many probes belong to the part of the phase that is over."""
+        return math.floor(self._progress() * self.settings.probes + 1e-9)
 
     def _run_probe(self) -> None:
         assert self.probe is not None
         state, settings = self.state, self.settings
         self.encoder.eval()
         values = self.probe()
-        due = math.floor(self._progress() * settings.probes + 1e-9)
-        state.probes_done = max(state.probes_done + 1, due)
+        state.probes_done = max(state.probes_done + 1, self._probes_by_now())
         self.log.write(
             phase=settings.name,
             step=state.step,
