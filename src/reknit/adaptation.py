@@ -218,7 +218,9 @@ def _train_and_deliver(
         raise Interrupted("stopped after training")
 
     if config.keep == "best" and not chooses_weights(config):
-        training["kept_share"], encode_plain = keep_share(start, adapted, encode_start, encode_adapted, choosing)
+        training["kept_share"], encode_plain = keep_share(
+            start, adapted, encode_start, encode_adapted, choosing, config.expansion
+        )
     else:
         encode_plain = remembering(encode_adapted)
     expansion = make_expansion(corpus, encode_plain, config.expansion, choosing, config.seed)

@@ -17,6 +17,7 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import encode_with, remembering
 from reknit.evaluation.kept_share import keep_share
+from reknit.training.config import ExpansionSpec
 
 FIRST, LAST = ("amber", "birch", "cedar", "dune"), ("al", "en", "ix", "or", "us")
 WORDS = [first + last for first in FIRST for last in LAST]
@@ -26,6 +27,7 @@ COLLECTION = RetrievalSet(
     {word: word for word in WORDS},
     {word: {word: 1} for word in WORDS},
 )
+NO_WORDS = ExpansionSpec(words=0)
 
 
 class Fake:
@@ -38,10 +40,12 @@ class Fake:
 
     def encode(self, texts: list[str], kind: str) -> np.ndarray:
         right = self.right[self.encoder.weight.item()]
-        places = [next(n for n, word in enumerate(WORDS) if word in text) for text in texts]
-        if kind == "query":
-            places = [place if place < right else (place + 1) % len(WORDS) for place in places]
-        return np.eye(len(WORDS), dtype=np.float32)[places]
+        places = np.array([next(n for n, word in enumerate(WORDS) if word in text) for text in texts])
+        vectors = np.eye(len(WORDS), dtype=np.float32)
+        if kind == "document":
+            return vectors[places]
+        nearest = np.where(places < right, places, (places + 1) % len(WORDS))
+        return 0.6 * vectors[nearest] + 0.4 * vectors[places]
 
 
 @pytest.mark.parametrize(
@@ -56,11 +60,19 @@ class Fake:
 )
 def test_the_most_that_does_not_surely_harm_is_kept(right: dict[float, int], share: float) -> None:
     start, trained = Fake(0.0, right), Fake(1.0, right)
-    kept, encode = keep_share(start, trained, start.encode, trained.encode, COLLECTION)  # type: ignore[arg-type]
+    kept, encode = keep_share(start, trained, start.encode, trained.encode, COLLECTION, NO_WORDS)  # type: ignore[arg-type]
     assert kept == share
     assert trained.encoder.weight.item() == share
     assert start.encoder.weight.item() == 0.0
     np.testing.assert_array_equal(encode(WORDS, "query"), trained.encode(WORDS, "query"))
+
+
+def test_what_the_words_of_the_corpus_mend_is_no_harm() -> None:
+    right = {0.0: 18, 0.5: 5, 1.0: 5}
+    start, trained = Fake(0.0, right), Fake(1.0, right)
+    models = (start, trained, start.encode, trained.encode)
+    assert keep_share(*models, COLLECTION, ExpansionSpec())[0] == 1.0  # type: ignore[arg-type]
+    assert keep_share(*models, COLLECTION, NO_WORDS)[0] == 0.0  # type: ignore[arg-type]
 
 
 def test_of_a_real_model_broken_by_training_not_all_is_kept() -> None:
@@ -69,7 +81,8 @@ def test_of_a_real_model_broken_by_training_not_all_is_kept() -> None:
     with torch.no_grad():
         for parameter in trained.encoder.parameters():
             parameter.normal_()
-    share, encode = keep_share(start, trained, remembering(encode_with(start)), encode_with(trained), COLLECTION)
+    encoders = remembering(encode_with(start)), encode_with(trained)
+    share, encode = keep_share(start, trained, *encoders, COLLECTION, NO_WORDS)
     assert share == 0.0
     for before, after in zip(start.encoder.parameters(), trained.encoder.parameters(), strict=True):
         torch.testing.assert_close(before, after)

@@ -56,14 +56,36 @@ def choose_expansion_weight(
     DEFAULT_WEIGHT is taken: the probe's queries are not those of users.
     """
     documents, queries = vectors_of(collection, encode)
-    texts = list(collection.queries.values())
-    reached = []
-    for weight in EXPANSION_WEIGHTS:
-        asked = expansion.with_weight(weight).expand(texts, queries)
-        run = dense_run(list(collection.documents), documents, list(collection.queries), asked)
-        reached.append(values_of(run, collection, metric))
+    reached = [
+        _values(collection, documents, queries, expansion.with_weight(weight), metric) for weight in EXPANSION_WEIGHTS
+    ]
     weight = nearest_as_good(EXPANSION_WEIGHTS, np.array(reached), DEFAULT_WEIGHT)
     return weight, np.mean(reached, axis=1).tolist()
+
+
+def values_with_own_words(
+    collection: RetrievalSet, encode: Encode, spec: ExpansionSpec, metric: str = "nDCG@10"
+) -> list[float]:
+    """[queries] `metric` of a search whose queries are expanded, with the default weight, by the words of the
+    collection's own documents; without expansion where `spec` asks for none."""
+    documents, queries = vectors_of(collection, encode)
+    expansion = None
+    if spec.words and spec.documents:
+        expansion = QueryExpansion.of(list(collection.documents.values()), documents, most=spec.words)
+    return _values(collection, documents, queries, expansion, metric)
+
+
+def _values(
+    collection: RetrievalSet,
+    documents: np.ndarray,
+    queries: np.ndarray,
+    expansion: QueryExpansion | None,
+    metric: str,
+) -> list[float]:
+    if expansion is not None:
+        queries = expansion.expand(list(collection.queries.values()), queries)
+    run = dense_run(list(collection.documents), documents, list(collection.queries), queries)
+    return values_of(run, collection, metric)
 
 
 def expanding(encode: Encode, expansion: QueryExpansion | None) -> Encode:

@@ -17,9 +17,10 @@ from torch import nn
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.encode import remembering
-from reknit.evaluation.metrics import values_of
-from reknit.evaluation.retrieval import Encode, dense_search
+from reknit.evaluation.expansion import values_with_own_words
+from reknit.evaluation.retrieval import Encode
 from reknit.evaluation.significance import nearest_as_good
+from reknit.training.config import ExpansionSpec
 
 logger = logging.getLogger("reknit")
 
@@ -30,18 +31,20 @@ def keep_share(
     encode_start: Encode,
     encode_trained: Encode,
     choosing: RetrievalSet,
+    expansion: ExpansionSpec,
     metric: str = "nDCG@10",
 ) -> tuple[float, Encode]:
     """Set `trained` to the share of the training that is kept; returns it, and the model's `Encode` from now on.
 
     start, trained: of one architecture. encode_start: remembers what it has encoded. encode_trained: of `trained` as it
-    is at each call. choosing: `thinned`. All is kept unless it is surely worse (by two standard errors) than nothing;
-    then, of all, half and nothing, the most that is not surely worse than the best of the three.
+    is at each call. choosing: `thinned`. expansion: the model will be searched with, so each share is judged with its
+    own. All is kept unless it is surely worse (by two standard errors) than nothing; then, of all, half and nothing,
+    the most that is not surely worse than the best of the three.
     """
     ends = start.encoder.state_dict(), _copy(trained.encoder)
 
     def values(encode: Encode) -> list[float]:
-        return values_of(dense_search(choosing, encode), choosing, metric)
+        return values_with_own_words(choosing, encode, expansion, metric)
 
     def start_weights(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
         # Queries may have been expanded by the words of the corpus that the start model was adapted to before.
