@@ -17,6 +17,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with, remembering
 from reknit.evaluation.expansion import expanding, make_expansion
+from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.evaluation.kept_share import keep_share
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller, thinned
 from reknit.evaluation.retrieval import Encode, evaluate_retrieval
@@ -207,7 +208,7 @@ def _train_and_deliver(
     else:
         choosing = thinned(corpus.held_out.whole)
         chosen = "the weights of the hybrid and of the query expansion were chosen on these queries too"
-        if not config.expansion.words:
+        if not config.expansion.wanted:
             chosen = "the hybrid's weight was chosen on these queries too"
         judging = replace(choosing, notes=(*choosing.notes, chosen))
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
@@ -229,7 +230,7 @@ def _train_and_deliver(
     if expansion is not None:
         models["plain"] = encode_plain
     # A model made of nothing but this corpus has to show that it is any better than words are.
-    prior = 0.0 if config.from_scratch else 0.5
+    prior = 0.0 if config.from_scratch else EQUAL_PARTS
     weight, reached = choose_hybrid_weight(choosing, encode_adapted, prior)
     by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
     logger.info("hybrid: weight of the vectors %.1f; nDCG@10 of the probe by weight: %s", weight, by_weight)

@@ -29,7 +29,7 @@ def make_expansion(
 
     encode: of the model that will be expanded.
     """
-    if not spec.words or not spec.documents:
+    if not spec.wanted:
         return None
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
@@ -70,7 +70,7 @@ def values_with_own_words(
     collection's own documents; without expansion where `spec` asks for none."""
     documents, queries = vectors_of(collection, encode)
     expansion = None
-    if spec.words and spec.documents:
+    if spec.wanted:
         expansion = QueryExpansion.of(list(collection.documents.values()), documents, most=spec.words)
     return _values(collection, documents, queries, expansion, metric)
 

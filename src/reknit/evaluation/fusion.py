@@ -10,6 +10,9 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.ranking import Run, ranking
 
+# The vectors' weight where nothing speaks for another: right for most collections (docs/adaptation.md).
+EQUAL_PARTS = 0.5
+
 
 def fuse(by_words: Run, by_vectors: Run, dense_weight: float) -> Run:
     """Weighted mean of each query's standard scores (mean 0 and deviation 1 over its documents) by the square root of

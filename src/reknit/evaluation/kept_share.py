@@ -63,7 +63,8 @@ def keep_share(
         share = _most_as_good(reached)
         _load_between(trained.encoder, *ends, share)
     shown = ", ".join(f"{one:.1f} {np.mean(reached[one]):.3f}" for one in sorted(reached))
-    logger.info("share of the training kept: %.1f; %s of the probe by share: %s", share, metric, shown)
+    words = ", expanded by its own words," if expansion.wanted else ""
+    logger.info("share of the training kept: %.1f; %s of the probe%s by share: %s", share, metric, words, shown)
     return share, encodes[share]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.words import UNSPACED
 from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.retrieval import Encode, dense_search, vectors_of
@@ -83,7 +84,7 @@ def hybrid_values(
 
 
 def choose_hybrid_weight(
-    collection: RetrievalSet, encode: Encode, prior: float = 0.5, metric: str = "nDCG@10"
+    collection: RetrievalSet, encode: Encode, prior: float = EQUAL_PARTS, metric: str = "nDCG@10"
 ) -> tuple[float, dict[float, float]]:
     """The dense ranking's weight in the hybrid (BM25 has 1 - weight), and the mean of `metric` at each that was tried.
 

@@ -12,7 +12,7 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.dense import dense_run
-from reknit.evaluation.fusion import fuse, random_run
+from reknit.evaluation.fusion import EQUAL_PARTS, fuse, random_run
 from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import Run
@@ -62,7 +62,7 @@ def evaluate_retrieval(
     models: dict[str, Encode],
     *,
     hybrid_of: str | None = None,
-    hybrid_weight: float = 0.5,
+    hybrid_weight: float = EQUAL_PARTS,
     split_identifiers: bool = True,
     seed: int,
     top: int = 100,

@@ -11,7 +11,7 @@ import numpy as np
 
 from reknit.data.words import Analyser
 from reknit.errors import ReknitError
-from reknit.evaluation.fusion import fuse
+from reknit.evaluation.fusion import EQUAL_PARTS, fuse
 from reknit.retrieval.build import TABLE, build_index, storable
 from reknit.retrieval.description import Description
 from reknit.retrieval.first_pass import CANDIDATES_PER_HIT, LEAST_CANDIDATES, FirstPass, Size
@@ -83,7 +83,7 @@ class Index:
         top: int = 10,
         mode: Mode = "dense",
         *,
-        hybrid_weight: float = 0.5,
+        hybrid_weight: float = EQUAL_PARTS,
         first_pass: Size | None = None,
     ) -> list[Hit]:
         """At most `top` hits, best first; equal scores are ordered by id.

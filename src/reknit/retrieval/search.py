@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reknit.errors import ReknitError
+from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.retrieval.first_pass import Size
 from reknit.retrieval.index import Index, Mode
 
@@ -62,7 +63,7 @@ def search(
 
 
 def _hybrid_weight(index: Index) -> float:
-    stored = index.details.get(HYBRID_WEIGHT, "0.5")
+    stored = index.details.get(HYBRID_WEIGHT, EQUAL_PARTS)
     try:
         return float(stored)
     except ValueError:

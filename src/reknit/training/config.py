@@ -69,6 +69,11 @@ class ExpansionSpec:
     words: int = 100_000
     documents: int = 20_000
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to expand queries by."""
+        return bool(self.words and self.documents)
+
 
 @dataclass(frozen=True)
 class RunConfig:
