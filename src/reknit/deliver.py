@@ -27,7 +27,7 @@ from reknit.training.log import MetricsLog
 from reknit.training.machine import machine, versions
 from reknit.training.progress import Progress
 from reknit.training.run_folder import RunFolder
-from reknit.training.sources import open_token_store
+from reknit.training.sources import tokens_made
 from reknit.version import __version__
 
 logger = logging.getLogger("reknit")
@@ -97,7 +97,7 @@ def deliver(
 
 def _index(folder: RunFolder, corpus: Corpus, encode: Encode, dim: int, hybrid_weight: float) -> None:
     with Progress() as progress:
-        progress.start("index", len(corpus.store), "passages")
+        progress.start("index", len(corpus.searched), "passages")
         build_index(
             folder.index,
             _SizedPassages(corpus),
@@ -113,7 +113,7 @@ class _SizedPassages:
     """The corpus as the index wants it, with a length, so that progress has a total."""
 
     def __init__(self, corpus: Corpus) -> None:
-        self.store = corpus.store
+        self.store = corpus.searched
 
     def __len__(self) -> int:
         return len(self.store)
@@ -129,11 +129,10 @@ def _example_searches(index: Index, corpus: Corpus, model: EmbeddingModel) -> li
 
 def _corpus_facts(corpus: Corpus, folder: RunFolder, model: EmbeddingModel) -> dict[str, Any]:
     held_out = corpus.held_out
-    tokens = open_token_store(folder, corpus, model.tokenizer, model.max_length)
     return asdict(corpus.report) | {
         "passages": len(corpus.store),
         "words": corpus.store.words,
-        "tokens": int(tokens.lengths.sum()),
+        "tokens": tokens_made(folder, model.max_length),
         "probe": {
             "kind": held_out.kind,
             "dev_queries": len(held_out.dev.queries),

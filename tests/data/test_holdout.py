@@ -21,11 +21,16 @@ def sentence(rng: random.Random) -> str:
     return " ".join(rng.choices([f"word{n}" for n in range(500)], k=12)).capitalize() + "."
 
 
+def spelt(number: int) -> str:
+    """A number in letters, for titles that differ in more than numbers."""
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
 def corpus(count: int, *, titles: bool, sentences: int = 8, repeat_title: bool = False) -> list[Document]:
     rng = random.Random(0)
     documents = []
     for number in range(count):
-        title = f"Title of number {number}" if titles else ""
+        title = f"Title of number {spelt(number)}" if titles else ""
         body = " ".join(sentence(rng) for _ in range(sentences))
         documents.append(Document(f"d{number}", title, f"{title}. {body}" if repeat_title else body))
     return documents
@@ -52,27 +57,28 @@ def check(store: PassageStore, held: HeldOut) -> None:
             assert held.training_text[number] == shown
     assert abs(len(answers["dev"]) - len(answers["test"])) <= 1
     documents = {name: {store[number].document for number in numbers} for name, numbers in answers.items()}
-    assert not documents["dev"] & documents["test"]
     assert held.answer_passages == answers["dev"] | answers["test"]
     assert held.answer_passages <= held.training_text.keys()
-    assert len(documents["dev"] | documents["test"]) <= 0.2 * store.num_documents
+    assert len(held.answer_passages) <= 0.2 * len(store)
+    if held.kind == "title" or len(held.answer_passages) < store.num_documents / 2:
+        assert not documents["dev"] & documents["test"]
     queries = [normalise(query) for part in (held.dev, held.test) for query in part.queries.values()]
     assert len(set(queries)) == len(queries)
 
 
 @pytest.mark.parametrize("repeat_title", [False, True])
 def test_titles_become_queries_and_no_document_shows_one(tmp_path, repeat_title):
-    store = build(corpus(100, titles=True, repeat_title=repeat_title), tmp_path, max_words=50)
+    store = build(corpus(300, titles=True, repeat_title=repeat_title), tmp_path, max_words=50)
     held = hold_out(store, seed=3)
     assert held.kind == "title"
     check(store, held)
-    assert (len(held.dev.queries), len(held.test.queries)) == (10, 10)
+    assert (len(held.dev.queries), len(held.test.queries)) == (30, 30)
     assert not any("itle of number" in text for text in held.test.documents.values())
     assert not any("itle of number" in text for text in held.training_text.values())
 
 
 def test_other_passages_of_an_answer_are_no_distractors_and_train_without_their_title(tmp_path):
-    store = build(corpus(50, titles=True), tmp_path, max_words=40)
+    store = build(corpus(250, titles=True), tmp_path, max_words=40)
     held = hold_out(store, seed=3)
     held_documents = {store[number].document for number in held.answer_passages}
     siblings = {n for n in range(len(store)) if store[n].document in held_documents} - held.answer_passages
@@ -85,7 +91,9 @@ def test_shared_and_short_titles_are_no_queries(tmp_path):
     documents = corpus(60, titles=True)
     documents += [Document(f"e{n}", "The same title", d.text) for n, d in enumerate(corpus(20, titles=False))]
     documents += [Document(f"f{n}", f"Word{n}", d.text + " end") for n, d in enumerate(corpus(20, titles=False))]
-    documents += [Document(f"g{n}", f"Title without body {n}", f"Title without body {n}. Short.") for n in range(10)]
+    documents += [
+        Document(f"g{n}", f"Title without body {spelt(n)}", f"Title without body {spelt(n)}. Short.") for n in range(10)
+    ]
     store = build(documents, tmp_path)
     held = hold_out(store, seed=0)
     check(store, held)
@@ -153,7 +161,7 @@ def test_the_same_seed_gives_the_same_probe_also_in_another_process(tmp_path):
 
 def test_too_small_a_corpus(tmp_path):
     store = build(corpus(3, titles=True), tmp_path)
-    with pytest.raises(ReknitError, match="needs at least 20 distinct documents, found 3"):
+    with pytest.raises(ReknitError, match="needs at least 20 distinct passages, found 3"):
         hold_out(store, seed=0)
     store = build([Document(str(n), "", f"short text {n}") for n in range(40)], tmp_path)
     with pytest.raises(ReknitError, match="too short or all alike"):
@@ -214,3 +222,60 @@ def test_a_sentence_that_stands_outside_the_sample_too_is_no_query(tmp_path):
     held = hold_out(store, queries=60, max_documents=60, seed=0)
     for query in [*held.dev.queries.values(), *held.test.queries.values()]:
         assert sum(normalise(query) in normalise(passage.text) for passage in store) == 1
+
+
+def test_titles_that_only_numbers_tell_apart_are_no_queries(tmp_path):
+    documents = [
+        Document(d.id, f"Ticket #{n} of {2000 + n % 9}", d.text) for n, d in enumerate(corpus(100, titles=False))
+    ]
+    held = hold_out(build(documents, tmp_path), seed=0)
+    assert held.kind == "sentence"
+
+
+def test_titles_that_cannot_be_asked_are_replaced_by_others(tmp_path):
+    documents = corpus(400, titles=True)
+    # Of three in four the title stands in the text as well.
+    documents = [
+        d if n % 4 == 0 else Document(d.id, d.title, f"Menu. {d.title}. {d.text}") for n, d in enumerate(documents)
+    ]
+    held = hold_out(build(documents, tmp_path), seed=0)
+    assert held.kind == "title"
+    assert len(held.whole.queries) == 80
+
+
+def test_where_few_titles_can_be_asked_sentences_are(tmp_path):
+    documents = [
+        d if n < 30 else Document(d.id, d.title, f"Menu. {d.title}. {d.text}")
+        for n, d in enumerate(corpus(400, titles=True))
+    ]
+    store = build(documents, tmp_path)
+    held = hold_out(store, seed=0)
+    assert held.kind == "sentence"
+    check(store, held)
+    assert len(held.whole.queries) == 80
+
+
+@pytest.mark.parametrize("titles", [False, True])
+def test_a_few_long_documents_give_many_queries(tmp_path, titles):
+    store = build(corpus(12, titles=titles, sentences=400), tmp_path, max_words=60)
+    held = hold_out(store, seed=0)
+    check(store, held)
+    assert len(held.whole.queries) == int(0.2 * len(store)) > 100
+    assert len({store[number].document for number in held.answer_passages}) == 12
+
+
+def test_a_sentence_that_is_the_title_too_is_no_query(tmp_path):
+    plain = corpus(60, titles=False, sentences=2)
+    documents = [Document(d.id, d.text.split(".")[0], d.text) for d in plain]
+    documents += [Document(f"{d.id}x", d.title, f"{d.title}. Another {d.text}") for d in documents]
+    store = build(documents, tmp_path)
+    held = hold_out(store, seed=0)
+    assert held.kind == "sentence"
+    check(store, held)
+
+
+def test_repeated_sentences_do_not_make_the_probe_smaller(tmp_path):
+    licence = "All rights of this text are reserved by the author of the series."
+    documents = [Document(d.id, "", f"{d.text} {licence}") for d in corpus(400, titles=False, sentences=2)]
+    held = hold_out(build(documents, tmp_path), seed=0)
+    assert len(held.whole.queries) == 80

@@ -18,6 +18,10 @@ from reknit.errors import ReknitError
 ALL_KINDS: tuple[PairKind, ...] = get_args(PairKind)
 
 
+def spelt(number: int) -> str:
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
 def make_store(folder, count=60, titles=True) -> PassageStore:
     rng = random.Random(0)
 
@@ -25,7 +29,7 @@ def make_store(folder, count=60, titles=True) -> PassageStore:
         sentences = [" ".join(rng.choices([f"w{n}" for n in range(400)], k=10)).capitalize() + "." for _ in range(9)]
         return " ".join(sentences)
 
-    documents = [Document(f"d{n}", f"Title of number {n}" if titles else "", body()) for n in range(count)]
+    documents = [Document(f"d{n}", f"Title of number {spelt(n)}" if titles else "", body()) for n in range(count)]
     return PassageStore.build(documents, folder / "store.arrow", max_words=45)
 
 
@@ -145,7 +149,7 @@ def test_passages_that_offer_no_wished_kind_give_a_crop_or_a_twin(tmp_path):
 
 @pytest.mark.parametrize("titles", [True, False])
 def test_the_probes_queries_are_never_trained_on_with_their_document(tmp_path, titles):
-    store = make_store(tmp_path, titles=titles)
+    store = make_store(tmp_path, count=260, titles=titles)
     held = hold_out(store, seed=0)
     assert held.kind == ("title" if titles else "sentence")
     by_id = {passage.id: passage.document for passage in store}

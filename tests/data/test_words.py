@@ -21,7 +21,7 @@ from reknit.errors import ReknitError
         ("हिन्दी में खोज", ["हिन्दी", "में", "खोज"]),
         ("数据库", ["数据", "据库"]),
         ("__init__(self, _cache)", ["__init__", "init", "self", "_cach", "cach"]),
-        ("Wiki\u0301 ὁδός ёлка 한국어 がく", ["wiki", "οδος", "елка", "한국어", "がく"]),
+        ("Wiki\u0301 ὁδός ёлка 한국어 がく", ["wiki", "οδος", "елка", "한국", "국어", "がく"]),
         ("the wings of p53", ["wing", "p53", "p", "53"]),
         ("ｂｏｏｋｓ of ℌouses", ["book", "hous"]),  # in full width; a letter of mathematics
         ("\u2764\ufe0f \u0301 +\u0301", []),  # marks without a letter
@@ -38,6 +38,11 @@ def test_words_are_found_whole_and_identifiers_by_their_parts_too(text, words):
         ("german", "Die Häuser der Städte", ["haus", "stadt"]),
         ("french", "les chevaux des écuries", ["cheval", "ecur"]),
         ("finnish", "taloissa", ["talo"]),  # a language without a list of stop words
+        (
+            "english",
+            "서울은 서울에서 AI는",
+            ["서울", "울은", "서울", "울에", "에서", "ai", "는"],
+        ),  # Korean has no stemmer
         ("turkish", "IŞIK Işık ışık İstanbul istanbul", ["ısık", "ısık", "ısık", "istanbul", "istanbul"]),
     ],
 )

@@ -106,6 +106,18 @@ def test_the_most_frequent_words_and_pairs_are_kept() -> None:
     assert "cedar dune" not in QueryExpansion.of([*documents, "cedar dune"], np.eye(5)).terms
 
 
+def test_of_a_sample_only_what_several_documents_hold_is_kept() -> None:
+    documents = ["amber birch", "amber birch", "amber cedar", "cedar dune"]
+    vectors = np.eye(4, dtype=np.float32)
+    assert set(QueryExpansion.of(documents, vectors, least_holders=2).terms) == {
+        "amber",
+        "birch",
+        "cedar",
+        "amber birch",
+    }
+    assert set(QueryExpansion.of(documents, vectors, least_holders=3).terms) == {"amber"}
+
+
 def test_two_words_together_pull_where_each_alone_does_not() -> None:
     documents = ["amber birch", "amber birch", "birch amber", "birch amber"]
     vectors = np.repeat(np.eye(2, 3, dtype=np.float32), 2, axis=0)

@@ -10,8 +10,10 @@ from evaluation_samples import REAL, write_beir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reknit.data.retrieval_set import LEFT_OUT
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
+from reknit.evaluation.metrics import per_query
 
 CORPUS = [
     {"_id": "d1", "title": "Wings", "text": "lift and drag"},
@@ -166,3 +168,15 @@ def test_real_collections_have_the_published_sizes():
     for name, documents, queries in [("scifact", 5183, 300), ("cranfield", 1400, 225), ("npl", 11429, 93)]:
         found = load_beir(REAL / name)
         assert (len(found.documents), len(found.queries)) == (documents, queries)
+
+
+def test_a_query_that_is_a_document_does_not_find_itself(tmp_path):
+    corpus = [{"_id": f"{n}", "title": "", "text": text} for n, text in enumerate(("lift", "drag", "lift too", "heat"))]
+    queries = [{"_id": "0", "text": "lift"}, {"_id": "1", "text": "heat"}, {"_id": "3", "text": "heat"}]
+    found = load_beir(folder(tmp_path, HEADER + "0\t2\t1\n1\t3\t1\n3\t3\t1\n", corpus=corpus, queries=queries))
+    # Document 1 only happens to be called like query 1, and document 3 is judged.
+    assert found.qrels == {"0": {"2": 1, "0": LEFT_OUT}, "1": {"3": 1}, "3": {"3": 1}}
+    assert found.notes == ("1 queries are documents themselves, which are left out of their rankings",)
+    run = {"0": {"0": 3.0, "2": 2.0, "1": 1.0}, "1": {"1": 2.0, "3": 1.0}, "3": {"3": 1.0}}
+    assert per_query(run, found.qrels)["RR@10"] == {"0": 1.0, "1": 0.5, "3": 1.0}
+    assert per_query({"0": {"0": 1.0}}, found.qrels)["nDCG@10"] == {"0": 0.0, "1": 0.0, "3": 0.0}

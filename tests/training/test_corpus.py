@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from small_corpus import write_small_corpus
+from small_corpus import small_documents, write_small_corpus
 
 from reknit.data.documents import Document, ReadReport
 from reknit.data.holdout import hold_out
@@ -56,3 +56,18 @@ def test_a_share_of_the_corpus_is_the_same_documents_always(tmp_path: Path) -> N
     assert half == [one for one in whole if one in set(half)]
     assert 0.4 < len(half) / len(whole) < 0.6
     assert set(ids(0.25, "quarter")) < set(half)
+
+
+def test_what_evaluations_ask_for_is_kept_from_training_and_not_from_search(tmp_path: Path) -> None:
+    path = write_small_corpus(tmp_path / "corpus.jsonl", documents=60)
+    config, folder = RunConfig(corpus=str(path)), RunFolder(tmp_path / "run")
+    as_it_is = [passage.full_text for passage in prepare_corpus(config, RunFolder(tmp_path / "other"), ()).store]
+    asked = small_documents(60)[7]["title"]
+    for _ in ("made", "found again by a resumed run"):
+        corpus = prepare_corpus(config, folder, {asked}, indexed=True)
+        assert not any(asked in text for text in corpus.training_texts())
+        assert sum(asked in text for text in as_it_is) > 0
+        assert [passage.full_text for passage in corpus.searched] == as_it_is
+        assert corpus.report.documents == 60
+    untouched = prepare_corpus(config, RunFolder(tmp_path / "third"), {"what nobody wrote"}, indexed=True)
+    assert untouched.searched is untouched.store

@@ -8,8 +8,11 @@ pair: `HeldOut.training_text` is the text with the query cut out.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -20,12 +23,15 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
 
-MIN_DOCUMENTS = 20
+MIN_PASSAGES = 20
 MAX_SHARE = 0.2
 MIN_TITLE_WORDS = 2
 MIN_BODY_WORDS = 10
 PASSAGES_TRIED = 5
 FEW_QUERIES = 50
+# Sentences that stand in several passages are left out, and nobody knows before how many do.
+_DRAWN_TOO_MANY = 1.5
+_DIGITS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -59,34 +65,37 @@ class _Probe:
 
 
 def hold_out(store: PassageStore, *, queries: int = 400, max_documents: int = 5000, seed: int) -> HeldOut:
-    """Cut at most `queries` queries, from at most 20% of the documents, half for dev and half for test.
+    """Cut at most `queries` queries, from at most 20% of the passages, half for dev and half for test.
 
-    Queries are titles when at least half of the documents have one that is unique, of two words or more, and followed
-    by a body; in that case every passage of the probe is shown without its title, and without a repetition of it at its
-    start. Otherwise queries are mid-length sentences, and only the answer lacks its sentence. The probe's collection is
-    a sample of at most `max_documents` passages, answers included; other passages of an answer's document are left out
-    of a title probe, for they may answer too. The same store, settings and seed give the same probe.
+    Queries are titles when at least half of the documents have one that is unique, also without its numbers, of two
+    words or more, and followed by a body, and these give as many queries as sentences would, or 50; in that case every
+    passage of the probe is shown without its title, and without a repetition of it at its start. Otherwise queries are
+    mid-length sentences, of another document each as long as there are any, and only the answer lacks its sentence. The
+    probe's collection is a sample of at most `max_documents` passages, answers included; other passages of an answer's
+    document are left out of a title probe, for they may answer too. The same store, settings and seed give the same
+    probe.
 
-    Raises ReknitError when the store has fewer than 20 documents or no passage that makes a query.
+    Raises ReknitError when the store has fewer than 20 passages or none that makes a query.
     """
-    if store.num_documents < MIN_DOCUMENTS:
+    if len(store) < MIN_PASSAGES:
         raise ReknitError(
-            f"the probe needs at least {MIN_DOCUMENTS} distinct documents, found {store.num_documents}; give more text"
+            f"the probe needs at least {MIN_PASSAGES} distinct passages, found {len(store)}; give more text"
         )
     first_passages = np.flatnonzero(np.diff(store.document_numbers, prepend=-1))
-    wanted = min(queries, int(MAX_SHARE * store.num_documents), max_documents)
+    wanted, most_titles = (
+        min(queries, int(MAX_SHARE * count), max_documents) for count in (len(store), store.num_documents)
+    )
     rng = np.random.default_rng([seed, 0])
     titled = _documents_with_usable_title(store, first_passages)
-    kind: Literal["title", "sentence"]
+    kind: Literal["title", "sentence"] = "title"
+    probes: list[_Probe] = []
     if 2 * len(titled) >= store.num_documents:
-        kind = "title"
-        probes = _title_probes(store, first_passages[rng.permutation(titled)[:wanted]])
-    else:
+        probes = list(islice(_title_probes(store, first_passages[rng.permutation(titled)]), most_titles))
+    if len(probes) < min(wanted, FEW_QUERIES):
         kind = "sentence"
-        probes = _sentence_probes(store, first_passages, rng.permutation(store.num_documents), wanted, seed)
+        drawn = _sentence_probes(store, first_passages, rng, seed)
+        probes = _without_repeated(store, list(islice(drawn, int(_DRAWN_TOO_MANY * wanted))))[:wanted]
     sample = _sample(store, probes, max_documents, rng, without_siblings=kind == "title")
-    if kind == "sentence":
-        probes = _without_repeated(store, probes)
     if len(probes) < 2:
         raise ReknitError(f"the probe found {len(probes)} usable queries: the documents are too short or all alike")
 
@@ -111,43 +120,54 @@ def _documents_with_usable_title(store: PassageStore, first_passages: np.ndarray
             continue
         body = without_leading_title(passage.text, passage.title)
         if count_words(body[:400]) >= MIN_BODY_WORDS:
-            hashes[number] = hash(normalise(passage.title)) or 1
+            # Case 12/2014, case 13/2014: numbers do not make a title say what its text is about.
+            hashes[number] = hash(_DIGITS.sub("", normalise(passage.title))) or 1
     values, counts = np.unique(hashes, return_counts=True)
     return np.flatnonzero(np.isin(hashes, values[(counts == 1) & (values != 0)]))
 
 
-def _title_probes(store: PassageStore, passages: np.ndarray) -> list[_Probe]:
-    probes = []
-    for number in passages.tolist():
+def _title_probes(store: PassageStore, passages: np.ndarray) -> Iterator[_Probe]:
+    for number in map(int, passages):
         passage = store[number]
         shown = without_leading_title(passage.text, passage.title)
         # A title that stands as a sentence of the body too would be offered as a pair of the two.
         if normalise(passage.title) not in map(normalise, split_sentences(shown)):
-            probes.append(_Probe(passage.title, number, shown))
-    return probes
+            yield _Probe(passage.title, number, shown)
 
 
 def _sentence_probes(
-    store: PassageStore, first_passages: np.ndarray, order: np.ndarray, wanted: int, seed: int
-) -> list[_Probe]:
+    store: PassageStore, first_passages: np.ndarray, rng: np.random.Generator, seed: int
+) -> Iterator[_Probe]:
+    """One of each document, in random order; then of the passages that are left, which a few long documents have."""
     ends = np.append(first_passages[1:], len(store))
-    probes: list[_Probe] = []
     seen: set[str] = set()
-    for document in map(int, order):  # a list would be five times as large
-        if len(probes) == wanted:
-            break
-        rng = random.Random(f"hold-out {seed} {document}")
+    used: set[int] = set()
+    for document in map(int, rng.permutation(store.num_documents)):  # a list would be five times as large
+        chance = random.Random(f"hold-out {seed} {document}")
         parts = range(first_passages[document], ends[document])
-        for number in rng.sample(parts, min(PASSAGES_TRIED, len(parts))):
-            passage = store[number]
-            cut = cut_sentence(passage.text, rng)
-            # A sentence that stands twice in its passage would still be in the answer.
-            if cut is None or cut[0] in cut[1] or normalise(cut[0]) in seen:
-                continue
-            seen.add(normalise(cut[0]))
-            probes.append(_Probe(cut[0], number, f"{passage.title} {cut[1]}".strip()))
-            break
-    return probes
+        for number in chance.sample(parts, min(PASSAGES_TRIED, len(parts))):
+            if (probe := _sentence_probe(store, number, chance, seen)) is not None:
+                used.add(number)
+                yield probe
+                break
+    for number in map(int, rng.permutation(len(store))):
+        chance = random.Random(f"hold-out {seed} passage {number}")
+        if number not in used and (probe := _sentence_probe(store, number, chance, seen)) is not None:
+            yield probe
+
+
+def _sentence_probe(store: PassageStore, number: int, chance: random.Random, seen: set[str]) -> _Probe | None:
+    """A sentence of the passage, which joins those that were `seen`, or None."""
+    passage = store[number]
+    cut = cut_sentence(passage.text, chance)
+    if cut is None:
+        return None
+    query, shown = cut[0], f"{passage.title} {cut[1]}".strip()
+    # A sentence that stands twice in its passage, or is its title, would still be in the answer.
+    if normalise(query) in seen or normalise(query) in normalise(shown):
+        return None
+    seen.add(normalise(query))
+    return _Probe(query, number, shown)
 
 
 def _sample(

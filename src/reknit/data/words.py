@@ -17,10 +17,12 @@ UNSPACED = (
     "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
+# Korean writes spaces, but the endings of its words have no stemmer here.
+_PAIRED = f"{UNSPACED}\uac00-\ud7a3"
 # Letters carry their combining marks, of which many scripts write vowels; Python's own \w leaves marks out.
-_WORD = regex.compile(rf"(?V1)[{UNSPACED}]+|[[\p{{L}}\p{{N}}_]--[{UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]*")
+_WORD = regex.compile(rf"(?V1)[{_PAIRED}]+|[[\p{{L}}\p{{N}}_]--[{_PAIRED}]][[\p{{L}}\p{{M}}\p{{N}}_]--[{_PAIRED}]]*")
 _ACCENT = regex.compile("[\u0300-\u036f]")
-_UNSPACED = regex.compile(f"[{UNSPACED}]")
+_ALL_PAIRED = regex.compile(f"[{_PAIRED}]")
 _UPPER, _LOWER = r"(?:\p{Lu}\p{M}*+)", r"(?:\p{Ll}\p{M}*+)"
 _PART = regex.compile(
     rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|\p{{N}}+|[\p{{Lo}}\p{{Lm}}\p{{Lt}}\p{{M}}]+"
@@ -33,10 +35,10 @@ _TURKISH = str.maketrans("Iİ", "ıi")
 class Analyser:
     """Words by the stop words and the Snowball stemmer of a language (of English the later one, "Porter 2").
 
-    Words are runs of letters, digits and underscores, in lower case and without accents; in scripts without spaces
-    every two neighbouring characters, as Lucene's analyser for Chinese and Japanese has it. language: as `language_of`
-    names it. split_identifiers: writeBoolean and _write_boolean are also found by their parts. Raises ReknitError for a
-    language without a stemmer.
+    Words are runs of letters, digits and underscores, in lower case and without accents; in scripts without spaces,
+    and in Korean, every two neighbouring characters, as Lucene's analyser for the languages of East Asia has it.
+    language: as `language_of` names it. split_identifiers: writeBoolean and _write_boolean are also found by their
+    parts. Raises ReknitError for a language without a stemmer.
     """
 
     def __init__(self, language: str = "english", *, split_identifiers: bool = True) -> None:
@@ -74,8 +76,8 @@ class Analyser:
 
 
 def _pairs(run: str) -> list[str]:
-    """The overlapping pairs of characters of a run in a script without spaces; any other run is a word."""
-    if len(run) < 3 or not _UNSPACED.match(run):
+    """The overlapping pairs of characters of a run that is told apart by these; any other run is a word."""
+    if len(run) < 3 or not _ALL_PAIRED.match(run):
         return [run]
     return [run[place : place + 2] for place in range(len(run) - 1)]
 

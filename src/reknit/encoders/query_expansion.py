@@ -53,17 +53,22 @@ class QueryExpansion:
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], vectors: np.ndarray, weight: float = DEFAULT_WEIGHT, most: int = MOST_WORDS
+        cls,
+        texts: Sequence[str],
+        vectors: np.ndarray,
+        weight: float = DEFAULT_WEIGHT,
+        most: int = MOST_WORDS,
+        least_holders: int = 1,
     ) -> QueryExpansion:
         """The expansion by these documents.
 
         vectors: [texts, dim], of which only the direction counts. most: words kept, and pairs of words kept, those in
-        most documents; a pair must be in two at least. A term's direction is the mean of the unit vectors of the
-        documents that contain it, less the mean of all, with length 1; its inverse document frequency is BM25's:
-        log(1 + (N - n + 0.5) / (n + 0.5)) of n among N documents.
+        most documents. least_holders: documents that a word must be in at least, and a pair, which must be in two. A
+        term's direction is the mean of the unit vectors of the documents that contain it, less the mean of all, with
+        length 1; its inverse document frequency is BM25's: log(1 + (N - n + 0.5) / (n + 0.5)) of n among N documents.
         """
         language = language_of(texts)
-        holders = _holders(texts, Analyser(language), most)
+        holders = _holders(texts, Analyser(language), most, least_holders)
         unit = torch.nn.functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
         centred = (unit - unit.mean(dim=0)).numpy()
         table = np.zeros((len(holders), centred.shape[1]), dtype=np.int8)
@@ -153,8 +158,9 @@ class QueryExpansion:
         return cls({term: row for row, term in enumerate(terms)}, table, scales, weight, language)
 
 
-def _holders(texts: Sequence[str], analyser: Analyser, most: int) -> dict[str, np.ndarray]:
-    """{term: the numbers of the texts that contain it}: the `most` words, and the `most` pairs, that are in most."""
+def _holders(texts: Sequence[str], analyser: Analyser, most: int, least: int) -> dict[str, np.ndarray]:
+    """{term: the numbers of the texts that contain it, `least` of them at least}: the `most` words, and the `most`
+    pairs, that are in most."""
     numbers: dict[str, int] = {}
     words, of_words, pairs, of_pairs = array("q"), array("i"), array("q"), array("i")
     for place, text in enumerate(texts):
@@ -164,8 +170,8 @@ def _holders(texts: Sequence[str], analyser: Analyser, most: int) -> dict[str, n
             kept.extend(found)
             of.extend([place] * len(found))
     names = list(numbers)
-    holders = {names[word]: documents for word, documents in _most_held(words, of_words, 1, most)}
-    for pair, documents in _most_held(pairs, of_pairs, _LEAST_HOLDERS_OF_PAIR, most):
+    holders = {names[word]: documents for word, documents in _most_held(words, of_words, least, most)}
+    for pair, documents in _most_held(pairs, of_pairs, max(least, _LEAST_HOLDERS_OF_PAIR), most):
         holders[_BETWEEN.join((names[pair >> 32], names[pair & 0xFFFFFFFF]))] = documents
     return holders
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.retrieval_set import LEFT_OUT, RetrievalSet
 from reknit.errors import ReknitError
 
 SPLITS = ("test", "dev", "train")
@@ -21,7 +21,9 @@ def load_beir(folder: Path | str, split: str = "test") -> RetrievalSet:
     split: qrels/<split>.tsv; where there are no test judgements, those of dev, else of train are used and a note says
     so. Judgements are `query-id corpus-id score` lines with or without a header, or TREC's four columns. A document is
     "title text". Negative grades count as not relevant (0). Judgements of unknown queries or documents, queries without
-    text or without a relevant document, and repeated ids are dropped and counted in the notes.
+    text or without a relevant document, and repeated ids are dropped and counted in the notes. Where a query is one of
+    the documents (the same id, and the document holds its text), that one is left out of its ranking unless it is
+    judged, as BEIR's own evaluation does for ArguAna and Quora.
     Raises ReknitError naming file and line on missing files, broken lines, and when nothing usable remains.
     """
     folder = Path(folder)
@@ -41,6 +43,10 @@ def load_beir(folder: Path | str, split: str = "test") -> RetrievalSet:
         raise ReknitError(
             f"{judgements_file}: no query has text and a relevant document: check the scores (relevant: > 0)"
         )
+    for query in (own := _documents_themselves(kept, queries, documents, qrels)):
+        qrels[query][query] = LEFT_OUT
+    if own:
+        notes.append(f"{len(own)} queries are documents themselves, which are left out of their rankings")
     return RetrievalSet(
         name=folder.resolve().name,
         documents=documents,
@@ -102,6 +108,13 @@ def _answerable(qrels: dict[str, dict[str, int]], queries: dict[str, str], notes
     if len(kept) < len(answered):
         notes.append(f"{len(answered) - len(kept)} queries without text dropped")
     return kept
+
+
+def _documents_themselves(
+    kept: list[str], queries: dict[str, str], documents: dict[str, str], qrels: dict[str, dict[str, int]]
+) -> list[str]:
+    # Ids alone say nothing: in many collections query 1 and document 1 have nothing to do with each other.
+    return [query for query in kept if query not in qrels[query] and queries[query] in documents.get(query, "")]
 
 
 def _texts(path: Path, kind: str, notes: list[str]) -> dict[str, str]:

@@ -46,11 +46,11 @@ def encode_with(
     return encode
 
 
-def remembering(encode: Encode, at_most: int = 30_000) -> Encode:
+def remembering(encode: Encode, at_most: int = 100_000) -> Encode:
     """`encode` for a model that no longer changes: a run needs the vectors of its corpus for teaching, for the probe's
     halves, for labelled collections and for the index, and what it has met before it does not encode again.
 
-    at_most: texts whose vectors are kept (384 dimensions: 46 MB), the first ones.
+    at_most: texts whose vectors are kept (384 dimensions: 154 MB), the first ones.
     """
     kept: dict[bytes, np.ndarray] = {}
 

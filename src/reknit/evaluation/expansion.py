@@ -18,6 +18,7 @@ from reknit.training.corpus import Corpus
 
 logger = logging.getLogger("reknit")
 
+_LEAST_HOLDERS_IN_A_SAMPLE = 3
 EXPANSION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 
 
@@ -33,7 +34,9 @@ def make_expansion(
         return None
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
-    whole = QueryExpansion.of(texts, encode(texts, "document"), most=spec.words)
+    # In a sample, a word of one or two passages may be a common one of which chance has shown little.
+    least = 1 if len(texts) == len(corpus.store) else _LEAST_HOLDERS_IN_A_SAMPLE
+    whole = QueryExpansion.of(texts, encode(texts, "document"), most=spec.words, least_holders=least)
     if not whole.terms:
         return None
     weight, reached = choose_expansion_weight(choosing, encode, whole)

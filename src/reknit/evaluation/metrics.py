@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.retrieval_set import LEFT_OUT, RetrievalSet
 from reknit.evaluation.ranking import Run, ranking
 
 METRICS = ("nDCG@10", "R@100", "RR@10")
@@ -16,7 +16,7 @@ def per_query(
     """{metric: {query id: value in 0 to 1}} for every query of `qrels`; a query that the run lacks counts 0.
 
     nDCG@10 has linear gains and the log2 discount, as trec_eval and BEIR compute it; a grade of 1 or more is relevant
-    for R@100 and RR@10. Queries of the run that have no judgements are left out.
+    for R@100 and RR@10. Queries of the run without judgements are left out, and documents of grade LEFT_OUT.
     """
     import ir_measures
     from ir_measures import RR, R, nDCG
@@ -24,7 +24,7 @@ def per_query(
     measures = {"nDCG@10": nDCG @ 10, "R@100": R @ 100, "RR@10": RR @ 10}
     names = {measures[name]: name for name in metrics}
     # The providers behind ir_measures break ties differently from each other; distinct scores leave them no choice.
-    untied = {query: _by_rank(run[query]) for query in qrels if run.get(query)}
+    untied = {query: _by_rank(run[query], qrels[query]) for query in qrels if run.get(query)}
     judged = {query: {document: max(grade, 0) for document, grade in grades.items()} for query, grades in qrels.items()}
     values = {name: dict.fromkeys(judged, 0.0) for name in metrics}
     for result in ir_measures.iter_calc(list(names), judged, untied):
@@ -44,5 +44,6 @@ def mean(values: Mapping[str, float]) -> float:
     return sum(values.values()) / len(values) if values else 0.0
 
 
-def _by_rank(scores: Mapping[str, float]) -> dict[str, float]:
-    return {document: float(len(scores) - rank) for rank, document in enumerate(ranking(scores))}
+def _by_rank(scores: Mapping[str, float], grades: Mapping[str, int]) -> dict[str, float]:
+    ranked = [document for document in ranking(scores) if grades.get(document) != LEFT_OUT]
+    return {document: float(len(scores) - rank) for rank, document in enumerate(ranked)}

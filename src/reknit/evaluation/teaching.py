@@ -30,6 +30,7 @@ logger = logging.getLogger("reknit")
 # Of the time that the teacher may take: encoding documents, then encoding queries; the rest is for its weight.
 _DOCUMENTS_SHARE, _QUERIES_SHARE = 0.6, 0.9
 _WEIGHT_QUERIES = 600
+_FEWEST_WEIGHT_QUERIES = 20
 _MIN_WORDS_LEFT = 5
 _TEXTS_AT_ONCE = 512
 _SCORES_AT_ONCE = 4_000_000
@@ -109,13 +110,15 @@ def _dense_weight(
     chosen: dict[int, int] = {}  # {document: query}
     cut: list[str] = []
     for query, document in enumerate(answers.tolist()):
-        rest = documents[document].replace(texts[query], " ")
-        if document not in chosen and rest != documents[document] and count_words(rest) >= _MIN_WORDS_LEFT:
+        # A pseudo-query has single spaces, also where it crosses the end of a line.
+        whole = " ".join(documents[document].split())
+        rest = whole.replace(texts[query], " ")
+        if document not in chosen and rest != whole and count_words(rest) >= _MIN_WORDS_LEFT:
             chosen[document] = query
             cut.append(rest)
         if len(chosen) == _WEIGHT_QUERIES:
             break
-    if not chosen:
+    if len(chosen) < _FEWEST_WEIGHT_QUERIES:
         return DENSE_WEIGHTS[-1], []
     documents, vectors = list(documents), vectors.copy()
     for document, rest, vector in zip(chosen, cut, encode(cut, "document"), strict=True):

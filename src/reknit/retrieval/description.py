@@ -9,7 +9,7 @@ from pathlib import Path
 from reknit.data.language import LANGUAGES
 from reknit.errors import ReknitError
 
-FORMAT = 4
+FORMAT = 5
 DESCRIPTION = "index.json"
 
 

@@ -30,12 +30,22 @@ logger = logging.getLogger("reknit")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Passages, how reading them went, what is held out of training, and the corpus as the user named it."""
+    """Passages, how reading them went, what is held out of training, and the corpus as the user named it.
+
+    store: what is trained on. whole: the passages as users search them, where evaluations' queries were taken out of
+    `store`; None where nothing was.
+    """
 
     store: PassageStore
     report: ReadReport
     held_out: HeldOut
     name: str = "the corpus"
+    whole: PassageStore | None = None
+
+    @property
+    def searched(self) -> PassageStore:
+        """The passages that an index holds: the texts as they are, whatever they are evaluated by."""
+        return self.whole or self.store
 
     @property
     def language(self) -> str:
@@ -93,12 +103,15 @@ def check_corpus_path(corpus: str, out: Path) -> None:
         raise ReknitError(f"{out} holds the corpus {corpus}, which it would write over: give another folder")
 
 
-def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Iterable[str]) -> Corpus:
+def prepare_corpus(
+    config: RunConfig, folder: RunFolder, excluded_queries: Iterable[str], *, indexed: bool = False
+) -> Corpus:
     """Read, curate and cut the corpus into passages (once; a resumed run finds them), then hold out the probe.
 
-    excluded_queries: texts of evaluation queries, and others that are measured by, removed as `curate` says.
+    excluded_queries: texts of evaluation queries, and others that are measured by, removed as `curate` says. indexed:
+    the corpus will be searched, so where something was removed the texts are kept as they are too.
     """
-    passages, facts = folder.data / "passages.arrow", folder.data / "corpus.json"
+    passages, whole, facts = (folder.data / name for name in ("passages.arrow", "searched.arrow", "corpus.json"))
     if facts.exists():
         store, report = PassageStore.open(passages), ReadReport(**read_json(facts))
     else:
@@ -106,9 +119,15 @@ def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Itera
         with disk_full_explained(str(passages)), Progress() as progress:
             folder.data.mkdir(parents=True, exist_ok=True)
             progress.start("read corpus", unit="documents")
-            documents = _drawn(_documents(config, report), config.corpus_share)
-            documents = curate(documents, report, exclude=frozenset(excluded_queries))
-            store = PassageStore.build(_counted(documents, progress), passages, max_words=config.passage_words)
+
+            def build(path: Path, report: ReadReport, exclude: frozenset[str]) -> PassageStore:
+                documents = curate(_drawn(_documents(config, report), config.corpus_share), report, exclude=exclude)
+                return PassageStore.build(_counted(documents, progress), path, max_words=config.passage_words)
+
+            store = build(passages, report, frozenset(excluded_queries))
+            if indexed and report.eval_overlaps:
+                progress.start("read corpus as it is", unit="documents")
+                build(whole, ReadReport(), frozenset())
         write_json(facts, dataclasses.asdict(report))
     probe = config.probe
     held_out = hold_out(store, queries=probe.queries, max_documents=probe.documents, seed=config.seed)
@@ -129,7 +148,7 @@ def prepare_corpus(config: RunConfig, folder: RunFolder, excluded_queries: Itera
         len(held_out.test.queries),
         {"title": "titles", "sentence": "sentences"}[held_out.kind],
     )
-    return Corpus(store, report, held_out, config.corpus)
+    return Corpus(store, report, held_out, config.corpus, PassageStore.open(whole) if whole.exists() else None)
 
 
 def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:
