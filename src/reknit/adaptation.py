@@ -162,7 +162,7 @@ def _run(
     try:
         with folder.logging(), disk_full_explained(str(folder.path)):
             with folder.preparing(resume=resume):
-                corpus = prepare_corpus(config, folder, _query_texts(collections), indexed=True)
+                corpus = prepare_corpus(config, folder, _query_texts(collections), indexed=True, reader=given)
                 check_parts(config, corpus)
                 start = given or build_start(config, folder, corpus)
             return _train_and_deliver(team, config, folder, corpus, start, collections)

@@ -27,7 +27,6 @@ from reknit.training.log import MetricsLog
 from reknit.training.machine import machine, versions
 from reknit.training.progress import Progress
 from reknit.training.run_folder import RunFolder
-from reknit.training.sources import tokens_made
 from reknit.version import __version__
 
 logger = logging.getLogger("reknit")
@@ -77,7 +76,7 @@ def deliver(
         "query_expansion": expansion and {"terms": len(expansion.terms), "weight": expansion.weight},
         "training": training,
         "teacher": Lessons.open(folder.lessons).facts if folder.lessons.exists() else None,
-        "corpus": _corpus_facts(corpus, folder, model),
+        "corpus": _corpus_facts(corpus),
     }
     save(model, folder.model)
     texts = [passage.full_text for passage in islice(iter(corpus.store), _CHECKED_TEXTS)]
@@ -127,12 +126,11 @@ def _example_searches(index: Index, corpus: Corpus, model: EmbeddingModel) -> li
     return [{"query": query, "hits": search(index, model, query, top=_EXAMPLE_HITS)} for query in queries]
 
 
-def _corpus_facts(corpus: Corpus, folder: RunFolder, model: EmbeddingModel) -> dict[str, Any]:
+def _corpus_facts(corpus: Corpus) -> dict[str, Any]:
     held_out = corpus.held_out
     return asdict(corpus.report) | {
         "passages": len(corpus.store),
         "words": corpus.store.words,
-        "tokens": tokens_made(folder, model.max_length),
         "probe": {
             "kind": held_out.kind,
             "dev_queries": len(held_out.dev.queries),

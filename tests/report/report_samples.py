@@ -105,7 +105,6 @@ def full_result(use: str = "adapted") -> dict[str, Any]:
             "duplicates": 412,
             "empty": 3,
             "unreadable": 2,
-            "tokens": 9_120_411,
             "passages": 61_930,
             "words": 7_001_234,
             "eval_overlaps": 14,

@@ -1,12 +1,18 @@
 """What a corpus shows to training and to a new tokenizer."""
 
+import json
+import random
+import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "encoders"))
+from encoder_samples import minilm_folder
 from small_corpus import small_documents, write_small_corpus
 
 from reknit.data.documents import Document, ReadReport
 from reknit.data.holdout import hold_out
 from reknit.data.store import PassageStore
+from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.training.config import RunConfig
 from reknit.training.corpus import Corpus, prepare_corpus
 from reknit.training.run_folder import RunFolder
@@ -71,3 +77,26 @@ def test_what_evaluations_ask_for_is_kept_from_training_and_not_from_search(tmp_
         assert corpus.report.documents == 60
     untouched = prepare_corpus(config, RunFolder(tmp_path / "third"), {"what nobody wrote"}, indexed=True)
     assert untouched.searched is untouched.store
+
+
+def test_passages_are_as_long_as_the_model_reads(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    words = ["fluid", "dynamics", "unthinkable", "wing", "supercalifragilistic", "of", "heat"]
+    lines = [json.dumps({"id": n, "text": " ".join(chance.choices(words, k=400))}) for n in range(40)]
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    model = EmbeddingModel.load(minilm_folder())
+    model.max_length = 64
+
+    def passages(name: str, reader: EmbeddingModel | None, **settings: int) -> list[str]:
+        config = RunConfig(corpus=str(path), **settings)
+        return [one.text for one in prepare_corpus(config, RunFolder(tmp_path / name), (), reader=reader).store]
+
+    cut = passages("fitting", model)
+    read_whole = [len(text.tokens) <= 64 for text in model.tokenizer.encode_batch(cut, 1000)]
+    assert 0.4 < sum(read_whole) / len(read_whole)
+    assert max(len(text.split()) for text in cut) > 15
+    assert max(len(text.split()) for text in passages("without", None)) > 100
+    assert max(len(text.split()) for text in passages("said", model, passage_words=100)) > 60
+    model.max_length = 512
+    assert passages("all", model) == passages("again", None)

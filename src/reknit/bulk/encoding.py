@@ -25,6 +25,7 @@ from reknit.bulk.shards import (
     write_vectors,
 )
 from reknit.data.documents import ReadReport
+from reknit.data.passages import PASSAGE_WORDS
 from reknit.data.store import Passage, cut_document
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
@@ -37,7 +38,6 @@ from reknit.training.progress import Progress
 
 FACTS = "encoding.json"
 ROWS_PER_SHARD = 32_768
-PASSAGE_WORDS = 160
 
 
 @dataclass(frozen=True)

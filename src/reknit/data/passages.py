@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 
+PASSAGE_WORDS = 160
 MAX_WORD_CHARACTERS = 40
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
@@ -48,7 +49,7 @@ def is_unspaced(text: str) -> bool:
     return 2 * len(_UNSPACED_SCRIPT.findall(text)) > len(text)
 
 
-def split_passages(text: str, max_words: int = 160) -> list[str]:
+def split_passages(text: str, max_words: int = PASSAGE_WORDS) -> list[str]:
     """Cut a text into passages of at most `max_words` words.
 
     Cuts fall between paragraphs where possible, else between lines, then sentences, and between words as a last resort;

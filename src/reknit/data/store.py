@@ -17,7 +17,7 @@ import pyarrow as pa
 from reknit.data.documents import Document
 from reknit.data.mapped import MappedFile
 from reknit.data.order import smallest_index
-from reknit.data.passages import count_words, split_passages
+from reknit.data.passages import PASSAGE_WORDS, count_words, split_passages
 from reknit.errors import ReknitError
 
 ROWS_PER_RECORD_BATCH = 1024
@@ -100,7 +100,7 @@ class PassageStore:
             self.words += int(batch.column("words").to_numpy().sum())
 
     @classmethod
-    def build(cls, documents: Iterable[Document], path: Path, *, max_words: int = 160) -> PassageStore:
+    def build(cls, documents: Iterable[Document], path: Path, *, max_words: int = PASSAGE_WORDS) -> PassageStore:
         """Cut documents into passages and write them to `path`; one record batch at a time is in memory.
 
         The file is written aside and renamed, so a killed build leaves nothing that looks finished. Raises ReknitError

@@ -270,7 +270,6 @@ def corpus_facts(result: Result) -> Facts:
         "documents": "documents",
         "passages": "passages",
         "words": "words",
-        "tokens": "tokens",
         "duplicates": "exact duplicates dropped",
         "empty": "empty documents dropped",
         "unreadable": "unreadable records skipped",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from reknit import catalogue
+from reknit.data.passages import PASSAGE_WORDS
 from reknit.errors import ReknitError
 from reknit.evaluation.fine_tuning import FineTuningSpec
 from reknit.recipe import BudgetSpec, EncoderSpec, OptimiserSpec, Recipe
@@ -48,7 +49,7 @@ class ComparisonConfig:
     classified_texts: int = 4000
     fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)
     curve_points: int = 8
-    passage_words: int = 160
+    passage_words: int = PASSAGE_WORDS
     corpus_share: float = 1.0
     precision: PrecisionChoice = "auto"
     max_bad: int = 100

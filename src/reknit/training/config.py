@@ -82,7 +82,8 @@ class RunConfig:
     corpus, start, eval: paths or names as given. pretrain, tune: the recipes of the two phases, None to leave one out.
     pretrain_share: share of the budget for the first phase when there are two. keep: "best" keeps the best weights by
     the probe and may end with the start model; "last" keeps what the budget's end gives. passage_words: longer
-    documents are cut into passages of at most so many words. corpus_share: of the documents, drawn by their ids, that
+    documents are cut into passages of at most so many words; None for 160, or as many as the start model reads where
+    that is less. corpus_share: of the documents, drawn by their ids, that
     are read; the others are as if they were not there. expansion: of an adapted model's queries.
     checkpoint_minutes: between two checkpoints.
     parallel: several processes train on a copy of the model each ("ddp") or hold a slice each ("fsdp"), for models that
@@ -100,7 +101,7 @@ class RunConfig:
     seed: int = 0
     precision: PrecisionChoice = "auto"
     max_bad: int = 100
-    passage_words: int = 160
+    passage_words: int | None = None
     corpus_share: float = 1.0
     max_length: int = 256
     probe: ProbeSpec = field(default_factory=ProbeSpec)

@@ -7,6 +7,7 @@ import logging
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from reknit.data.documents import Document, ReadReport
 from reknit.data.embedded import CORPUS_NAME, python_documentation
 from reknit.data.holdout import HeldOut, hold_out
 from reknit.data.language import language_of, places_to_look_at
+from reknit.data.passages import PASSAGE_WORDS, count_words, split_passages
 from reknit.data.readers import check_exists, read_documents
 from reknit.data.store import PassageStore
+from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.training.config import RunConfig
 from reknit.training.files import disk_full_explained, read_json, write_json
@@ -25,6 +28,9 @@ from reknit.training.progress import Progress
 from reknit.training.run_folder import RunFolder
 
 FILES_NAMED = 5
+LEAST_PASSAGE_WORDS = 20
+# What is looked at to see how many tokens a word has: the beginnings of the first documents.
+_DOCUMENTS_SEEN, _CHARACTERS_SEEN = 1000, 4000
 logger = logging.getLogger("reknit")
 
 
@@ -104,12 +110,18 @@ def check_corpus_path(corpus: str, out: Path) -> None:
 
 
 def prepare_corpus(
-    config: RunConfig, folder: RunFolder, excluded_queries: Iterable[str], *, indexed: bool = False
+    config: RunConfig,
+    folder: RunFolder,
+    excluded_queries: Iterable[str],
+    *,
+    indexed: bool = False,
+    reader: EmbeddingModel | None = None,
 ) -> Corpus:
     """Read, curate and cut the corpus into passages (once; a resumed run finds them), then hold out the probe.
 
     excluded_queries: texts of evaluation queries, and others that are measured by, removed as `curate` says. indexed:
-    the corpus will be searched, so where something was removed the texts are kept as they are too.
+    the corpus will be searched, so where something was removed the texts are kept as they are too. reader: the model
+    that will read the passages, which are cut to what it reads of a text unless `config` says how long they are.
     """
     passages, whole, facts = (folder.data / name for name in ("passages.arrow", "searched.arrow", "corpus.json"))
     if facts.exists():
@@ -118,11 +130,12 @@ def prepare_corpus(
         report = ReadReport()
         with disk_full_explained(str(passages)), Progress() as progress:
             folder.data.mkdir(parents=True, exist_ok=True)
+            words = config.passage_words or _words_that_are_read(config, reader)
             progress.start("read corpus", unit="documents")
 
             def build(path: Path, report: ReadReport, exclude: frozenset[str]) -> PassageStore:
                 documents = curate(_drawn(_documents(config, report), config.corpus_share), report, exclude=exclude)
-                return PassageStore.build(_counted(documents, progress), path, max_words=config.passage_words)
+                return PassageStore.build(_counted(documents, progress), path, max_words=words)
 
             store = build(passages, report, frozenset(excluded_queries))
             if indexed and report.eval_overlaps:
@@ -149,6 +162,27 @@ def prepare_corpus(
         {"title": "titles", "sentence": "sentences"}[held_out.kind],
     )
     return Corpus(store, report, held_out, config.corpus, PassageStore.open(whole) if whole.exists() else None)
+
+
+def _words_that_are_read(config: RunConfig, reader: EmbeddingModel | None) -> int:
+    """How long passages may be: `PASSAGE_WORDS`, or so many that half of all passages of this length are read whole."""
+    if reader is None:
+        return PASSAGE_WORDS
+    texts = [one.text[:_CHARACTERS_SEEN] for one in islice(_documents(config, ReadReport()), _DOCUMENTS_SEEN)]
+    passages = [passage for text in texts for passage in split_passages(text)[:1]]
+    if not passages:
+        return PASSAGE_WORDS
+    (empty,) = reader.tokenizer.encode_batch([""], reader.max_length)
+    whole = reader.tokenizer.encode_batch(passages, _CHARACTERS_SEEN)
+    tokens_per_word = [
+        (len(text.tokens) - len(empty.tokens)) / count_words(passage)
+        for text, passage in zip(whole, passages, strict=True)
+    ]
+    fitting = int((reader.max_length - len(empty.tokens)) / max(float(np.median(tokens_per_word)), 0.1))
+    words = max(LEAST_PASSAGE_WORDS, min(PASSAGE_WORDS, fitting))
+    if words < PASSAGE_WORDS:
+        logger.info("passages: up to %d words, since the model reads %d tokens of a text", words, reader.max_length)
+    return words
 
 
 def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:

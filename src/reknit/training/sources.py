@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,21 +27,11 @@ def open_token_store(
     folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, max_length: int, tagger: TaggerName = "none"
 ) -> TokenStore:
     """The training texts of the corpus as tokens on disk; made once in a run for each tagger."""
-    path = _token_store_path(folder, max_length, tagger)
+    path = folder.data / (f"tokens-{max_length}" + ("" if tagger == "none" else f"-{tagger}"))
     with made_by_one(path), disk_full_explained(str(path)):
         if not path.exists():
             TokenStore.build(corpus.training_texts(), tokenizer, path, max_length=max_length, tagger=tagger)
     return TokenStore.open(path)
-
-
-def tokens_made(folder: RunFolder, max_length: int) -> int | None:
-    """How many tokens the corpus has, where a phase has trained on them: nothing else is worth counting them for."""
-    path = _token_store_path(folder, max_length)
-    return int(TokenStore.open(path).lengths.sum()) if path.exists() else None
-
-
-def _token_store_path(folder: RunFolder, max_length: int, tagger: TaggerName = "none") -> Path:
-    return folder.data / (f"tokens-{max_length}" + ("" if tagger == "none" else f"-{tagger}"))
 
 
 class SharedBatches:
