@@ -42,9 +42,7 @@ def test_corpus_of_empty_documents(tmp_path: Path) -> None:
 
 def test_three_documents(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "corpus.jsonl", small_documents(3))
-    assert refused(path, tmp_path / "run") == (
-        "the probe needs at least 20 distinct passages, found 3; give more text"
-    )
+    assert refused(path, tmp_path / "run") == ("the probe needs at least 20 distinct passages, found 3; give more text")
 
 
 def with_broken_lines(path: Path, broken: list[int]) -> Path:
