@@ -204,17 +204,21 @@ def encode(
     dims: Annotated[int | None, typer.Option(help="Keep only the first so many dimensions.")] = None,
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the computation.")] = "auto",
     vectors: Annotated[Literal["float32", "float16"], typer.Option(help="Of the vectors stored.")] = "float32",
-    passage_words: Annotated[int, typer.Option(help="Longer documents are cut into passages.")] = 160,
+    passage_words: Annotated[
+        int | None,
+        typer.Option(help="Longer documents are cut into passages; of a run as those of its index, else 160."),
+    ] = None,
     ray: Ray = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole shard.")] = False,
     overwrite: Overwrite = False,
     max_bad: MaxBad = None,
 ) -> None:
     """Encode every passage of a corpus into Parquet, as vector stores load it."""
-    from reknit.bulk.encoding import EncodingSpec, encode_corpus
+    from reknit.bulk.encoding import EncodingSpec, encode_corpus, passage_words_of
 
+    words = passage_words_of(model) if passage_words is None else passage_words
     bad = 100 if max_bad is None else max_bad
-    spec = EncodingSpec(model, corpus, layers, dims, precision, vectors, passage_words, bad)
+    spec = EncodingSpec(model, corpus, layers, dims, precision, vectors, words, bad)
     if ray:
         if resume:
             raise ReknitError("--ray and --resume exclude each other: Ray repeats what fails by itself")

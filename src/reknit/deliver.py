@@ -131,6 +131,7 @@ def _corpus_facts(corpus: Corpus) -> dict[str, Any]:
     return asdict(corpus.report) | {
         "passages": len(corpus.store),
         "words": corpus.store.words,
+        "passage_words": corpus.passage_words,
         "probe": {
             "kind": held_out.kind,
             "dev_queries": len(held_out.dev.queries),

@@ -13,6 +13,8 @@ import pytest
 from command_line import Ended, adapt, read_result, reknit, write_lines
 from small_corpus import small_documents
 
+from reknit.retrieval.index import Index
+
 
 def refused(corpus: Path | str, out: Path, *more: str, **changes: Any) -> str:
     """The one line of a tiny run that must fail on its input, and leave nothing."""
@@ -222,6 +224,10 @@ def test_queries_of_an_evaluation_never_enter_training(tmp_path: Path, collectio
     result = read_result(run)
     assert result["corpus"]["eval_overlaps"] == 2
     assert result["corpus"]["documents"] == 61
+    # They are found all the same.
+    index = Index.open(run / "index")
+    assert index.search(None, queries[0], 62, "text")[0].id == "leak"
+    assert [hit.title for hit in index.search(None, "a body that is no query", 1, "text")] == [queries[1].title()]
     assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe", collection.name]
 
 

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reknit.data.curation import phrases_standing_in
 from reknit.data.documents import Document, ReadReport
 from reknit.data.readers import curate, normalise
 
@@ -109,3 +110,15 @@ def test_curation_streams():
             number += 1
 
     assert next(curate(endless(), ReadReport())).id == "0"
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcd"), max_size=5), max_size=6), st.lists(st.sampled_from("abcd"), max_size=14)
+)
+def test_phrases_are_found_as_by_a_loop(phrases: list[list[str]], text: list[str]) -> None:
+    found = phrases_standing_in([", ".join(words).upper() for words in phrases])(" ".join(text))
+    assert found == {
+        number
+        for number, words in enumerate(phrases)
+        if len(words) >= 3 and any(text[place : place + len(words)] == words for place in range(len(text)))
+    }

@@ -279,3 +279,11 @@ def test_repeated_sentences_do_not_make_the_probe_smaller(tmp_path):
     documents = [Document(d.id, "", f"{d.text} {licence}") for d in corpus(400, titles=False, sentences=2)]
     held = hold_out(build(documents, tmp_path), seed=0)
     assert len(held.whole.queries) == 80
+
+
+def test_overlapping_chunks_without_punctuation_hide_no_query_in_each_other(tmp_path):
+    words = [f"w{n}" for n in range(6000)]
+    chunks = [Document(f"c{n}", "", " ".join(words[40 * n : 40 * n + 80])) for n in range(148)]
+    held = hold_out(build(chunks, tmp_path), seed=0)
+    for query in held.whole.queries.values():
+        assert sum(query in chunk.text for chunk in chunks) == 1

@@ -74,6 +74,8 @@ def test_what_is_held_out_is_never_a_query(store: PassageStore) -> None:
         ("| 12.5 | 33.1 | 7 | total |", False),
         ("Die Verteidigung der Panthers gab nur 308 Punkte ab.", True),
         ("これは検索のための文です。", True),
+        ("हिन्दी में खोज के लिए एक वाक्य।", True),
+        ("ประโยคภาษาไทยสำหรับการค้นหา", True),
         ("「京都」は、1,200年の歴史がある、日本の都市である。", True),
         ("価格 1200 1350 99.5 (+3.2%) 2024/05/01", False),
     ],

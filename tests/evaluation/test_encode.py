@@ -19,10 +19,10 @@ class Counting:
         return np.array([[len(text), kind == "query"] for text in texts], dtype=np.float32).reshape(len(texts), 2)
 
 
-@pytest.mark.parametrize("at_most", [0, 2, 100])
-def test_remembered_vectors_are_those_of_the_model(at_most: int) -> None:
+@pytest.mark.parametrize("megabytes", [0.0, 2e-5, 1.0])
+def test_remembered_vectors_are_those_of_the_model(megabytes: float) -> None:
     encode, plain = Counting(), Counting()
-    remembered = remembering(encode, at_most)
+    remembered = remembering(encode, megabytes)
     for texts in (["a", "bb", "a"], ["bb", "", "\ud800", "cccc"], [], ["cccc", "a"]):
         for kind in ("query", "document"):
             assert np.array_equal(remembered(texts, kind), plain(texts, kind))
@@ -30,7 +30,7 @@ def test_remembered_vectors_are_those_of_the_model(at_most: int) -> None:
 
 def test_nothing_is_encoded_twice_while_there_is_room() -> None:
     encode = Counting()
-    remembered = remembering(encode, at_most=3)
+    remembered = remembering(encode, megabytes=3 * 8e-6)
     remembered(["a", "b", "a"], "document")
     remembered(["b", "c", "d"], "document")
     remembered(["a", "b", "c", "d"], "document")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.retrieval_set import LEFT_OUT, RetrievalSet
 from reknit.evaluation import hybrid
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.hybrid import candidates
@@ -27,14 +27,16 @@ texts = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
 def test_candidates_equal_a_loop(documents, asked, top, seed):
     rng = np.random.default_rng(seed)
     queries = {f"q{number}": text for number, text in enumerate(asked)}
-    collection = RetrievalSet("made", documents, queries, {})
+    left_out = {name: str(rng.choice(list(documents))) for name in queries if rng.random() < 0.5}
+    qrels = {name: {document: LEFT_OUT} for name, document in left_out.items()}
+    collection = RetrievalSet("made", documents, queries, qrels)
     bm25 = BM25(documents)
     table, rows = (rng.integers(-3, 4, (count, 3)).astype(np.float32) for count in (len(documents), len(queries)))
     by_words, by_vectors = candidates(collection, bm25, table, rows, top)
     for (name, text), row in zip(queries.items(), rows, strict=True):
         words = bm25.search({"q": text}, len(documents))["q"]
         vectors = {document: float(vector @ row) for document, vector in zip(documents, table, strict=True)}
-        found = {*ranking(words)[:top], *ranking(vectors)[:top]}
+        found = {*ranking(words)[:top], *ranking(vectors)[:top]} - {left_out.get(name)}
         assert by_vectors[name] == {document: vectors[document] for document in found}
         assert by_words[name] == pytest.approx({document: words.get(document, 0.0) for document in found})
 

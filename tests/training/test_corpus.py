@@ -5,6 +5,8 @@ import random
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.append(str(Path(__file__).parents[1] / "encoders"))
 from encoder_samples import minilm_folder
 from small_corpus import small_documents, write_small_corpus
@@ -13,6 +15,7 @@ from reknit.data.documents import Document, ReadReport
 from reknit.data.holdout import hold_out
 from reknit.data.store import PassageStore
 from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.errors import ReknitError
 from reknit.training.config import RunConfig
 from reknit.training.corpus import Corpus, prepare_corpus
 from reknit.training.run_folder import RunFolder
@@ -100,3 +103,17 @@ def test_passages_are_as_long_as_the_model_reads(tmp_path: Path) -> None:
     assert max(len(text.split()) for text in passages("said", model, passage_words=100)) > 60
     model.max_length = 512
     assert passages("all", model) == passages("again", None)
+
+
+def test_a_folder_whose_probe_was_another_is_refused(tmp_path: Path) -> None:
+    path = write_small_corpus(tmp_path / "corpus.jsonl", documents=60)
+    config, folder = RunConfig(corpus=str(path)), RunFolder(tmp_path / "run")
+    prepare_corpus(config, folder, ())
+    assert prepare_corpus(config, folder, ()).passage_words == 160
+    made = folder.data / "made.json"
+    made.write_text(json.dumps({"passage_words": 160, "held_out": "0" * 16}))
+    with pytest.raises(ReknitError, match="begun by a version of reknit that held out other queries"):
+        prepare_corpus(config, folder, ())
+    made.unlink()  # a version that did not write it
+    with pytest.raises(ReknitError, match="start anew"):
+        prepare_corpus(config, folder, ())

@@ -6,7 +6,7 @@ import hashlib
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +17,7 @@ MIN_PHRASE_WORDS = 3
 _WORD = re.compile(r"\w+")
 _ENDING = re.compile(r"[^\w\s]*\s*")
 _COPY_MARKS = re.compile(r"(?:~\d+)+$")
-_BORDER = string.punctuation + string.whitespace + "“”‘’«»…。！？"
+_BORDER = string.punctuation + string.whitespace + "“”‘’«»…。！？।॥؟۔։።"
 
 
 def normalise(text: str) -> str:
@@ -106,6 +106,27 @@ def _phrases(texts: Iterable[str]) -> dict[tuple[str, ...], list[list[str]]]:
         if len(words) >= MIN_PHRASE_WORDS:
             found.setdefault(tuple(words[:MIN_PHRASE_WORDS]), []).append(words)
     return found
+
+
+def phrases_standing_in(phrases: Sequence[str]) -> Callable[[str], set[int]]:
+    """A function that gives the numbers of the phrases that stand in a text, word for word in any case and punctuation;
+    those of less than three words are not looked for."""
+    by_beginning: dict[tuple[str, ...], list[tuple[int, list[str]]]] = {}
+    for number, phrase in enumerate(phrases):
+        words = [word.casefold() for word in _WORD.findall(phrase)]
+        if len(words) >= MIN_PHRASE_WORDS:
+            by_beginning.setdefault(tuple(words[:MIN_PHRASE_WORDS]), []).append((number, words))
+
+    def standing_in(text: str) -> set[int]:
+        words = [word.casefold() for word in _WORD.findall(text)]
+        return {
+            number
+            for place in range(len(words) - MIN_PHRASE_WORDS + 1)
+            for number, phrase in by_beginning.get(tuple(words[place : place + MIN_PHRASE_WORDS]), ())
+            if words[place : place + len(phrase)] == phrase
+        }
+
+    return standing_in
 
 
 def _without_phrases(text: str, phrases: dict[tuple[str, ...], list[list[str]]]) -> str:

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from reknit.data.curation import normalise
+from reknit.data.curation import normalise, phrases_standing_in
 from reknit.data.passages import count_words, cut_sentence, split_sentences, without_leading_title
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.store import PassageStore
@@ -187,13 +187,16 @@ def _sample(
 
 
 def _without_repeated(store: PassageStore, probes: list[_Probe]) -> list[_Probe]:
-    """Leave out queries that stand in another passage too, such as a licence line: they have no single answer, and
-    training would see them there."""
-    queries = {normalise(probe.query) for probe in probes}
-    found: Counter[str] = Counter()
+    """Leave out queries that stand in another passage too, such as a licence line, or in chunks that overlap: they have
+    no single answer, and training would see them there."""
+    queries = {normalise(probe.query): number for number, probe in enumerate(probes)}
+    standing_in = phrases_standing_in([probe.query for probe in probes])
+    found: Counter[int] = Counter()
     for passage in store:
-        found.update(queries.intersection(normalise(sentence) for sentence in split_sentences(passage.text)))
-    return [probe for probe in probes if found[normalise(probe.query)] <= 1]
+        # In scripts without spaces a sentence has too few words to be looked for as a phrase.
+        sentences = {normalise(sentence) for sentence in split_sentences(passage.text)}
+        found.update(standing_in(passage.text) | {queries[one] for one in sentences & queries.keys()})
+    return [probe for number, probe in enumerate(probes) if found[number] <= 1]
 
 
 def _collection(

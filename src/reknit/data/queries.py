@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import regex
+
 from reknit.data.curation import hash_text, normalise
 from reknit.data.passages import count_words, is_unspaced, split_sentences
 from reknit.data.store import PassageStore
@@ -21,6 +23,7 @@ MIN_PLAIN_SHARE = 0.7
 _PUNCTUATION = ".,;:!?\"'()“”‘’«»…–—。！？、，「」『』（）・।؟"
 _QUOTES = "\"'`#*/ "
 _INNER = re.compile(r"[-'’/]")
+_MARKS = regex.compile(r"\p{M}+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ def mine_queries(
 def is_prose(sentence: str) -> bool:
     """Whether most of what stands between white space is words of letters, in any script; in scripts without spaces,
     whether most characters are letters."""
+    sentence = _MARKS.sub("", sentence)  # of which many scripts write vowels, and which are no letters to Python
     if is_unspaced(sentence):
         pieces = [piece for piece in sentence if not piece.isspace() and piece not in _PUNCTUATION]
     else:

@@ -46,11 +46,11 @@ def encode_with(
     return encode
 
 
-def remembering(encode: Encode, at_most: int = 100_000) -> Encode:
+def remembering(encode: Encode, megabytes: float = 150.0) -> Encode:
     """`encode` for a model that no longer changes: a run needs the vectors of its corpus for teaching, for the probe's
     halves, for labelled collections and for the index, and what it has met before it does not encode again.
 
-    at_most: texts whose vectors are kept (384 dimensions: 154 MB), the first ones.
+    megabytes: of the vectors that are kept at most, the first ones (of 384 dimensions 98,000).
     """
     kept: dict[bytes, np.ndarray] = {}
 
@@ -61,7 +61,8 @@ def remembering(encode: Encode, at_most: int = 100_000) -> Encode:
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
         vectors = dict(zip(new, encode(list(new.values()), kind), strict=True)) if new else {}
         found = np.stack([vectors[key] if key in vectors else kept[key] for key in keys])
-        for key in list(new)[: at_most - len(kept)]:
+        room = int(megabytes * 1e6 / found[0].nbytes) - len(kept)
+        for key in list(new)[: max(room, 0)]:
             kept[key] = vectors[key].copy()
         return found
 

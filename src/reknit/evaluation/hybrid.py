@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.retrieval_set import LEFT_OUT, RetrievalSet
 from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.fusion import fuse
 from reknit.evaluation.metrics import values_of
@@ -19,8 +19,9 @@ def candidates(
 ) -> tuple[Run, Run]:
     """The `top` best of each query by BM25 and the `top` best by vectors, put together: (BM25's scores, dot products).
 
-    Both runs hold the same documents, each with its exact score; that by BM25 is 0 where no word is shared. Cut lists
-    would know no score for what only the other found, and a document that just missed one would lose all of it.
+    Both runs hold the same documents, none of grade LEFT_OUT, each with its exact score; that by BM25 is 0 where no
+    word is shared. Cut lists would know no score for what only the other found, and a document that just missed one
+    would lose all of it.
     bm25: of the collection's documents. documents, queries: [documents, dim] and [queries, dim] in its order.
     """
     ids = list(collection.documents)
@@ -37,8 +38,11 @@ def candidates(
         for name, lexical, dense in scored:
             shared = np.flatnonzero(lexical > 0)
             found = np.union1d(shared[top_places(lexical[shared], top)], top_places(dense, top))
-            by_words[name] = {ids[place]: float(lexical[place]) for place in found}
-            by_vectors[name] = {ids[place]: float(dense[place]) for place in found}
+            # A query that is a document is so near to itself that all others would look alike.
+            grades = collection.qrels.get(name, {})
+            kept = [place for place in found if grades.get(ids[place]) != LEFT_OUT]
+            by_words[name] = {ids[place]: float(lexical[place]) for place in kept}
+            by_vectors[name] = {ids[place]: float(dense[place]) for place in kept}
     return by_words, by_vectors
 
 

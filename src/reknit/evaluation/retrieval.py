@@ -73,8 +73,8 @@ def evaluate_retrieval(
     model: the `top` best by bm25 and by that model, scored by both (`candidates`), the model's scores weighted by
     `hybrid_weight` (`fuse`). Each model is called twice: all documents, all queries. `split_identifiers`: as for
     `BM25`, which says why queries cut out of documents should be asked without. `top`: results of a ranking, of
-    the hybrid's sides each; at least 100 for R@100 to mean what it says. A query whose text is also a document is
-    treated like any other. Raises ReknitError on an empty collection, an unknown `hybrid_of`, a model named like a
+    the hybrid's sides each; at least 100 for R@100 to mean what it says. What `load_beir` leaves out of a
+    ranking stands in none. Raises ReknitError on an empty collection, an unknown `hybrid_of`, a model named like a
     baseline, or a model that returns the wrong shape or values that are not finite.
     """
     _check(collection, models, hybrid_of)

@@ -83,10 +83,17 @@ def _make(corpus: Corpus, encode: Encode, spec: TeacherSpec, seconds: float | No
     asked = _encoded("teacher: queries", encode, texts, "query", ends[1])
     queries, texts = queries[: len(asked)], texts[: len(asked)]
 
+    # Of a title all passages of its document are left out, which may be all there are.
+    left_out = _sources(queries, passages, corpus.store.document_numbers)
+    answered = np.flatnonzero(left_out[:, 1] - left_out[:, 0] < len(passages))
+    if not answered.size:
+        raise ReknitError("all pseudo-queries are titles of one document: give text in sentences, or more documents")
+    queries, texts = [queries[place] for place in answered], [texts[place] for place in answered]
+    asked, left_out = asked[answered], left_out[answered]
+
     answers = np.searchsorted(passages, [query.passage for query in queries])
     weight, reached = _dense_weight(encode, documents, vectors, texts, answers)
     teacher = HybridTeacher(documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight)
-    left_out = _sources(queries, passages, corpus.store.document_numbers)
     ranked, probabilities = _rankings(teacher, texts, asked, left_out, weight, spec)
     facts = {
         "dense_weight": weight,

@@ -270,10 +270,11 @@ def corpus_facts(result: Result) -> Facts:
         "documents": "documents",
         "passages": "passages",
         "words": "words",
+        "passage_words": "words of a passage at most",
         "duplicates": "exact duplicates dropped",
         "empty": "empty documents dropped",
         "unreadable": "unreadable records skipped",
-        "eval_overlaps": "overlaps with test queries removed",
+        "eval_overlaps": "overlaps with test queries kept from training",
     }
     facts = [(label, f"{corpus[key]:,}") for key, label in labels.items() if isinstance(corpus.get(key), int)]
     if isinstance(language := corpus.get("language"), str):

@@ -7,30 +7,27 @@ import logging
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from reknit.data.curation import curate
+from reknit.data.curation import curate, hash_text
 from reknit.data.documents import Document, ReadReport
 from reknit.data.embedded import CORPUS_NAME, python_documentation
 from reknit.data.holdout import HeldOut, hold_out
 from reknit.data.language import language_of, places_to_look_at
-from reknit.data.passages import PASSAGE_WORDS, count_words, split_passages
+from reknit.data.passages import PASSAGE_WORDS
 from reknit.data.readers import check_exists, read_documents
 from reknit.data.store import PassageStore
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.training.config import RunConfig
 from reknit.training.files import disk_full_explained, read_json, write_json
+from reknit.training.passage_length import words_that_are_read
 from reknit.training.progress import Progress
 from reknit.training.run_folder import RunFolder
 
 FILES_NAMED = 5
-LEAST_PASSAGE_WORDS = 20
-# What is looked at to see how many tokens a word has: the beginnings of the first documents.
-_DOCUMENTS_SEEN, _CHARACTERS_SEEN = 1000, 4000
 logger = logging.getLogger("reknit")
 
 
@@ -39,7 +36,7 @@ class Corpus:
     """Passages, how reading them went, what is held out of training, and the corpus as the user named it.
 
     store: what is trained on. whole: the passages as users search them, where evaluations' queries were taken out of
-    `store`; None where nothing was.
+    `store`; None where nothing was. passage_words: the most that a passage has.
     """
 
     store: PassageStore
@@ -47,6 +44,7 @@ class Corpus:
     held_out: HeldOut
     name: str = "the corpus"
     whole: PassageStore | None = None
+    passage_words: int = PASSAGE_WORDS
 
     @property
     def searched(self) -> PassageStore:
@@ -122,16 +120,25 @@ def prepare_corpus(
     excluded_queries: texts of evaluation queries, and others that are measured by, removed as `curate` says. indexed:
     the corpus will be searched, so where something was removed the texts are kept as they are too. reader: the model
     that will read the passages, which are cut to what it reads of a text unless `config` says how long they are.
+
+    Raises ReknitError where the folder was made by a version of reknit that held out something else: what is there was
+    trained on what would be asked for.
     """
     passages, whole, facts = (folder.data / name for name in ("passages.arrow", "searched.arrow", "corpus.json"))
-    if facts.exists():
+    made = folder.data / "made.json"
+    found = facts.exists()
+    if found:
         store, report = PassageStore.open(passages), ReadReport(**read_json(facts))
     else:
         report = ReadReport()
+        made.unlink(missing_ok=True)
+        whole.unlink(missing_ok=True)
         with disk_full_explained(str(passages)), Progress() as progress:
             folder.data.mkdir(parents=True, exist_ok=True)
-            words = config.passage_words or _words_that_are_read(config, reader)
             progress.start("read corpus", unit="documents")
+            words = config.passage_words or PASSAGE_WORDS
+            if config.passage_words is None and reader is not None:
+                words = words_that_are_read(reader, _documents(config, ReadReport()))
 
             def build(path: Path, report: ReadReport, exclude: frozenset[str]) -> PassageStore:
                 documents = curate(_drawn(_documents(config, report), config.corpus_share), report, exclude=exclude)
@@ -141,9 +148,17 @@ def prepare_corpus(
             if indexed and report.eval_overlaps:
                 progress.start("read corpus as it is", unit="documents")
                 build(whole, ReadReport(), frozenset())
-        write_json(facts, dataclasses.asdict(report))
     probe = config.probe
     held_out = hold_out(store, queries=probe.queries, max_documents=probe.documents, seed=config.seed)
+    held = f"{hash_text(repr(sorted(held_out.training_text.items()))):016x}"
+    if not found:
+        write_json(made, {"passage_words": words, "held_out": held})
+        write_json(facts, dataclasses.asdict(report))
+    elif not made.exists() or read_json(made)["held_out"] != held:
+        raise ReknitError(
+            f"{folder.path} was begun by a version of reknit that held out other queries than this one, so they were "
+            "trained on: start anew, with another folder or --overwrite"
+        )
     logger.info(
         "corpus: %d documents, %d passages, %d words; dropped %d duplicates, %d empty, %d unreadable; "
         "%d overlaps with evaluation queries removed",
@@ -161,28 +176,8 @@ def prepare_corpus(
         len(held_out.test.queries),
         {"title": "titles", "sentence": "sentences"}[held_out.kind],
     )
-    return Corpus(store, report, held_out, config.corpus, PassageStore.open(whole) if whole.exists() else None)
-
-
-def _words_that_are_read(config: RunConfig, reader: EmbeddingModel | None) -> int:
-    """How long passages may be: `PASSAGE_WORDS`, or so many that half of all passages of this length are read whole."""
-    if reader is None:
-        return PASSAGE_WORDS
-    texts = [one.text[:_CHARACTERS_SEEN] for one in islice(_documents(config, ReadReport()), _DOCUMENTS_SEEN)]
-    passages = [passage for text in texts for passage in split_passages(text)[:1]]
-    if not passages:
-        return PASSAGE_WORDS
-    (empty,) = reader.tokenizer.encode_batch([""], reader.max_length)
-    whole = reader.tokenizer.encode_batch(passages, _CHARACTERS_SEEN)
-    tokens_per_word = [
-        (len(text.tokens) - len(empty.tokens)) / count_words(passage)
-        for text, passage in zip(whole, passages, strict=True)
-    ]
-    fitting = int((reader.max_length - len(empty.tokens)) / max(float(np.median(tokens_per_word)), 0.1))
-    words = max(LEAST_PASSAGE_WORDS, min(PASSAGE_WORDS, fitting))
-    if words < PASSAGE_WORDS:
-        logger.info("passages: up to %d words, since the model reads %d tokens of a text", words, reader.max_length)
-    return words
+    as_it_is = PassageStore.open(whole) if whole.exists() else None
+    return Corpus(store, report, held_out, config.corpus, as_it_is, read_json(made)["passage_words"])
 
 
 def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:

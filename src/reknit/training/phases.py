@@ -57,9 +57,15 @@ def check_batches(config: RunConfig, team: Team) -> None:
 
 
 def check_parts(config: RunConfig, corpus: Corpus) -> None:
-    """Raise ReknitError when a phase is to train on a part of the corpus that has no passages."""
+    """Raise ReknitError when a phase is to train on a part of the corpus that has no passages, or on pairs of a single
+    document, which have nothing to be told from."""
     for _, recipe in phases_of(config):
         corpus.passages_below(recipe.data.below)
+        if recipe.data.source == "pairs" and corpus.store.num_documents == 1:
+            raise ReknitError(
+                f"{recipe.card.name} tells documents apart and {corpus.name} is a single one: give its text as several "
+                "files or lines, or start from a trained model"
+            )
 
 
 def train_phases(
