@@ -22,6 +22,8 @@ from reknit.evaluation.bm25 import BM25
 from reknit.evaluation.metrics import mean, per_query
 from reknit.evaluation.ranking import ranking
 
+PAIRED = f"{UNSPACED}가-힣"
+
 DOCUMENTS = {
     "b": "The wing lifts the heavy aircraft, the wings lift.",
     "a": "Heat conduction in composite slabs of wings",
@@ -38,7 +40,7 @@ def naive_words(text: str) -> list[str]:
     for character in unicodedata.normalize("NFKC", text):
         starts = "LN" if before != "word" else "LMN"  # a mark needs a letter before it
         inside = unicodedata.category(character)[0] in starts or character == "_"
-        kind = "unspaced" if re.match(f"[{UNSPACED}]", character) else "word" if inside else ""
+        kind = "unspaced" if re.match(f"[{PAIRED}]", character) else "word" if inside else ""
         if kind and kind == before:
             runs[-1] += character
         elif kind:
@@ -47,7 +49,7 @@ def naive_words(text: str) -> list[str]:
     found = []
     for run in runs:
         pairs = [first + second for first, second in itertools.pairwise(run)]
-        for word in pairs if len(run) > 2 and re.match(f"[{UNSPACED}]", run) else [run]:
+        for word in pairs if len(run) > 2 and re.match(f"[{PAIRED}]", run) else [run]:
             found += [word, *naive_parts(word)]
     return found
 
@@ -131,7 +133,7 @@ def test_documents_without_words_can_be_indexed_and_no_documents_cannot():
 
 # Without characters that Python and regex, of different versions of Unicode, may not agree on.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=30)
-IDENTIFIERS = st.text("abAB\u0301éÉß_12²ªǅкК字の कि", max_size=30)
+IDENTIFIERS = st.text("abAB\u0301éÉß_12²ªǅкК字の한국어कि", max_size=30)
 
 
 @settings(max_examples=100, deadline=None)
