@@ -10,6 +10,11 @@ THINGS = [f"{first}{last}" for first in ("bar", "cel", "dor", "fen", "gil", "hom
 VERBS = ["turns", "holds", "feeds", "breaks", "lifts", "covers", "joins", "cools"]
 
 
+def spelt(number: int) -> str:
+    """A number in letters, for titles that differ in more than numbers."""
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
 def small_documents(documents: int, seed: int = 0) -> list[dict[str, str]]:
     """Documents {_id, title, text} with distinct titles."""
     chance = random.Random(seed)

@@ -13,7 +13,7 @@ import pytest
 import reknit
 from reknit.bulk import encoding
 from reknit.bulk.curating import CurationSpec, curate_corpus
-from reknit.bulk.encoding import EncodingSpec, encode_corpus
+from reknit.bulk.encoding import EncodingSpec, encode_corpus, passage_words_of
 from reknit.bulk.shards import shards_of
 from reknit.data.documents import ReadReport
 from reknit.data.readers import read_documents
@@ -159,3 +159,11 @@ def test_bad_input(spec: EncodingSpec, model: Path, corpus: Path, tmp_path: Path
     refused(
         "was started with passage_words 160, not 50", out=tmp_path / "bad", resume=True, passage_words=50, max_bad=0
     )
+
+
+def test_passages_of_a_run_are_as_long_as_in_its_index(tmp_path: Path) -> None:
+    assert passage_words_of(str(tmp_path)) == 160
+    (tmp_path / "result.json").write_text('{"corpus": {"passage_words": 103}}')
+    assert passage_words_of(str(tmp_path)) == 103
+    (tmp_path / "result.json").write_text('{"corpus": {}}')  # of a version that did not say it
+    assert passage_words_of(str(tmp_path)) == 160

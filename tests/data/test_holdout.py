@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_corpus import spelt
 
 from reknit.data.documents import Document, ReadReport
 from reknit.data.holdout import HeldOut, hold_out
@@ -19,11 +20,6 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 def sentence(rng: random.Random) -> str:
     return " ".join(rng.choices([f"word{n}" for n in range(500)], k=12)).capitalize() + "."
-
-
-def spelt(number: int) -> str:
-    """A number in letters, for titles that differ in more than numbers."""
-    return "".join("abcdefghij"[int(digit)] for digit in str(number))
 
 
 def corpus(count: int, *, titles: bool, sentences: int = 8, repeat_title: bool = False) -> list[Document]:

@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from small_corpus import spelt
 
 from reknit.data.documents import Document
 from reknit.data.holdout import hold_out
@@ -16,10 +17,6 @@ from reknit.data.store import PassageStore
 from reknit.errors import ReknitError
 
 ALL_KINDS: tuple[PairKind, ...] = get_args(PairKind)
-
-
-def spelt(number: int) -> str:
-    return "".join("abcdefghij"[int(digit)] for digit in str(number))
 
 
 def make_store(folder, count=60, titles=True) -> PassageStore:

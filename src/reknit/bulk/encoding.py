@@ -35,6 +35,7 @@ from reknit.training.machine import machine, versions
 from reknit.training.memory import MemoryKeeper
 from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
 from reknit.training.progress import Progress
+from reknit.training.run_folder import RunFolder
 
 FACTS = "encoding.json"
 ROWS_PER_SHARD = 32_768
@@ -66,7 +67,7 @@ class EncodingSpec:
 
 def passage_words_of(model: str) -> int:
     """How long the passages of a run folder's index are at most; of any other model `PASSAGE_WORDS`."""
-    result = Path(model) / "result.json"
+    result = RunFolder(model).result
     found = read_json(result).get("corpus", {}).get("passage_words") if result.is_file() else None
     return found if isinstance(found, int) else PASSAGE_WORDS
 

@@ -12,12 +12,13 @@ from typing import Literal
 
 from reknit.data.documents import Document, ReadReport
 from reknit.data.hash_set import HashSet
+from reknit.data.passages import SPACELESS_MARKS
 
 MIN_PHRASE_WORDS = 3
 _WORD = re.compile(r"\w+")
 _ENDING = re.compile(r"[^\w\s]*\s*")
 _COPY_MARKS = re.compile(r"(?:~\d+)+$")
-_BORDER = string.punctuation + string.whitespace + "“”‘’«»…。！？।॥؟۔։።"
+_BORDER = string.punctuation + string.whitespace + "“”‘’«»…" + SPACELESS_MARKS
 
 
 def normalise(text: str) -> str:
@@ -99,45 +100,47 @@ def curate(
             yield replace(screened.document, id=unique_id(document.id, ids))
 
 
-def _phrases(texts: Iterable[str]) -> dict[tuple[str, ...], list[list[str]]]:
-    """The word sequences of the texts by their first `MIN_PHRASE_WORDS` words, longest first."""
-    found: dict[tuple[str, ...], list[list[str]]] = {}
-    for words in sorted(([word.casefold() for word in _WORD.findall(text)] for text in texts), key=len, reverse=True):
+Phrases = dict[tuple[str, ...], list[tuple[int, list[str]]]]
+
+
+def _phrases(texts: Iterable[str]) -> Phrases:
+    """The word sequences of the texts, with the texts' numbers, by their first `MIN_PHRASE_WORDS` words, longest
+    first."""
+    found: Phrases = {}
+    numbered = enumerate([word.casefold() for word in _WORD.findall(text)] for text in texts)
+    for number, words in sorted(numbered, key=lambda one: len(one[1]), reverse=True):
         if len(words) >= MIN_PHRASE_WORDS:
-            found.setdefault(tuple(words[:MIN_PHRASE_WORDS]), []).append(words)
+            found.setdefault(tuple(words[:MIN_PHRASE_WORDS]), []).append((number, words))
     return found
 
 
-def phrases_standing_in(phrases: Sequence[str]) -> Callable[[str], set[int]]:
-    """A function that gives the numbers of the phrases that stand in a text, word for word in any case and punctuation;
-    those of less than three words are not looked for."""
-    by_beginning: dict[tuple[str, ...], list[tuple[int, list[str]]]] = {}
-    for number, phrase in enumerate(phrases):
-        words = [word.casefold() for word in _WORD.findall(phrase)]
-        if len(words) >= MIN_PHRASE_WORDS:
-            by_beginning.setdefault(tuple(words[:MIN_PHRASE_WORDS]), []).append((number, words))
+def _standing_at(place: int, words: list[str], phrases: Phrases) -> Iterator[tuple[int, int]]:
+    """(number, length in words) of the phrases that begin at a place of a text's words, longest first."""
+    for number, phrase in phrases.get(tuple(words[place : place + MIN_PHRASE_WORDS]), ()):
+        if words[place : place + len(phrase)] == phrase:
+            yield number, len(phrase)
+
+
+def phrases_standing_in(texts: Sequence[str]) -> Callable[[str], set[int]]:
+    """A function that gives the numbers of those of the `texts` that stand in a text, word for word in any case and
+    punctuation; those of less than three words are not looked for."""
+    phrases = _phrases(texts)
 
     def standing_in(text: str) -> set[int]:
         words = [word.casefold() for word in _WORD.findall(text)]
-        return {
-            number
-            for place in range(len(words) - MIN_PHRASE_WORDS + 1)
-            for number, phrase in by_beginning.get(tuple(words[place : place + MIN_PHRASE_WORDS]), ())
-            if words[place : place + len(phrase)] == phrase
-        }
+        return {number for place in range(len(words)) for number, _ in _standing_at(place, words, phrases)}
 
     return standing_in
 
 
-def _without_phrases(text: str, phrases: dict[tuple[str, ...], list[list[str]]]) -> str:
+def _without_phrases(text: str, phrases: Phrases) -> str:
     """The text with every occurrence of a phrase, and the punctuation that ends it, cut out."""
     matches = list(_WORD.finditer(text))
     words = [match.group().casefold() for match in matches]
     kept: list[str] = []
     place = end = 0
     while place <= len(words) - MIN_PHRASE_WORDS:
-        candidates = phrases.get(tuple(words[place : place + MIN_PHRASE_WORDS]), [])
-        length = next((len(each) for each in candidates if words[place : place + len(each)] == each), 0)
+        _, length = next(_standing_at(place, words, phrases), (0, 0))
         if length:
             kept.append(text[end : matches[place].start()])
             last = matches[place + length - 1].end()

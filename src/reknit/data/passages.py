@@ -21,8 +21,8 @@ _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*")
 _LINE_END = re.compile(r"\n\s*")
 # A sentence keeps its closing quotes and brackets. Starting at the first mark only, and giving none back, keeps the
 # search linear on a run of a million dots.
-_OTHER_MARKS = "。！？।॥؟۔։።"  # which need no space behind them and end nothing but sentences
-_SENTENCE_MARK = re.compile(rf"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[{_OTHER_MARKS}]++[」』”’）]*+")
+SPACELESS_MARKS = "。！？।॥؟۔։።"  # which need no space behind them and end nothing but sentences
+_SENTENCE_MARK = re.compile(rf"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[{SPACELESS_MARKS}]++[」』”’）]*+")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|fig|figs|eq|eqs|no|nos|vol|pp|ed|eds|al|approx|cf|ca|dept|gen|col|rev|"
     r"inc|ltd|co|corp|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec)|\b[A-Za-z](?:\.[A-Za-z])*)\.$",
@@ -30,7 +30,7 @@ _ABBREVIATION = re.compile(
 )
 _TITLE_WORD = re.compile(r"\w+")
 _TITLE_END = re.compile(r"[\s.,:;!?|–—-]*")
-_LINE_CLOSERS = tuple(f".!?:;{{}}…{_OTHER_MARKS}")
+_LINE_CLOSERS = tuple(f".!?:;{{}}…{SPACELESS_MARKS}")
 SOFT_WRAP_CHARACTERS = 40
 
 Span = tuple[int, int]
@@ -133,7 +133,7 @@ def _sentence_spans(text: str, span: Span) -> Iterator[Span]:
 
 
 def _ends_sentence(text: str, mark: re.Match[str], start: int, end: int) -> bool:
-    if mark.group()[0] in _OTHER_MARKS:
+    if mark.group()[0] in SPACELESS_MARKS:
         return True
     before = text[mark.start() - 1] if mark.start() > start else " "
     # A full stop with a space before it is a token of pre-tokenised text (Cranfield, Penn Treebank): always an end.

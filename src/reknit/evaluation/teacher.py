@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reknit.evaluation.bm25 import BM25
+from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.evaluation.significance import nearest_as_good
 
 # Without any BM25 there would be little to learn, and a tenth of it has done no harm.
@@ -109,7 +110,7 @@ def choose_dense_weight(
         lexical, dense = teacher.standard_scores(queries[rows], vectors[rows])
         columns.append(torch.stack([_gain((1 - w) * lexical + w * dense, own[rows]) for w in DENSE_WEIGHTS]))
     reached = torch.cat(columns, dim=1).numpy()
-    return nearest_as_good(DENSE_WEIGHTS, reached, 0.5), reached.mean(axis=1).tolist()
+    return nearest_as_good(DENSE_WEIGHTS, reached, EQUAL_PARTS), reached.mean(axis=1).tolist()
 
 
 def _gain(scores: Tensor, own: Tensor) -> Tensor:

@@ -117,10 +117,12 @@ def _dense_weight(
     chosen: dict[int, int] = {}  # {document: query}
     cut: list[str] = []
     for query, document in enumerate(answers.tolist()):
+        if document in chosen:
+            continue
         # A pseudo-query has single spaces, also where it crosses the end of a line.
         whole = " ".join(documents[document].split())
         rest = whole.replace(texts[query], " ")
-        if document not in chosen and rest != whole and count_words(rest) >= _MIN_WORDS_LEFT:
+        if rest != whole and count_words(rest) >= _MIN_WORDS_LEFT:
             chosen[document] = query
             cut.append(rest)
         if len(chosen) == _WEIGHT_QUERIES:

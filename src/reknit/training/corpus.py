@@ -131,14 +131,14 @@ def prepare_corpus(
         store, report = PassageStore.open(passages), ReadReport(**read_json(facts))
     else:
         report = ReadReport()
-        made.unlink(missing_ok=True)
         whole.unlink(missing_ok=True)
         with disk_full_explained(str(passages)), Progress() as progress:
             folder.data.mkdir(parents=True, exist_ok=True)
             progress.start("read corpus", unit="documents")
-            words = config.passage_words or PASSAGE_WORDS
-            if config.passage_words is None and reader is not None:
-                words = words_that_are_read(reader, _documents(config, ReadReport()))
+            words = config.passage_words
+            if words is None:
+                unread = _documents(config, ReadReport())
+                words = PASSAGE_WORDS if reader is None else words_that_are_read(reader, unread)
 
             def build(path: Path, report: ReadReport, exclude: frozenset[str]) -> PassageStore:
                 documents = curate(_drawn(_documents(config, report), config.corpus_share), report, exclude=exclude)
