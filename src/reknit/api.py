@@ -10,8 +10,11 @@ from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
+from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
+from reknit.training.files import read_json
 from reknit.training.precision import PrecisionChoice, best_device
+from reknit.training.run_folder import RunFolder
 
 
 def load(path: str | Path) -> EmbeddingModel:
@@ -37,8 +40,9 @@ def evaluate(
 ) -> list[Evaluation]:
     """Measure a model on BEIR folders beside random order, BM25, other models, and its own hybrid with BM25.
 
-    Each evaluation has the rows random, bm25, one per model under its path as given, and hybrid (of BM25
-    and `model` in equal parts, see `fuse`). Raises ReknitError when a model or a folder cannot be read.
+    Each evaluation has the rows random, bm25, one per model under its path as given, and hybrid: of BM25 and `model`,
+    in the parts that its run chose, else in equal ones (`fuse`). Raises ReknitError when a model or a folder cannot be
+    read.
     """
     if not data:
         raise ReknitError("evaluate needs at least one BEIR folder: name it with --data")
@@ -54,4 +58,11 @@ def evaluate(
         if of_name.expansion is not None
     )
     collections = [replace(one, notes=(*one.notes, *notes)) for one in collections]
-    return [evaluate_retrieval(one, models, hybrid_of=names[0], seed=seed) for one in collections]
+    weight = _hybrid_weight(Path(model))
+    return [evaluate_retrieval(one, models, hybrid_of=names[0], hybrid_weight=weight, seed=seed) for one in collections]
+
+
+def _hybrid_weight(model: Path) -> float:
+    """What the vectors weigh in searches of a finished run, so that it is measured as it is searched."""
+    result = RunFolder(model).result
+    return float(read_json(result).get("hybrid_weight", EQUAL_PARTS)) if result.is_file() else EQUAL_PARTS

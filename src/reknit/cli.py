@@ -26,13 +26,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change any field of the configuration.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change a setting; may be repeated. config.json of a run lists them."),
+]
 Eval = Annotated[list[Path] | None, typer.Option("--eval", help="A labelled BEIR folder; may be repeated.")]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run that --out holds.")]
+Resume = Annotated[bool, typer.Option("--resume", help="With the command of before: go on with what --out holds.")]
 Processes = Annotated[int, typer.Option(help="Trainings at a time, each in a process of its own.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
-MaxBad = Annotated[int | None, typer.Option(help="Unreadable records to skip before giving up.")]
+MaxBad = Annotated[int | None, typer.Option(help="Unreadable records to skip before giving up; 100 by default.")]
 Ray = Annotated[bool, typer.Option("--ray", help="As a Ray Data job, here or on the cluster of RAY_ADDRESS.")]
 Budget = Annotated[str | None, typer.Option(help="Time (10m, 90s), tokens (5Mtok) or FLOPs (3Pflop) for training.")]
 
@@ -45,7 +48,9 @@ _HEAD_START = 5.0
 def adapt(
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
     out: Out,
-    start: Annotated[str | None, typer.Option(help='Encoder folder or hub id, or "scratch".')] = None,
+    start: Annotated[
+        str | None, typer.Option(help='Folder or hub id, or "scratch"; all-MiniLM-L6-v2 of the hub by default.')
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first, such as dupmae.")] = None,
     budget: Budget = "10m",
     eval: Eval = None,
@@ -85,7 +90,7 @@ def pretrain(
     max_bad: MaxBad = None,
     set: Set = None,
 ) -> None:
-    """Train by one recipe alone, as published, and keep the result."""
+    """Train by one recipe alone and keep the result; `reknit recipes NAME` says how it differs from the paper."""
     from reknit.adaptation import pretrain as job
 
     result = job(
@@ -128,8 +133,12 @@ def evaluate(
 def frontier(
     model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id.")],
     data: Annotated[Path, typer.Option(help="A labelled BEIR folder.")],
-    layers: Annotated[list[int] | None, typer.Option(help="So many layers; may be repeated.")] = None,
-    dims: Annotated[list[int] | None, typer.Option(help="So many dimensions; may be repeated.")] = None,
+    layers: Annotated[
+        list[int] | None, typer.Option(help="So many layers; may be repeated. By default, up to six even steps.")
+    ] = None,
+    dims: Annotated[
+        list[int] | None, typer.Option(help="So many dimensions; may be repeated. By default, halves down to 32.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file too.")] = None,
 ) -> None:
     """Measure a model cut to fewer layers and dimensions: quality, speed and bytes of each size."""
@@ -186,7 +195,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     layers: Annotated[int | None, typer.Option(help="Keep only the first so many layers.")] = None,
     dims: Annotated[int | None, typer.Option(help="Keep only the first so many dimensions.")] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write onnx/model.onnx too.")] = False,
 ) -> None:
     """Write a model as a plain sentence-transformers folder, and check its vectors in three libraries."""
     from reknit.export.model import export_model
@@ -202,11 +211,13 @@ def encode(
     out: Annotated[Path, typer.Option("--out", help="The folder of Parquet shards to write.")],
     layers: Annotated[int | None, typer.Option(help="Use only the first so many layers.")] = None,
     dims: Annotated[int | None, typer.Option(help="Keep only the first so many dimensions.")] = None,
-    precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the computation.")] = "auto",
-    vectors: Annotated[Literal["float32", "float16"], typer.Option(help="Of the vectors stored.")] = "float32",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Number format to compute in.")
+    ] = "auto",
+    vectors: Annotated[Literal["float32", "float16"], typer.Option(help="Number format to store.")] = "float32",
     passage_words: Annotated[
         int | None,
-        typer.Option(help="Longer documents are cut into passages; of a run as those of its index, else 160."),
+        typer.Option(help="Most words of a passage; by default as in the run's index, else 160."),
     ] = None,
     ray: Ray = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole shard.")] = False,
@@ -379,10 +390,10 @@ def compare_adapt(
     budget: Annotated[str, typer.Option(help="Training time of each run.")] = "10m",
     seeds: Annotated[int, typer.Option(help="Runs of reknit adapt on each collection.")] = 3,
     against: Annotated[
-        list[str] | None, typer.Option(help="A route of sentence-transformers; may be repeated.")
+        list[str] | None, typer.Option(help="simcse, tsdae, mlm-simcse or title-body; may be repeated.")
     ] = None,
     cores: Annotated[
-        int | None, typer.Option(help="Of each run, which has no GPU then; as many go at a time as fit.")
+        int | None, typer.Option(help="Cores of each run (then without GPU; Linux); as many run at a time as fit.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write here, and go on with what is here.")] = None,
 ) -> None:
@@ -459,14 +470,14 @@ def _run() -> int:
     except ReknitError as error:
         return _end(f"{error}", 2)
     except typer.TyperException as error:
-        return _end(f"{' '.join(error.format_message().split())}; see reknit --help", 2)
+        return _end(f"{' '.join(error.format_message().split())}; see reknit COMMAND --help", 2)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _end(f"{place}{error.strerror or error}; check the path, its permissions and the space left", 2)
     except Interrupted as stop:
         asked = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
         resume = [] if asked[:1] == ["claim"] else ["--resume"]  # a claim goes on with what it finds
-        return _end(f"{stop}; everything is saved. Go on with: {shlex.join(['reknit', *asked, *resume])}", 130)
+        return _end(f"{stop}; what was finished is saved. Go on with: {shlex.join(['reknit', *asked, *resume])}", 130)
     except EndedElsewhere as end:
         if isinstance(end.__cause__, Interrupted):
             return 130

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from command_line import read_result, reknit
 
+import reknit as library
+
 QUICK = ("--budget", "6ktok", "--set", "tune.data.pairs_per_batch=16")
 
 
@@ -27,6 +29,16 @@ def test_a_trained_start_is_taught_alike_every_time(finished_run: Path, corpus: 
     reknit("adapt", corpus, "--out", again, "--start", finished_run / "model", *QUICK).succeeded()
     weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (run, again)]
     assert weights[0] == weights[1]
+
+
+def test_a_start_cut_to_its_first_coordinates_learns_in_those(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
+    small, run = tmp_path / "small", tmp_path / "run"
+    reknit("export", finished_run, "--out", small, "--dims", 16).succeeded()
+    reknit("adapt", corpus, "--out", run, "--start", small, *QUICK).succeeded()
+    result = read_result(run)
+    assert result["training"]["phases"][0]["recipe"] == "hybrid-distillation"
+    assert library.load(run).encode(["a text"]).shape == (1, 16)
+    assert json.loads((run / "index" / "index.json").read_text())["dim"] == 16
 
 
 def test_a_small_corpus_is_not_learnt_by_heart(finished_run: Path, corpus: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from unittest import mock
 
@@ -176,6 +177,12 @@ def test_evaluate(finished_run: Path, collection: Path, tmp_path: Path) -> None:
     # A run folder is the model in it.
     assert rows[str(finished_run)] == rows[str(model)]
     assert f"{rows['bm25']['nDCG@10']['value']:.3f}" in shown
+    # Nobody chose a weight for a model alone; a run is measured as it is searched.
+    of_model = library.evaluate(model, [collection])[0].hybrid_weight
+    assert (of_model, evaluation["hybrid_weight"]) == (0.5, read_result(finished_run)["hybrid_weight"])
+    other = shutil.copytree(finished_run, tmp_path / "other")
+    (other / "result.json").write_text(json.dumps(read_result(finished_run) | {"hybrid_weight": 0.8}))
+    assert library.evaluate(other, [collection])[0].hybrid_weight == 0.8
 
 
 def test_export_of_a_smaller_model(finished_run: Path, tmp_path: Path) -> None:

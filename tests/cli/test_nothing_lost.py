@@ -150,7 +150,7 @@ def test_ctrl_c_while_training_saves_and_resumes(tmp_path: Path, corpus: Path) -
     words = adapt(corpus, run, "--overwrite", budget="30ktok")
     ended = interrupted(words, run / "metrics.jsonl", lines=5)
     line = ended.complaint(code=130)
-    stopped, _, go_on = line.partition("; everything is saved. Go on with: ")
+    stopped, _, go_on = line.partition("; what was finished is saved. Go on with: ")
     assert stopped.startswith("stopped at step ")
     (saved,) = steps_saved(run)
     assert stopped == f"stopped at step {int(saved[5:])} of pretrain"
@@ -172,7 +172,7 @@ def test_ctrl_c_while_reading_stops_at_once_and_resumes(tmp_path: Path, corpus: 
     words = adapt(folder, run)
     ended = interrupted(words, run / "config.json")
     line = ended.complaint(code=130)
-    assert line.startswith("stopped; everything is saved. Go on with: reknit adapt ")
+    assert line.startswith("stopped; what was finished is saved. Go on with: reknit adapt ")
     assert line.endswith(" --resume")
     assert not (run / "metrics.jsonl").exists()
 

@@ -62,7 +62,7 @@ def test_stopped_in_one_process_and_gone_on_with_by_one(corpus: Path, tmp_path: 
     _, error = launcher.communicate(timeout=60)
     assert launcher.returncode != 0
     (line,) = said(error)
-    assert "everything is saved" in line
+    assert "what was finished is saved" in line
     done = len(losses(run))
     assert 5 <= done < len(losses(whole))
 

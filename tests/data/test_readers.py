@@ -103,6 +103,12 @@ def test_records_without_a_text_of_type_string_are_unreadable(tmp_path, record, 
     assert report.problems[0].startswith(f"c.jsonl:2: {reason}")
 
 
+def test_a_title_without_its_text_is_a_document(tmp_path):
+    """Articles without their abstracts, as many collections have them."""
+    (document,), report = read(write_lines(tmp_path / "c.jsonl", [{"title": "a title", "text": None, "_id": 7}]))
+    assert (document.id, document.title, document.text, report.problems) == ("7", "a title", "", [])
+
+
 def test_deeply_nested_json_is_one_unreadable_line(tmp_path):
     path = tmp_path / "c.jsonl"
     path.write_text('{"text": "good"}\n' + "[" * 200_000 + "\n", encoding="utf-8")
@@ -353,6 +359,15 @@ def test_unknown_formats_are_named(tmp_path):
         read(tmp_path)
     with pytest.raises(ReknitError, match=r"a\.pdf is of no format"):
         read(tmp_path / "a.pdf")
+
+
+def test_files_of_other_formats_are_passed_over_aloud(tmp_path, caplog):
+    for name in ("a.pdf", "b.pdf", "c.docx", "d.txt"):
+        (tmp_path / name).write_text("a text")
+    documents, report = read(tmp_path)
+    assert [document.source for document in documents] == ["d.txt"]
+    assert report.unreadable == 0
+    assert "3 files of other formats are passed over (.docx, .pdf)" in caplog.text
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

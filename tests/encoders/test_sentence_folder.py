@@ -212,7 +212,34 @@ def test_poolings_left_to_the_package(pooling: dict[str, Any], reason: str, plai
 def test_lower_casing_outside_the_tokenizer_is_left_to_the_package(plain: Path, tmp_path: Path) -> None:
     folder = save_old(plain, tmp_path / "st", {})
     (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 40, "do_lower_case": true}')
+    (folder / "tokenizer.json").write_text('{"normalizer": {"type": "BertNormalizer", "lowercase": false}}')
     assert "lower-casing" in read_sentence_folder(folder).unsupported
+    (folder / "tokenizer.json").write_text('{"normalizer": null}')
+    assert "lower-casing" in read_sentence_folder(folder).unsupported
+
+
+def test_lower_casing_that_the_tokenizer_does_by_itself_changes_nothing(plain: Path, tmp_path: Path) -> None:
+    """As in the folders of the BGE models."""
+    folder = save_old(plain, tmp_path / "st", {})
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 40, "do_lower_case": true}')
+    model = EmbeddingModel.load(folder)
+    assert model.can_be_trained
+    shouted = [text.upper() for text in TEXTS]
+    np.testing.assert_allclose(model.encode(shouted), sentence_transformer(folder).encode(shouted), atol=1e-4)
+    lower = {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}
+    (folder / "tokenizer.json").write_text(json.dumps({"normalizer": lower}))
+    assert not read_sentence_folder(folder).unsupported
+
+
+@pytest.mark.parametrize("name", ["passage", "corpus"])
+def test_a_documents_prompt_by_another_name(name: str, plain: Path, tmp_path: Path) -> None:
+    """As in E5's folders; an empty "document", which sentence-transformers writes by itself, does not hide it."""
+    folder = save_old(plain, tmp_path / "st", {})
+    prompts = {"query": "query: ", name: "passage: ", "document": ""}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}))
+    model = EmbeddingModel.load(folder)
+    assert model.prompt_text("document") == "passage: "
+    assert model.prompt_text("query") == "query: "
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def naive_info_nce(
                 mixture = sum(w * unit for w, unit in zip(weights, units, strict=True)) / sum(weights)
                 scores.append(similarity(anchors[i], mixture))
             loss = torch.stack(scores).exp().sum().log() - scores[0]
-            losses.append(loss * (1 - float((-loss).exp())) ** focal)
+            losses.append(loss * (1 - float((-loss.detach()).exp())) ** focal)
         return torch.stack(losses).mean()
 
     loss = one_direction(queries, passages)

@@ -148,7 +148,7 @@ def check_entropy_floor(
     tolerance: float = 0.06,
 ) -> None:
     """On random data, fresh each step, training cannot push a loss below chance."""
-    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=learning_rate)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=learning_rate, fused=True)
     objective.train(), encoder.train()
     recent: dict[str, list[float]] = {name: [] for name in floors}
     torch.manual_seed(1)
@@ -242,7 +242,7 @@ def check_teacher_moves(objective: Objective, encoder: Encoder, batch: Batch) ->
     before = [parameter.detach().clone() for parameter in teacher.parameters()]
     trained = [p for p in (*encoder.parameters(), *objective.parameters()) if p.requires_grad]
     assert not {id(p) for p in trained} & {id(p) for p in teacher.parameters()}, "the teacher is trained by gradient"
-    optimiser = torch.optim.Adam(trained, lr=1e-2)
+    optimiser = torch.optim.Adam(trained, lr=1e-2, fused=True)
     objective(encoder, batch, generator(0)).total.backward()
     optimiser.step()
     objective.after_step(encoder, 0.0)
@@ -312,7 +312,7 @@ def check_positives(objective: EmbeddingObjective, batch: Batch) -> None:
 
 def check_loss_falls(objective: Objective, encoder: nn.Module, batch: Batch, steps: int = 40) -> None:
     """On one fixed batch every loss is finite and falls."""
-    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=5e-3)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=5e-3, fused=True)
     objective.train(), encoder.train()
     torch.manual_seed(2)
     history: dict[str, list[float]] = {}

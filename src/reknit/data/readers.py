@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import stat
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from reknit.data.text_files import clean, encoding_of, title_and_text
 from reknit.errors import ReknitError
 
 __all__ = ["corpus_sources", "curate", "normalise", "read_documents", "read_source"]
+
+logger = logging.getLogger("reknit")
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".html", ".htm")
 _RECORD_READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
@@ -28,7 +32,7 @@ _RECORD_READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
 }
 COMPRESSED_SUFFIXES = (".gz", ".zst")
 _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz", "corpus.jsonl.zst")
-_SUPPORTED = ".txt .md .rst .html .jsonl .json .csv .tsv (also .gz, .zst) .parquet"
+_SUPPORTED = ".txt .md .rst .html .htm .parquet, and .jsonl .json .ndjson .csv .tsv (these also as .gz, .zst)"
 
 
 def read_documents(path: Path, report: ReadReport, *, max_bad: int = 100) -> Iterator[Document]:
@@ -95,7 +99,7 @@ def _is_saved_dataset(path: Path) -> bool:
 
 
 def _sources_below(folder: Path, report: ReadReport, max_bad: int) -> Iterator[Source]:
-    suffixes: set[str] = set()
+    others: Counter[str] = Counter()
     readable = 0
 
     def unlisted(error: OSError) -> None:
@@ -117,13 +121,16 @@ def _sources_below(folder: Path, report: ReadReport, max_bad: int) -> Iterator[S
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(root, name)
             if _reader_of(path) is None:
-                suffixes.add(path.suffix or name)
+                others[path.suffix or name] += 1
                 continue
             readable += 1
             yield Source(path, _name_below(folder, path), report, max_bad)
-    if readable == 0 and suffixes:
-        found = ", ".join(sorted(suffixes)[:10])
+    if not others:
+        return
+    found = ", ".join(sorted(others)[:10])
+    if readable == 0:
         raise ReknitError(f"{folder} holds no file that reknit reads, only {found}; supported are {_SUPPORTED}")
+    logger.warning("corpus: %d files of other formats are passed over (%s)", others.total(), found)
 
 
 def _name_below(folder: Path, path: Path) -> str:

@@ -42,11 +42,12 @@ class Source:
         if not isinstance(record, dict):
             self.problem(number, f"a {type(record).__name__}, not an object with a text")
             return None
-        text = _first(record, TEXT_COLUMNS)
+        text, title = _first(record, TEXT_COLUMNS), _first(record, TITLE_COLUMNS)
+        if text is None and isinstance(title, str) and title.strip() and any(name in record for name in TEXT_COLUMNS):
+            text = ""  # an article without its abstract
         if not isinstance(text, str):
             self.problem(number, "no text" if text is None else f"the text is a {type(text).__name__}, not a string")
             return None
-        title = _first(record, TITLE_COLUMNS)
         name = _first(record, ID_COLUMNS)
         return Document(
             id=clean(str(name)) if isinstance(name, str | int) and name != "" else f"{self.name}:{number}",

@@ -25,6 +25,7 @@ _OLD_MODES = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _KNOWN_MODES = {"cls": "cls", "max": "max", "mean": "mean", "lasttoken": "last"}
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _TRANSFORMER_CONFIGS = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -127,12 +128,21 @@ def _present(transformer: Path) -> list[str]:
 def _unsupported_transformer(place: Path) -> str:
     for name in _present(place):
         config = read_json(place / name)
-        if config.get("do_lower_case"):
+        if config.get("do_lower_case") and not _tokenizer_lower_cases(place):
             return "lower-casing outside its tokenizer"
         task = config.get("transformer_task", "feature-extraction")
         if task != "feature-extraction" or config.get("module_output_name", "token_embeddings") != "token_embeddings":
             return f"a transformer for {task}"
     return ""
+
+
+def _tokenizer_lower_cases(place: Path) -> bool:
+    """Whether the folder's tokenizer lower-cases by itself, so that `do_lower_case` adds nothing."""
+    if not (place / "tokenizer.json").exists():
+        return False
+    normalizer = read_json(place / "tokenizer.json").get("normalizer") or {}
+    steps = normalizer.get("normalizers", [normalizer])
+    return any(step.get("type") == "Lowercase" or step.get("lowercase") is True for step in steps)
 
 
 def _pooling_mode(config: dict[str, Any]) -> tuple[str, str]:
@@ -167,6 +177,10 @@ def _read_general(config: dict[str, Any], described: SentenceFolder) -> None:
     prompts = config.get("prompts")
     if isinstance(prompts, dict):
         described.prompts = {str(name): text for name, text in prompts.items() if isinstance(text, str)}
+        # E5 and its kin call it "passage"; sentence-transformers' own empty "document" must not hide it.
+        named = (described.prompts.get(name) for name in _DOCUMENT_PROMPTS)
+        if document := next(filter(None, named), None):
+            described.prompts["document"] = document
     default = config.get("default_prompt_name")
     described.default_prompt = default if isinstance(default, str) else None
     kept = config.get("truncate_dim")

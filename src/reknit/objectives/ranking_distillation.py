@@ -46,6 +46,8 @@ class RankingDistillation(EmbeddingObjective):
         if batch.lesson is None:
             raise ReknitError('distillation needs a teacher\'s lesson with each batch; set data.source to "queries"')
         lesson = batch.lesson
+        # A model cut to its first coordinates (`dims`) learns in those that its documents were encoded in.
+        embeddings = embeddings[:, : lesson.documents.shape[1]]
         loss, agreement = ranking_divergence(
             embeddings, lesson.documents, lesson.targets, lesson.left_out, temperature=self.spec.temperature
         )
