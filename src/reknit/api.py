@@ -12,7 +12,6 @@ from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
-from reknit.training.files import read_json
 from reknit.training.precision import PrecisionChoice, best_device
 from reknit.training.run_folder import RunFolder
 
@@ -64,5 +63,4 @@ def evaluate(
 
 def _hybrid_weight(model: Path) -> float:
     """What the vectors weigh in searches of a finished run, so that it is measured as it is searched."""
-    result = RunFolder(model).result
-    return float(read_json(result).get("hybrid_weight", EQUAL_PARTS)) if result.is_file() else EQUAL_PARTS
+    return float(RunFolder(model).found().get("hybrid_weight", EQUAL_PARTS))

@@ -30,7 +30,7 @@ from reknit.data.store import Passage, cut_document
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.training.corpus import check_corpus_path
-from reknit.training.files import disk_full_explained, read_json, remove
+from reknit.training.files import disk_full_explained, remove
 from reknit.training.machine import machine, versions
 from reknit.training.memory import MemoryKeeper
 from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
@@ -67,8 +67,7 @@ class EncodingSpec:
 
 def passage_words_of(model: str) -> int:
     """How long the passages of a run folder's index are at most; of any other model `PASSAGE_WORDS`."""
-    result = RunFolder(model).result
-    found = read_json(result).get("corpus", {}).get("passage_words") if result.is_file() else None
+    found = RunFolder(model).found().get("corpus", {}).get("passage_words")
     return found if isinstance(found, int) else PASSAGE_WORDS
 
 

@@ -51,6 +51,10 @@ class RunFolder(JobFolder):
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "train.log"
 
+    def found(self) -> dict[str, Any]:
+        """What result.json says; nothing where no run has ended, as in the folder of a model."""
+        return read_json(self.result) if self.result.is_file() else {}
+
     def phase(self, name: str) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints / name)
 
