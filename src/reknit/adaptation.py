@@ -20,7 +20,7 @@ from reknit.evaluation.expansion import expanding, make_expansion
 from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.evaluation.kept_share import keep_share
 from reknit.evaluation.probe import choose_hybrid_weight, retrieval_probe, smaller, thinned
-from reknit.evaluation.retrieval import Encode, evaluate_retrieval
+from reknit.evaluation.retrieval import Encode, Hybrid, evaluate_retrieval
 from reknit.evaluation.teaching import prepare_lessons
 from reknit.evaluation.verdict import PROBE, decide
 from reknit.recipe import BudgetSpec
@@ -194,7 +194,8 @@ def _train_and_deliver(
     collections: list[RetrievalSet],
 ) -> dict[str, Any]:
     team.from_leader(lambda: config)
-    logger.info("start: %s, %d layers of width %d", config.start, start.encoder.depth, start.encoder.dim)
+    before = "".join(f", {kind} prompt {text!r}" for kind, text in start.side_prompts.items())
+    logger.info("start: %s, %d layers of width %d%s", config.start, start.encoder.depth, start.encoder.dim, before)
 
     adapted = copy.deepcopy(start)
     adapted.expansion = None  # of the corpus that the start model was adapted to before, if it was
@@ -207,9 +208,9 @@ def _train_and_deliver(
         choosing, judging = dev, thinned(corpus.held_out.test)
     else:
         choosing = thinned(corpus.held_out.whole)
-        chosen = "the weights of the hybrid and of the query expansion were chosen on these queries too"
+        chosen = "the weights of the hybrids and of the query expansion were chosen on these queries too"
         if not config.expansion.wanted:
-            chosen = "the hybrid's weight was chosen on these queries too"
+            chosen = "the hybrids' weights were chosen on these queries too"
         judging = replace(choosing, notes=(*choosing.notes, chosen))
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
@@ -232,8 +233,15 @@ def _train_and_deliver(
     # A model made of nothing but this corpus has to show that it is any better than words are.
     prior = 0.0 if config.from_scratch else EQUAL_PARTS
     weight, reached = choose_hybrid_weight(choosing, encode_adapted, prior)
+    hybrids = {"start_hybrid": Hybrid("start", choose_hybrid_weight(choosing, encode_start, prior)[0])}
+    hybrids["hybrid"] = Hybrid("adapted", weight)
     by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
-    logger.info("hybrid: weight of the vectors %.1f; nDCG@10 of the probe by weight: %s", weight, by_weight)
+    logger.info(
+        "hybrid: weight of the vectors %.1f (start model's %.1f); nDCG@10 of the probe by weight: %s",
+        weight,
+        hybrids["start_hybrid"].weight,
+        by_weight,
+    )
     evaluations = []
     for collection in (judging, *collections):
         logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
@@ -241,8 +249,7 @@ def _train_and_deliver(
             evaluate_retrieval(
                 collection,
                 models,
-                hybrid_of="adapted",
-                hybrid_weight=weight,
+                hybrids=hybrids,
                 # The probe's queries are cut out of documents.
                 split_identifiers=collection is not judging,
                 seed=config.seed,
@@ -255,7 +262,7 @@ def _train_and_deliver(
     rest = (training, evaluations, verdict, plain)
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
-        weight, _ = choose_hybrid_weight(choosing, encode_start, prior)
+        weight = hybrids["start_hybrid"].weight
         return deliver(config, folder, corpus, start, encode_start, "start", *rest, weight, expansion)
     adapted.expansion = expansion
     return deliver(config, folder, corpus, adapted, encode_plain, "adapted", *rest, weight, expansion)

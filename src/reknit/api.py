@@ -11,7 +11,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.encode import encode_with
 from reknit.evaluation.fusion import EQUAL_PARTS
-from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
+from reknit.evaluation.retrieval import Evaluation, Hybrid, evaluate_retrieval
 from reknit.training.precision import PrecisionChoice, best_device
 from reknit.training.run_folder import RunFolder
 
@@ -57,8 +57,8 @@ def evaluate(
         if of_name.expansion is not None
     )
     collections = [replace(one, notes=(*one.notes, *notes)) for one in collections]
-    weight = _hybrid_weight(Path(model))
-    return [evaluate_retrieval(one, models, hybrid_of=names[0], hybrid_weight=weight, seed=seed) for one in collections]
+    hybrids = {"hybrid": Hybrid(names[0], _hybrid_weight(Path(model)))}
+    return [evaluate_retrieval(one, models, hybrids=hybrids, seed=seed) for one in collections]
 
 
 def _hybrid_weight(model: Path) -> float:

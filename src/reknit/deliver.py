@@ -70,6 +70,7 @@ def deliver(
         "plain_verdict": plain_verdict and plain_verdict.to_json(),
         "model_holds": model_holds,
         "model_expands_queries": model.expansion is not None,
+        "model_prompts": model.side_prompts,
         "model_trained_pooling": model.pooling if model.pools_by_training else None,
         "evaluations": [evaluation.to_json() for evaluation in evaluations],
         "hybrid_weight": hybrid_weight,

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
+import pytest
 from command_line import read_result, reknit
 
 import reknit as library
+from reknit.export.sentence_transformers import save
+from reknit.retrieval.search import search_run
+from reknit.training.config import PromptSpec, RunConfig
+from reknit.training.start import load_start
 
 QUICK = ("--budget", "6ktok", "--set", "tune.data.pairs_per_batch=16")
 
@@ -39,6 +45,40 @@ def test_a_start_cut_to_its_first_coordinates_learns_in_those(finished_run: Path
     assert result["training"]["phases"][0]["recipe"] == "hybrid-distillation"
     assert library.load(run).encode(["a text"]).shape == (1, 16)
     assert json.loads((run / "index" / "index.json").read_text())["dim"] == 16
+
+
+def test_prompts_that_a_start_does_not_name_can_be_given(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
+    start, run = finished_run / "model", tmp_path / "run"
+    prompts = ("--set", 'prompts.query="query: "', "--set", "prompts.document=passage: ")
+    exact = ("--set", "precision=float32")
+    reknit("adapt", corpus, "--out", run, "--start", start, *QUICK, *prompts, *exact).succeeded()
+    model = library.load(run)
+    assert (model.prompt_text("query"), model.prompt_text("document")) == ("query: ", "passage: ")
+    assert library.load(start).prompt_text("query") == ""
+    (hit,) = search_run(run, "anything", mode="dense", top=1)
+    query, document = (
+        model.encode([text], prompt_name=kind)[0]
+        for text, kind in (("anything", "query"), (f"{hit['title']} {hit['text']}".strip(), "document"))
+    )
+    assert hit["score"] == pytest.approx(query @ document, abs=1e-4)
+
+    assert read_result(run)["model_prompts"] == {"query": "query: ", "document": "passage: "}
+    assert "start: " in (log := (run / "train.log").read_text())
+    assert "query prompt 'query: ', document prompt 'passage: '" in log
+
+    scratch = ("adapt", corpus, "--out", tmp_path / "scratch", "--start", "scratch", "--budget", "1ktok")
+    assert "prompts are of a trained start model; a new one knows none" in reknit(*scratch, *prompts).complaint()
+
+
+def test_a_given_prompt_replaces_the_folders_own_by_any_name(finished_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished_run / "model", tmp_path / "folder")
+    file = folder / "config_sentence_transformers.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"prompts": {"query": "q: ", "passage": "p: "}}))
+    config = RunConfig(corpus="", start=str(folder), prompts=PromptSpec(document=""))
+    start = load_start(config)
+    assert start is not None
+    for model in (start, library.load(save(start, tmp_path / "saved"))):
+        assert (model.prompt_text("query"), model.prompt_text("document")) == ("q: ", "")
 
 
 def test_a_small_corpus_is_not_learnt_by_heart(finished_run: Path, corpus: Path, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ RUN_FOLDER = {
     "metrics.jsonl",
     "train.log",
 }
-SYSTEMS = ["random", "bm25", "start", "adapted", "hybrid"]
+SYSTEMS = ["random", "bm25", "start", "adapted"]
+HYBRIDS = ["start_hybrid", "hybrid"]
 METRICS = ["nDCG@10", "R@100", "RR@10"]
 
 
@@ -43,7 +44,12 @@ def test_result(finished_run: Path) -> None:
     assert verdict["ci95"][0] <= verdict["difference"] <= verdict["ci95"][1]
     assert 0 <= verdict["p"] <= 1
     assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe"]
-    check_rows(result["evaluations"][0]["rows"], [*SYSTEMS[:-1], "plain", "hybrid"])
+    check_rows(result["evaluations"][0]["rows"], [*SYSTEMS, "plain", *HYBRIDS])
+    hybrids = result["evaluations"][0]["hybrids"]
+    assert {name: one["model"] for name, one in hybrids.items()} == {"start_hybrid": "start", "hybrid": "adapted"}
+    assert result["hybrid_weight"] == next(
+        one["weight"] for one in hybrids.values() if one["model"] == result["model_holds"]
+    )
     assert result["query_expansion"]["terms"] > 20
     expanded = (finished_run / "model" / "query_expansion").is_dir()
     assert expanded == (result["model_holds"] == "adapted")
@@ -178,11 +184,12 @@ def test_evaluate(finished_run: Path, collection: Path, tmp_path: Path) -> None:
     assert rows[str(finished_run)] == rows[str(model)]
     assert f"{rows['bm25']['nDCG@10']['value']:.3f}" in shown
     # Nobody chose a weight for a model alone; a run is measured as it is searched.
-    of_model = library.evaluate(model, [collection])[0].hybrid_weight
-    assert (of_model, evaluation["hybrid_weight"]) == (0.5, read_result(finished_run)["hybrid_weight"])
+    of_model = library.evaluate(model, [collection])[0].hybrids["hybrid"].weight
+    of_run = evaluation["hybrids"]["hybrid"]["weight"]
+    assert (of_model, of_run) == (0.5, read_result(finished_run)["hybrid_weight"])
     other = shutil.copytree(finished_run, tmp_path / "other")
     (other / "result.json").write_text(json.dumps(read_result(finished_run) | {"hybrid_weight": 0.8}))
-    assert library.evaluate(other, [collection])[0].hybrid_weight == 0.8
+    assert library.evaluate(other, [collection])[0].hybrids["hybrid"].weight == 0.8
 
 
 def test_export_of_a_smaller_model(finished_run: Path, tmp_path: Path) -> None:
@@ -227,7 +234,7 @@ def test_pretrain(corpus: Path, tmp_path: Path) -> None:
     result = read_result(run)
     assert [phase["recipe"] for phase in result["training"]["phases"]] == ["mlm"]
     assert result["model_holds"] == "adapted"
-    check_rows(result["evaluations"][0]["rows"], SYSTEMS)
+    check_rows(result["evaluations"][0]["rows"], SYSTEMS + HYBRIDS)
 
 
 def test_first_phase_may_spend_the_whole_budget(corpus: Path, tmp_path: Path) -> None:

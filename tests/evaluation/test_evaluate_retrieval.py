@@ -13,7 +13,9 @@ from evaluation_samples import topic_collection
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.metrics import METRICS
-from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
+from reknit.evaluation.retrieval import Evaluation, Hybrid, evaluate_retrieval
+
+OF_START = {"hybrid": Hybrid("start")}
 
 
 class TopicModel:
@@ -34,7 +36,8 @@ class TopicModel:
 
 def test_rows_are_in_order_and_say_what_is_known_of_each_system():
     good, bad = TopicModel(0.0), TopicModel(3.0)
-    found = evaluate_retrieval(topic_collection(), {"start": bad, "adapted": good}, hybrid_of="adapted", seed=0)
+    models, hybrids = {"start": bad, "adapted": good}, {"hybrid": Hybrid("adapted")}
+    found = evaluate_retrieval(topic_collection(), models, hybrids=hybrids, seed=0)
     assert list(found.rows) == ["random", "bm25", "start", "adapted", "hybrid"]
     assert (found.dataset, found.queries, found.documents, found.notes) == ("topics", 30, 150, ["made up"])
     value = {system: row["nDCG@10"]["value"] for system, row in found.rows.items()}
@@ -52,40 +55,43 @@ def test_rows_are_in_order_and_say_what_is_known_of_each_system():
 
 def test_each_model_is_called_once_for_documents_and_once_for_queries():
     model = TopicModel(0.1)
-    found = evaluate_retrieval(topic_collection(), {"model": model}, hybrid_of=None, seed=0)
+    found = evaluate_retrieval(topic_collection(), {"model": model}, seed=0)
     assert model.calls == [("document", 150), ("query", 30)]
     assert "hybrid" not in found.rows
+    assert not found.hybrids
 
 
 def test_the_hybrid_weight_moves_from_bm25_to_the_model():
-    bad = TopicModel(1.0)
-    rows = [
-        evaluate_retrieval(topic_collection(), {"start": bad}, hybrid_of="start", hybrid_weight=weight, seed=0).rows
-        for weight in (0.0, 1.0)
-    ]
-    assert rows[0]["hybrid"]["RR@10"] == rows[0]["bm25"]["RR@10"]
-    assert rows[1]["hybrid"]["RR@10"] == rows[1]["start"]["RR@10"]
+    models = {"start": TopicModel(1.0), "adapted": TopicModel(0.5)}
+    hybrids = {"words": Hybrid("start", 0.0), "vectors": Hybrid("start", 1.0), "others": Hybrid("adapted", 1.0)}
+    found = evaluate_retrieval(topic_collection(), models, hybrids=hybrids, seed=0)
+    assert list(found.rows) == ["random", "bm25", "start", "adapted", "words", "vectors", "others"]
+    values = {system: row["RR@10"] for system, row in found.rows.items()}
+    assert values["words"] == values["bm25"] != values["start"] == values["vectors"]
+    assert values["others"] == values["adapted"] != values["start"]
+    assert {name: (one.model, one.weight) for name, one in found.hybrids.items()} == {
+        name: (one.model, one.weight) for name, one in hybrids.items()
+    }
 
 
 def test_the_hybrid_at_other_weights_is_what_it_would_be_there():
-    found = evaluate_retrieval(topic_collection(), {"start": TopicModel(1.0)}, hybrid_of="start", seed=0)
-    assert list(found.hybrid_by_weight) == [f"0.{tenth}" for tenth in range(1, 10)]
+    found = evaluate_retrieval(topic_collection(), {"start": TopicModel(1.0)}, hybrids=OF_START, seed=0)
+    by_weight = found.hybrids["hybrid"].by_weight
+    assert list(by_weight) == [f"0.{tenth}" for tenth in range(1, 10)]
     values = {}
-    for weight, one in found.hybrid_by_weight.items():
-        there = evaluate_retrieval(
-            topic_collection(), {"start": TopicModel(1.0)}, hybrid_of="start", hybrid_weight=float(weight), seed=0
-        )
+    for weight, one in by_weight.items():
+        hybrids = {"hybrid": Hybrid("start", float(weight))}
+        there = evaluate_retrieval(topic_collection(), {"start": TopicModel(1.0)}, hybrids=hybrids, seed=0)
         assert one["value"] == pytest.approx(there.rows["hybrid"]["nDCG@10"]["value"])
         values[weight] = np.array(list(there.per_query["hybrid"]["nDCG@10"].values()))
     best = max(values.values(), key=np.mean)
-    for weight, one in found.hybrid_by_weight.items():
+    for weight, one in by_weight.items():
         distances = best - values[weight]
         assert one["standard_error"] == pytest.approx(float(np.std(distances)) / len(distances) ** 0.5)
-    assert not evaluate_retrieval(topic_collection(), {"start": TopicModel(1.0)}, seed=0).hybrid_by_weight
 
 
 def test_json_holds_everything_but_single_queries_and_rounds_nothing():
-    found = evaluate_retrieval(topic_collection(queries=3), {"start": TopicModel(1.0)}, hybrid_of="start", seed=0)
+    found = evaluate_retrieval(topic_collection(queries=3), {"start": TopicModel(1.0)}, hybrids=OF_START, seed=0)
     plain = found.to_json()
     assert json.loads(json.dumps(plain)) == plain
     assert set(plain) == {field.name for field in dataclasses.fields(Evaluation)} - {"per_query"}
@@ -94,14 +100,14 @@ def test_json_holds_everything_but_single_queries_and_rounds_nothing():
 
 def test_the_same_seed_gives_the_same_evaluation():
     first, second = (
-        evaluate_retrieval(topic_collection(), {"start": TopicModel(0.5)}, hybrid_of="start", seed=7) for _ in range(2)
+        evaluate_retrieval(topic_collection(), {"start": TopicModel(0.5)}, hybrids=OF_START, seed=7) for _ in range(2)
     )
     assert first == second
 
 
 def test_a_query_that_is_also_a_document_is_nothing_special():
     collection = RetrievalSet("own", {"q": "topic1 text", "d": "topic2"}, {"q": "topic1 text"}, {"q": {"q": 1}})
-    found = evaluate_retrieval(collection, {"start": TopicModel(0.0)}, hybrid_of=None, seed=0)
+    found = evaluate_retrieval(collection, {"start": TopicModel(0.0)}, seed=0)
     assert found.rows["bm25"]["RR@10"]["value"] == found.rows["start"]["RR@10"]["value"] == 1.0
 
 
@@ -109,12 +115,12 @@ def test_the_order_of_documents_does_not_matter():
     collection = topic_collection()
     turned = dataclasses.replace(collection, documents=dict(reversed(collection.documents.items())))
     constant = {"start": lambda texts, kind: np.ones((len(texts), 4), np.float32)}
-    one, other = (evaluate_retrieval(each, constant, hybrid_of="start", seed=0) for each in (collection, turned))
+    one, other = (evaluate_retrieval(each, constant, hybrids=OF_START, seed=0) for each in (collection, turned))
     assert one.per_query == other.per_query
 
 
 @pytest.mark.parametrize(
-    ("collection", "models", "hybrid_of", "message"),
+    ("collection", "models", "hybrids", "message"),
     [
         (RetrievalSet("none", {}, {}, {}), {}, None, "0 documents and 0 queries"),
         (
@@ -124,7 +130,9 @@ def test_the_order_of_documents_does_not_matter():
             "query 'q' of collection 'none' has no judgements",
         ),
         (topic_collection(), {"bm25": TopicModel(0)}, None, "may not be named 'bm25'"),
-        (topic_collection(), {"start": TopicModel(0)}, "adapted", "no model 'adapted'"),
+        (topic_collection(), {"start": TopicModel(0)}, {"hybrid": Hybrid("adapted")}, "no model 'adapted'"),
+        (topic_collection(), {"hybrid": TopicModel(0)}, {"hybrid": Hybrid("hybrid")}, "may not be named 'hybrid'"),
+        (topic_collection(), {"start": TopicModel(0)}, {"bm25": Hybrid("start")}, "may not be named 'bm25'"),
         (
             topic_collection(),
             {"start": lambda texts, kind: np.ones((3, 4))},
@@ -134,6 +142,6 @@ def test_the_order_of_documents_does_not_matter():
         (topic_collection(), {"start": lambda texts, kind: np.full((len(texts), 4), np.nan)}, None, "NaN"),
     ],
 )
-def test_bad_input_is_refused(collection, models, hybrid_of, message):
+def test_bad_input_is_refused(collection, models, hybrids, message):
     with pytest.raises(ReknitError, match=message):
-        evaluate_retrieval(collection, models, hybrid_of=hybrid_of, seed=0)
+        evaluate_retrieval(collection, models, hybrids=hybrids, seed=0)

@@ -105,6 +105,14 @@ def test_an_expanded_model_says_how_queries_are_encoded():
     assert "is not surely better than the start model (-0.004)" in model_card(full_result() | unsure, full_config())
 
 
+def test_prompts_are_put_into_what_is_shown():
+    assert "prompt_name" not in model_card(full_result(), full_config())
+    card = model_card({**full_result(), "model_prompts": {"query": "query: "}}, full_config())
+    assert 'The model expects "query: " before a query; `prompt_name` puts it there.' in card
+    assert card.count('model.encode(["a query"], prompt_name="query")') == 2
+    assert 'passages = model.encode(["a passage"])' in card, "in sentence-transformers there is no prompt of this name"
+
+
 def test_a_trained_pooling_is_said_to_be_reknits_alone():
     assert "trained_pooling" not in model_card(full_result(), full_config())
     card = model_card({**full_result(), "model_trained_pooling": "layer-attention"}, full_config())

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import pytest
 from page_reader import Page
-from report_samples import empty_result, full_config, full_result, log_lines
+from report_samples import empty_result, full_config, full_result, log_lines, row
 
 from reknit.report import markup, sections
 from reknit.report.html import render_report, write_report
@@ -88,12 +88,26 @@ def test_keeping_the_start_model_says_what_that_means():
     assert ("section", {"class": "verdict careful"}) in page.tags
     assert page.headings[0][1].startswith("Keep the start model: no sure gain")
     assert "model/ still holds the adapted model, for inspection" in page.text
-    assert "BM25 alone scores higher than the start model" in page.text
+    assert "BM25 alone scores higher than the start model (nDCG@10 0.325 against 0.316)" in page.text
+    assert "; together they reach 0.351." in page.text
     put_back = render_report({**full_result("start"), "model_holds": "start"}, [], {})
     assert "holds the start model, unchanged" in Page(put_back).text
     scratch = Page(render_report({**full_result("start"), "start": "scratch"}, [], {})).text
     assert "not shown to have improved it" in scratch
     assert "the same network, before training" in scratch
+
+
+def test_a_hybrid_that_gains_nothing_is_told():
+    result = full_result()
+    assert "adapting gained nothing" not in Page(render_report(result, [], {})).text
+    result["evaluations"][0]["rows"]["start_hybrid"] = row(0.368)
+    kept = {**full_result("start"), "evaluations": result["evaluations"]}
+    assert "adapting gained nothing" not in Page(render_report(kept, [], {})).text
+    told = "On nfcorpus, BM25 and the start model together score no less than BM25 and the adapted model"
+    assert (
+        f"{told} (nDCG@10 0.368 against 0.368): for hybrid search, adapting gained nothing there."
+        in Page(render_report(result, [], {})).text
+    )
 
 
 def test_hostile_text_is_shown_and_never_obeyed():

@@ -21,8 +21,9 @@ def test_plain_output_is_aligned_and_without_colour():
     assert lines[0].startswith("Use the adapted model: mean nDCG@10")
     assert lines[0].endswith("623 queries).")
     head = next(i for i, line in enumerate(lines) if line.startswith("system"))
-    rows = lines[head : head + 6]
-    assert [line.split()[0] for line in rows] == ["system", "random", "BM25", "start", "adapted", "hybrid"]
+    rows = lines[head : head + 7]
+    named = [line.split("  ")[0].strip() for line in rows]
+    assert named == ["system", "random", "BM25", "start", "start hybrid", "adapted", "hybrid"]
     for metric in ("nDCG@10", "R@100", "RR@10"):
         column = rows[0].index(metric)
         assert all(line[column : column + 2] == "0." and line[column - 1] == " " for line in rows[1:])

@@ -7,7 +7,7 @@ import pytest
 from reknit import catalogue
 from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec
-from reknit.training.config import RunConfig, from_json, to_json, with_overrides
+from reknit.training.config import PromptSpec, RunConfig, from_json, to_json, with_overrides
 
 
 def config() -> RunConfig:
@@ -26,6 +26,8 @@ def test_every_kind_of_field_can_be_set() -> None:
             "pretrain.optimiser.lr_scheduler_type=cosine",
             "tune.data.pair_kinds=title, crop",
             "keep=last",
+            'prompts.query="query: "',
+            "prompts.document=passage: ",
         ),
     )
     assert changed.seed == 7
@@ -37,6 +39,8 @@ def test_every_kind_of_field_can_be_set() -> None:
     assert changed.tune is not None
     assert changed.tune.data.pair_kinds == ("title", "crop")
     assert changed.keep == "last"
+    assert changed.prompts == PromptSpec("query: ", "passage: ")
+    assert with_overrides(changed, ('prompts.document=""', "prompts.query=none")).prompts == PromptSpec(None, "")
 
 
 @pytest.mark.parametrize(

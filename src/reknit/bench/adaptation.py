@@ -39,7 +39,7 @@ logger = logging.getLogger("reknit")
 
 METRIC = "nDCG@10"
 BASELINES = ("bm25", "start", "rrf")
-RESULTS = ("plain", "adapted", "hybrid")
+RESULTS = ("start_hybrid", "plain", "adapted", "hybrid")
 
 
 def compare_adaptation(
@@ -124,8 +124,12 @@ def columns(record: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     for route in sorted({route for one in found.values() for route in one["peers"]}):
         values[route] = {of: [one["peers"][route]["value"]] for of, one in found.items() if route in one["peers"]}
     for name in RESULTS:
-        measured = {of: [run[name] for run in one["runs"] if name in run] for of, one in found.items()}
-        values[name] = {of: those for of, those in measured.items() if those}
+        # Runs of older versions do not have all of them; a median over some of the seeds would be no row of the table.
+        values[name] = {
+            of: [run[name] for run in one["runs"]]
+            for of, one in found.items()
+            if one["runs"] and all(name in run for run in one["runs"])
+        }
     return {name: of for name, of in values.items() if of}
 
 
@@ -202,18 +206,19 @@ def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int])
         seconds = run_module(["reknit", *words, "--set", f"seed={seed}", "--eval", folder], place)
         result = read_json(out / "result.json")
     labelled = result["evaluations"][-1]["rows"]
+    hybrids = {what: result["evaluations"][which]["hybrids"] for what, which in (("probe", 0), ("labels", -1))}
     return {
         "seed": seed,
         # Without an expansion both are one model.
         "plain": labelled.get("plain", labelled["adapted"])[METRIC]["value"],
         "adapted": labelled["adapted"][METRIC]["value"],
         "hybrid": labelled["hybrid"][METRIC]["value"],
+        "start_hybrid": labelled["start_hybrid"][METRIC]["value"],
         "teacher": result["teacher"],
-        "hybrid_weight": result["evaluations"][-1]["hybrid_weight"],
+        "hybrid_weight": hybrids["labels"]["hybrid"]["weight"],
+        "start_hybrid_weight": hybrids["labels"]["start_hybrid"]["weight"],
         # So that another way to choose the weight can be tried on this record.
-        "hybrid_by_weight": {
-            what: result["evaluations"][which]["hybrid_by_weight"] for what, which in (("probe", 0), ("labels", -1))
-        },
+        "hybrid_by_weight": {what: of["hybrid"]["by_weight"] for what, of in hybrids.items()},
         "query_expansion": result["query_expansion"],
         "kept_share": result["training"].get("kept_share"),
         "probe": {name: row[METRIC]["value"] for name, row in result["evaluations"][0]["rows"].items()},

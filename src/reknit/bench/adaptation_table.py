@@ -15,6 +15,7 @@ LABELS = {
     "bm25": "BM25",
     "start": "start model",
     "rrf": "RRF of the two",
+    "start_hybrid": "start model and BM25, weight by the probe",
     "plain": "adapted, queries not expanded (any library)",
     "adapted": "**adapted**, dense alone",
     "hybrid": "adapted and BM25, weight by the probe",

@@ -252,6 +252,11 @@ class EmbeddingModel:
     def _has_unit_vectors(self) -> bool:
         return self.normalize
 
+    @property
+    def side_prompts(self) -> dict[str, str]:
+        """What is put before queries and documents, {"query": ..., "document": ...}, as far as it is anything."""
+        return {kind: text for kind in OPTIONAL_PROMPTS if (text := self.prompt_text(kind))}
+
     def prompt_text(self, prompt_name: str | None) -> str:
         """The text put in front for a prompt name; None means the model's default prompt.
 

@@ -25,7 +25,7 @@ _OLD_MODES = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _KNOWN_MODES = {"cls": "cls", "max": "max", "mean": "mean", "lasttoken": "last"}
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _TRANSFORMER_CONFIGS = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -178,7 +178,7 @@ def _read_general(config: dict[str, Any], described: SentenceFolder) -> None:
     if isinstance(prompts, dict):
         described.prompts = {str(name): text for name, text in prompts.items() if isinstance(text, str)}
         # E5 and its kin call it "passage"; sentence-transformers' own empty "document" must not hide it.
-        named = (described.prompts.get(name) for name in _DOCUMENT_PROMPTS)
+        named = (described.prompts.get(name) for name in DOCUMENT_PROMPTS)
         if document := next(filter(None, named), None):
             described.prompts["document"] = document
     default = config.get("default_prompt_name")

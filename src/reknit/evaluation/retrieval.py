@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +21,20 @@ from reknit.evaluation.significance import bootstrap_interval, distances_from_th
 Encode = Callable[[list[str], Literal["query", "document"]], np.ndarray]
 """Texts and what they are -> [texts, dim] float32; the dot product of two rows is their similarity."""
 
-BASELINES = ("random", "bm25", "hybrid")
+BASELINES = ("random", "bm25")
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """One model and BM25 together: the model's name, and the weight of its vectors, 0 (words only) to 1.
+
+    by_weight: of what it would be at other weights, {weight: {"value": its nDCG@10, "standard_error": of its distance
+    from the best of them, query by query}}.
+    """
+
+    model: str
+    weight: float = EQUAL_PARTS
+    by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -30,9 +43,7 @@ class Evaluation:
 
     dataset: its name. queries, documents: how many. rows: {system: {metric: {"value": mean over queries, "ci95":
     [low, high]}}} with metrics "nDCG@10", "R@100", "RR@10". per_query: {system: {metric: {query id: value}}}, every
-    system over the same queries. notes: remarks for the reader. hybrid_weight: the model's in the row "hybrid".
-    hybrid_by_weight: of the hybrid at other weights, {weight: {"value": its nDCG@10, "standard_error": of its distance
-    from the best of them, query by query}}.
+    system over the same queries. notes: remarks for the reader. hybrids: what the rows are that fuse a model with BM25.
     """
 
     dataset: str
@@ -41,8 +52,7 @@ class Evaluation:
     rows: dict[str, dict[str, dict[str, Any]]]
     per_query: dict[str, dict[str, dict[str, float]]]
     notes: list[str] = field(default_factory=list)
-    hybrid_weight: float | None = None
-    hybrid_by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
+    hybrids: dict[str, Hybrid] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for result.json: everything but the values of single queries, nothing rounded."""
@@ -51,8 +61,7 @@ class Evaluation:
             "queries": self.queries,
             "documents": self.documents,
             "notes": list(self.notes),
-            "hybrid_weight": self.hybrid_weight,
-            "hybrid_by_weight": self.hybrid_by_weight,
+            "hybrids": {name: asdict(hybrid) for name, hybrid in self.hybrids.items()},
             "rows": self.rows,
         }
 
@@ -61,34 +70,33 @@ def evaluate_retrieval(
     collection: RetrievalSet,
     models: dict[str, Encode],
     *,
-    hybrid_of: str | None = None,
-    hybrid_weight: float = EQUAL_PARTS,
+    hybrids: Mapping[str, Hybrid] | None = None,
     split_identifiers: bool = True,
     seed: int,
     top: int = 100,
 ) -> Evaluation:
     """Rank every document for every query with each system and score the rankings.
 
-    Rows in this order: random, bm25, each model (exact search over dot products), and hybrid where `hybrid_of` names a
-    model: the `top` best by bm25 and by that model, scored by both (`candidates`), the model's scores weighted by
-    `hybrid_weight` (`fuse`). Each model is called twice: all documents, all queries. `split_identifiers`: as for
-    `BM25`, which says why queries cut out of documents should be asked without. `top`: results of a ranking, of
-    the hybrid's sides each; at least 100 for R@100 to mean what it says. What `load_beir` leaves out of a
-    ranking stands in none. Raises ReknitError on an empty collection, an unknown `hybrid_of`, a model named like a
-    baseline, or a model that returns the wrong shape or values that are not finite.
+    Rows in this order: random, bm25, each model (exact search over dot products), and each of `hybrids` under its name:
+    the `top` best by bm25 and by its model, scored by both (`candidates`), the model's scores weighted (`fuse`). Each
+    model is called twice: all documents, all queries. `split_identifiers`: as for `BM25`, which says why queries cut
+    out of documents should be asked without. `top`: results of a ranking, of a hybrid's sides each; at least 100 for
+    R@100 to mean what it says. What `load_beir` leaves out of a ranking stands in none. Raises ReknitError on an empty
+    collection, a hybrid of an unknown model, a model named like another row, or a model that returns the wrong shape
+    or values that are not finite.
     """
-    _check(collection, models, hybrid_of)
+    hybrids = hybrids or {}
+    _check(collection, models, hybrids)
     bm25 = BM25(collection.documents, split_identifiers=split_identifiers)
     runs = {"random": random_run(collection, seed, top), "bm25": bm25.search(collection.queries, top)}
+    found_by_both = {}
     for name, encode in models.items():
         documents, queries = vectors_of(collection, encode)
         runs[name] = _model_run(collection, name, documents, queries, top)
-        if name == hybrid_of:
-            found_by_both = candidates(collection, bm25, documents, queries, top)
-    by_weight = {}
-    if hybrid_of is not None:
-        runs["hybrid"] = fuse(*found_by_both, hybrid_weight)
-        by_weight = _by_weight(values_by_weight(collection, *found_by_both))
+        if any(hybrid.model == name for hybrid in hybrids.values()):
+            found_by_both[name] = candidates(collection, bm25, documents, queries, top)
+    for name, hybrid in hybrids.items():
+        runs[name] = fuse(*found_by_both[hybrid.model], hybrid.weight)
     qrels = {query: collection.qrels[query] for query in collection.queries}
     scores = {system: per_query(run, qrels) for system, run in runs.items()}
     return Evaluation(
@@ -98,8 +106,10 @@ def evaluate_retrieval(
         rows={system: {name: _row(values, seed) for name, values in found.items()} for system, found in scores.items()},
         per_query=scores,
         notes=list(collection.notes),
-        hybrid_weight=None if hybrid_of is None else hybrid_weight,
-        hybrid_by_weight=by_weight,
+        hybrids={
+            name: replace(hybrid, by_weight=_by_weight(values_by_weight(collection, *found_by_both[hybrid.model])))
+            for name, hybrid in hybrids.items()
+        },
     )
 
 
@@ -120,7 +130,7 @@ def vectors_of(collection: RetrievalSet, encode: Encode) -> tuple[np.ndarray, np
     )
 
 
-def _check(collection: RetrievalSet, models: dict[str, Encode], hybrid_of: str | None) -> None:
+def _check(collection: RetrievalSet, models: dict[str, Encode], hybrids: Mapping[str, Hybrid]) -> None:
     if not collection.documents or not collection.queries:
         raise ReknitError(
             f"collection {collection.name!r} has {len(collection.documents)} documents and {len(collection.queries)} "
@@ -129,11 +139,12 @@ def _check(collection: RetrievalSet, models: dict[str, Encode], hybrid_of: str |
     unjudged = [query for query in collection.queries if query not in collection.qrels]
     if unjudged:
         raise ReknitError(f"query {unjudged[0]!r} of collection {collection.name!r} has no judgements: remove it")
-    clash = sorted(set(models) & set(BASELINES))
+    clash = sorted(set(models) & {*BASELINES, *hybrids} | set(hybrids) & set(BASELINES))
     if clash:
-        raise ReknitError(f"a model may not be named {clash[0]!r}: that is the name of a baseline")
-    if hybrid_of is not None and hybrid_of not in models:
-        raise ReknitError(f"there is no model {hybrid_of!r} to fuse with BM25: the models are {sorted(models)}")
+        raise ReknitError(f"a model may not be named {clash[0]!r}: that is the name of another row")
+    unknown = [hybrid.model for hybrid in hybrids.values() if hybrid.model not in models]
+    if unknown:
+        raise ReknitError(f"there is no model {unknown[0]!r} to fuse with BM25: the models are {sorted(models)}")
 
 
 def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queries: np.ndarray, top: int) -> Run:

@@ -26,7 +26,7 @@ def model_card(result: Result, config: dict[str, Any]) -> str:
     sections = [
         _front_matter(result),
         _introduction(result),
-        _usage(expanded=facts.expands_queries(result)),
+        _usage(facts.prompts(result), expanded=facts.expands_queries(result)),
         _pooling(facts.trained_pooling(result)),
         _evaluation(result),
         _training(result, config),
@@ -82,8 +82,18 @@ def _introduction(result: Result) -> str:
     return "\n\n".join(lines)
 
 
-def _usage(*, expanded: bool) -> str:
-    query, document = (f', prompt_name="{kind}"' if expanded else "" for kind in ("query", "document"))
+def _usage(prompts: dict[str, str], *, expanded: bool) -> str:
+    names = {kind: f', prompt_name="{kind}"' for kind in ("query", "document")}
+    query, document = (names[kind] if expanded or prompts else "" for kind in names)
+    asked, found = (names[kind] if kind in prompts else "" for kind in names)
+    both = (
+        f"""queries = model.encode(["a query"]{asked})
+passages = model.encode(["a passage"]{found})"""
+        if prompts
+        else 'vectors = model.encode(["a query", "a passage"])'
+    )
+    shown = " and ".join(f"{markdown(json.dumps(text))} before a {kind}" for kind, text in prompts.items())
+    before = f"\n\nThe model expects {shown}; `prompt_name` puts it there." if prompts else ""
     about = """
 
 `query_expansion/` holds what reknit adds to the vectors of queries, and of nothing else (`prompt_name="query"`): each
@@ -95,7 +105,7 @@ vectors fit the same index, and find what the row "plain" says."""
 from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("path/to/this/folder")
-vectors = model.encode(["a query", "a passage"])
+{both}
 ```
 
 or, with reknit:
@@ -106,7 +116,7 @@ import reknit
 model = reknit.load("path/to/this/folder")
 passages = model.encode(["a passage"]{document})
 queries = model.encode(["a query"]{query})
-```{about if expanded else ""}"""
+```{before}{about if expanded else ""}"""
 
 
 def _pooling(kind: str) -> str:

@@ -20,10 +20,12 @@ SYSTEMS = {
     "random": ("random", "documents in random order"),
     "bm25": ("BM25", "word matching, no neural model"),
     "start": ("start", "the model before training"),
+    "start_hybrid": ("start hybrid", "BM25 and the start model together, by a weight of its own"),
     "adapted": ("adapted", "the model after training, as reknit runs it"),
     "plain": ("plain", "the same without its query expansion, as other libraries run it"),
-    "hybrid": ("hybrid", "BM25 and the model together, a weighted mean of both scores"),
+    "hybrid": ("hybrid", "BM25 and the adapted model together, a weighted mean of both scores"),
 }
+HYBRIDS = ("start_hybrid", "hybrid")
 METRICS = ("nDCG@10", "R@100", "RR@10")
 METRIC_MEANINGS = {
     "nDCG@10": "the quality of the order of the first ten results",
@@ -136,6 +138,11 @@ def expands_queries(result: Result) -> bool:
     return bool(result.get("model_expands_queries"))
 
 
+def prompts(result: Result) -> dict[str, str]:
+    """What the model in `model/` expects before queries and documents, where it is anything."""
+    return {kind: str(text) for kind, text in part(result, "model_prompts").items()}
+
+
 def trained_pooling(result: Result) -> str:
     """Which trained pooling makes the vectors of the model in `model/`; empty where none does."""
     return str(result.get("model_trained_pooling") or "")
@@ -214,8 +221,8 @@ def verdict_facts(result: Result) -> Facts:
 
 
 def remarks(result: Result) -> list[str]:
-    """What the reader should not miss beside the verdict: collections where word matching alone does better, and that
-    other libraries neither expand queries nor run a trained pooling."""
+    """What the reader should not miss beside the verdict: collections where word matching alone does better or
+    hybrid search gained nothing, and that other libraries neither expand queries nor run a trained pooling."""
     chosen = system_in_use(result)
     found = []
     if expands_queries(result) and chosen == "adapted":
@@ -237,14 +244,20 @@ def remarks(result: Result) -> list[str]:
         )
     for evaluation in evaluations(result):
         metric = metric_names(evaluation)[0] if metric_names(evaluation) else ""
-        words, model, both = (score(evaluation, name, metric) for name in ("bm25", chosen, "hybrid"))
+        on = f"On {evaluation.get('dataset', 'one set')},"
+        words, model, before, both = (score(evaluation, name, metric) for name in ("bm25", chosen, *HYBRIDS))
+        if chosen == "adapted" and before is not None and both is not None and before >= both:
+            found.append(
+                f"{on} BM25 and the start model together score no less than BM25 and the adapted model "
+                f"({metric} {format_score(before)} against {format_score(both)}): for hybrid search, adapting gained "
+                "nothing there."
+            )
         if words is None or model is None or words <= model:
             continue
-        # The hybrid that was measured is the adapted model's; with the start model in use it says nothing of search.
-        better = both is not None and both > words and chosen == "adapted"
-        advice = f"; hybrid search does best with {format_score(both)}" if better else ""
+        both = before if chosen == "start" else both
+        advice = f"; together they reach {format_score(both)}" if both is not None and both > words else ""
         found.append(
-            f"On {evaluation.get('dataset', 'one set')}, BM25 alone scores higher than the {chosen} model "
+            f"{on} BM25 alone scores higher than the {chosen} model "
             f"({metric} {format_score(words)} against {format_score(model)}){advice}."
         )
     return found

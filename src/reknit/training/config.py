@@ -76,6 +76,17 @@ class ExpansionSpec:
 
 
 @dataclass(frozen=True)
+class PromptSpec:
+    """What a trained start model expects before queries and documents; None for what its folder says.
+
+    For models whose folders do not say it, as E5's: "query: " and "passage: ". Pre-training reads texts without.
+    """
+
+    query: str | None = None
+    document: str | None = None
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One run of `adapt` or `pretrain`.
 
@@ -84,7 +95,8 @@ class RunConfig:
     the probe and may end with the start model; "last" keeps what the budget's end gives. passage_words: longer
     documents are cut into passages of at most so many words; None for 160, or as many as the start model reads where
     that is less. corpus_share: of the documents, drawn by their ids, that
-    are read; the others are as if they were not there. expansion: of an adapted model's queries.
+    are read; the others are as if they were not there. prompts: of the start model, and so of the adapted one.
+    expansion: of an adapted model's queries.
     checkpoint_minutes: between two checkpoints.
     parallel: several processes train on a copy of the model each ("ddp") or hold a slice each ("fsdp"), for models that
     do not fit.
@@ -105,6 +117,7 @@ class RunConfig:
     corpus_share: float = 1.0
     max_length: int = 256
     probe: ProbeSpec = field(default_factory=ProbeSpec)
+    prompts: PromptSpec = field(default_factory=PromptSpec)
     expansion: ExpansionSpec = field(default_factory=ExpansionSpec)
     checkpoint_minutes: float = 2.0
     parallel: ParallelChoice = "ddp"
@@ -115,7 +128,7 @@ class RunConfig:
 
 
 def with_overrides(config: Config, assignments: tuple[str, ...]) -> Config:
-    """Apply `a.b=c` assignments in order.
+    """Apply `a.b=c` assignments in order. A text keeps the spaces at its end; one in double quotes, all of them.
 
     Raises ReknitError when an assignment has no "=", names a field that does not exist (the fields there are listed),
     or gives a value that does not fit the field's type.
@@ -124,7 +137,7 @@ def with_overrides(config: Config, assignments: tuple[str, ...]) -> Config:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise ReknitError(f"--set {assignment!r} has no '=': write --set field.subfield=value")
-        config = _assign(config, path.strip().split("."), text.strip(), path.strip())
+        config = _assign(config, path.strip().split("."), text.lstrip(), path.strip())
     return config
 
 
@@ -199,9 +212,13 @@ def _parse(text: str, kind: Any, whole: str) -> Any:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(kind)
-        if type(None) in options and text.lower() in ("none", "null"):
+        if type(None) in options and text.strip().lower() in ("none", "null"):
             return None
         return _parse(text, next(option for option in options if option is not type(None)), whole)
+    if kind is str:
+        quoted = text.strip()
+        return quoted[1:-1] if len(quoted) > 1 and quoted[0] == quoted[-1] == '"' else text
+    text = text.strip()
     if origin is Literal:
         if text in typing.get_args(kind):
             return text

@@ -13,11 +13,12 @@ from torch import Tensor
 from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.encoders.huggingface import build_encoder, check_shape
 from reknit.encoders.latent_semantic import LEAST_DIM, begin_with, latent_semantic_table
+from reknit.encoders.sentence_folder import DOCUMENT_PROMPTS
 from reknit.errors import ReknitError
 from reknit.recipe import EncoderSpec, Recipe
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.tokenizers.training import LEAST_VOCABULARY
-from reknit.training.config import RunConfig
+from reknit.training.config import PromptSpec, RunConfig
 from reknit.training.corpus import Corpus
 from reknit.training.files import made_by_one, written_aside
 from reknit.training.phases import phases_of
@@ -56,11 +57,13 @@ def check_encoder(spec: EncoderSpec, setting: str = "encoder") -> None:
 
 def check_start(config: RunConfig, settings: Sequence[str]) -> None:
     """Raise ReknitError when no encoder can be built as `config` has it, or one of `settings`, which are of the form
-    a.b=c, is about an encoder that is not built."""
+    a.b=c, is about an encoder that is not built or about prompts of a model that has none."""
     built = None
     if config.from_scratch:
         built, recipe = _first_phase(config)
         check_encoder(recipe.encoder, f"{built}.encoder")
+        if config.prompts != PromptSpec():
+            raise ReknitError("prompts are of a trained start model; a new one knows none: leave them out")
     for setting in settings:
         phase, *field = setting.partition("=")[0].strip().split(".")
         if field[:1] == ["encoder"] and phase != built:
@@ -83,10 +86,20 @@ def load_start(config: RunConfig) -> EmbeddingModel | None:
             f"{config.start} has sentence-transformers modules that reknit can measure but not train: "
             "start from a model of Transformer, Pooling and Normalize, or from its plain encoder"
         )
+    _give_prompts(model, config.prompts)
     # Read it whole now: the folder may belong to the run that this one replaces.
     _ = model.tokenizer.hf
     model.encoder.to(best_device())
     return model
+
+
+def _give_prompts(model: EmbeddingModel, given: PromptSpec) -> None:
+    if given.query is not None:
+        model.prompts["query"] = given.query
+    if given.document is not None:
+        # Its other names too, or the folder that is exported would still say what it was.
+        named = {"document", *(name for name in DOCUMENT_PROMPTS if name in model.prompts)}
+        model.prompts |= dict.fromkeys(named, given.document)
 
 
 def build_start(
