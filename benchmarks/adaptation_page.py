@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reknit.bench.adaptation_table import comparison_markdown, verdicts_sentence
-from reknit.report.facts import system_label
+from reknit.report.facts import METRICS, system_label, system_names
 from reknit.training.files import read_json
 
 ROOT = Path(__file__).parents[1]
@@ -22,8 +22,6 @@ SAMPLES = ROOT / "records" / "decoded_share.json"
 README = ROOT / "README.md"
 MEASURED = ROOT / "docs" / "measured.md"
 BEGIN, END = "<!-- made by benchmarks/adaptation_page.py -->", "<!-- end -->"
-SYSTEMS = ("random", "bm25", "start", "start_hybrid", "plain", "adapted", "hybrid")
-METRICS = ("nDCG@10", "R@100", "RR@10")
 
 
 def main() -> None:
@@ -122,7 +120,7 @@ def from_scratch(record: dict[str, Any]) -> list[str]:
         ]
         lines += [*(f"Note: {note}." for note in evaluation["notes"]), ""]
         lines += [f"| | {' | '.join(METRICS)} |", "|---|---|---|---|"]
-        for system in (name for name in SYSTEMS if name in evaluation["rows"]):
+        for system in system_names(evaluation):
             found = [evaluation["rows"][system][metric] for metric in METRICS]
             cells = [f"{one['value']:.3f} [{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]" for one in found]
             lines.append(f"| {system_label(system)} | {' | '.join(cells)} |")

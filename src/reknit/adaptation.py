@@ -233,13 +233,13 @@ def _train_and_deliver(
     # A model made of nothing but this corpus has to show that it is any better than words are.
     prior = 0.0 if config.from_scratch else EQUAL_PARTS
     weight, reached = choose_hybrid_weight(choosing, encode_adapted, prior)
-    hybrids = {"start_hybrid": Hybrid("start", choose_hybrid_weight(choosing, encode_start, prior)[0])}
-    hybrids["hybrid"] = Hybrid("adapted", weight)
+    start_weight, _ = choose_hybrid_weight(choosing, encode_start, prior)
+    hybrids = {"start_hybrid": Hybrid("start", start_weight), "hybrid": Hybrid("adapted", weight)}
     by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
     logger.info(
         "hybrid: weight of the vectors %.1f (start model's %.1f); nDCG@10 of the probe by weight: %s",
         weight,
-        hybrids["start_hybrid"].weight,
+        start_weight,
         by_weight,
     )
     evaluations = []
@@ -262,8 +262,7 @@ def _train_and_deliver(
     rest = (training, evaluations, verdict, plain)
     if config.keep == "best" and verdict.use == "start":
         # The index is searched with the start model, so the weight must be that model's.
-        weight = hybrids["start_hybrid"].weight
-        return deliver(config, folder, corpus, start, encode_start, "start", *rest, weight, expansion)
+        return deliver(config, folder, corpus, start, encode_start, "start", *rest, start_weight, expansion)
     adapted.expansion = expansion
     return deliver(config, folder, corpus, adapted, encode_plain, "adapted", *rest, weight, expansion)
 

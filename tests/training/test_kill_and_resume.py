@@ -54,7 +54,7 @@ def kill_after(process: subprocess.Popen, metrics: Path, lines: int, pause: floa
 @pytest.mark.parametrize(
     ("recipe", "kills"),
     [
-        ("dupmae", 1),
+        ("dupmae", 2),
         pytest.param("dupmae", 10, marks=pytest.mark.slow),
         pytest.param(None, 10, marks=pytest.mark.slow),
     ],

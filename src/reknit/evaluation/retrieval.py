@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -139,7 +140,8 @@ def _check(collection: RetrievalSet, models: dict[str, Encode], hybrids: Mapping
     unjudged = [query for query in collection.queries if query not in collection.qrels]
     if unjudged:
         raise ReknitError(f"query {unjudged[0]!r} of collection {collection.name!r} has no judgements: remove it")
-    clash = sorted(set(models) & {*BASELINES, *hybrids} | set(hybrids) & set(BASELINES))
+    times = Counter([*BASELINES, *models, *hybrids])
+    clash = sorted(name for name in times if times[name] > 1)
     if clash:
         raise ReknitError(f"a model may not be named {clash[0]!r}: that is the name of another row")
     unknown = [hybrid.model for hybrid in hybrids.values() if hybrid.model not in models]

@@ -25,7 +25,6 @@ SYSTEMS = {
     "plain": ("plain", "the same without its query expansion, as other libraries run it"),
     "hybrid": ("hybrid", "BM25 and the adapted model together, a weighted mean of both scores"),
 }
-HYBRIDS = ("start_hybrid", "hybrid")
 METRICS = ("nDCG@10", "R@100", "RR@10")
 METRIC_MEANINGS = {
     "nDCG@10": "the quality of the order of the first ten results",
@@ -245,16 +244,17 @@ def remarks(result: Result) -> list[str]:
     for evaluation in evaluations(result):
         metric = metric_names(evaluation)[0] if metric_names(evaluation) else ""
         on = f"On {evaluation.get('dataset', 'one set')},"
-        words, model, before, both = (score(evaluation, name, metric) for name in ("bm25", chosen, *HYBRIDS))
-        if chosen == "adapted" and before is not None and both is not None and before >= both:
+        words, model = (score(evaluation, name, metric) for name in ("bm25", chosen))
+        before, after = (score(evaluation, name, metric) for name in ("start_hybrid", "hybrid"))
+        if chosen == "adapted" and before is not None and after is not None and before >= after:
             found.append(
                 f"{on} BM25 and the start model together score no less than BM25 and the adapted model "
-                f"({metric} {format_score(before)} against {format_score(both)}): for hybrid search, adapting gained "
+                f"({metric} {format_score(before)} against {format_score(after)}): for hybrid search, adapting gained "
                 "nothing there."
             )
         if words is None or model is None or words <= model:
             continue
-        both = before if chosen == "start" else both
+        both = before if chosen == "start" else after
         advice = f"; together they reach {format_score(both)}" if both is not None and both > words else ""
         found.append(
             f"{on} BM25 alone scores higher than the {chosen} model "
