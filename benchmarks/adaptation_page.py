@@ -46,19 +46,16 @@ def comparison(record: dict[str, Any]) -> str:
     machine, versions = record["machine"], record["versions"]
     found = list(record["collections"].values())
     seeds = sorted({len(one["runs"]) for one in found})
-    peers = (
-        f"sentence-transformers {versions['sentence-transformers']}: one seed. "
-        if any(one["peers"] for one in found)
-        else ""
-    )
+    peers = "sentence-transformers: one seed. " if any(one["peers"] for one in found) else ""
     done = [run for one in found for run in (*one["runs"], *one["peers"].values())]
     processors = " and ".join(sorted({run["processor"] for run in done}))
     cores = " or ".join(sorted({str(run.get("cores", machine["cores"])) for run in done}))
     about = (
         f"nDCG@10; {record['budget']} of training on {cores} cores ({processors}), no labels "
-        f"seen; start model {record['start']}. reknit: the median of "
+        f"seen by a run; start model {record['start']}. RRF: reciprocal rank fusion. reknit: the median of "
         f"{' to '.join(map(str, (seeds[0], seeds[-1])[: len(seeds)]))} seeds (least to greatest). {peers}"
-        f"{record['date'][:10]}, torch {versions['torch']}; `{record['command']}`. {record.get('note', '')}"
+        f"{record['date'][:10]}, torch {versions['torch']}; reknit's runs: `{record['command']}`. "
+        f"{record.get('note', '')}"
     )
     return "\n\n".join([comparison_markdown(record), wrapped(about), wrapped(verdicts_sentence(record))])
 
@@ -77,7 +74,7 @@ def runs(record: dict[str, Any]) -> list[str]:
     """Every run of `reknit adapt` on a line."""
     lines = [
         "Every run. Teacher: the start model's share in it. Probe: what the verdict without labels saw. Seconds: of "
-        "training, and of all with the evaluation.",
+        "training (the teacher's ranking takes the rest of the budget), and of all with the evaluation.",
         "",
         "| collection | seed | teacher | start | adapted | hybrid (weight) | probe: start, adapted | without labels | "
         "seconds |",
@@ -112,7 +109,7 @@ def from_scratch(record: dict[str, Any]) -> list[str]:
         f"{phase['stopped_because']}."
         for phase in training["phases"]
     ]
-    lines += ["", f"**{record['verdict']['sentence']}**"]
+    lines += ["", f"**{record['verdict']['sentence']}**", "", "The start model is the new one with its first weights."]
     for evaluation in record["evaluations"]:
         lines += [
             "",

@@ -10,6 +10,7 @@ the table of docs/adaptation.md.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -72,7 +73,7 @@ def main() -> None:
     model = load(words.start)
     found = {folder.name: tried_on(folder, remembering(encode_with(model))) for folder in words.collections}
     record = {
-        "command": f"benchmarks/measure_hybrid_weight.py {' '.join(map(str, (words.start, *words.collections)))}",
+        "command": " ".join(["benchmarks/measure_hybrid_weight.py", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),

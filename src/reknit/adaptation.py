@@ -208,10 +208,7 @@ def _train_and_deliver(
         choosing, judging = dev, thinned(corpus.held_out.test)
     else:
         choosing = thinned(corpus.held_out.whole)
-        chosen = "the weights of the hybrids and of the query expansion were chosen on these queries too"
-        if not config.expansion.wanted:
-            chosen = "the hybrids' weights were chosen on these queries too"
-        judging = replace(choosing, notes=(*choosing.notes, chosen))
+        judging = replace(choosing, notes=(*choosing.notes, _chosen_here(config)))
     # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
     with listen_for_stop() as stop:
         training = train_phases(config, folder, corpus, adapted, watched, stop, team)
@@ -265,6 +262,13 @@ def _train_and_deliver(
         return deliver(config, folder, corpus, start, encode_start, "start", *rest, start_weight, expansion)
     adapted.expansion = expansion
     return deliver(config, folder, corpus, adapted, encode_plain, "adapted", *rest, weight, expansion)
+
+
+def _chosen_here(config: RunConfig) -> str:
+    """What is chosen by the queries that judge, where no checkpoint is and so all of them do both."""
+    chosen = ["the share of the training that is kept"] if config.keep == "best" else []
+    chosen += ["the weight of the query expansion"] if config.expansion.wanted else []
+    return f"{', '.join([*chosen, 'the weights of the hybrids'])}: chosen on these queries too"
 
 
 def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: Encode) -> None:

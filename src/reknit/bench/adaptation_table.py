@@ -51,12 +51,16 @@ def comparison_rows(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]
 
 
 def verdicts_sentence(record: dict[str, Any]) -> str:
-    """How often the label-free verdict was right."""
+    """How often the label-free verdict was right, by the sign of the labels' difference and by their own verdict."""
     verdicts = record["summary"]["probe_verdicts"]
+    runs = [run for one in record["collections"].values() for run in one["runs"]]
+    unsure = sum(run["probe_verdict"] == "adapted" and run["verdict"] == "start" for run in runs)
     return (
-        f"The label-free verdict was right in {verdicts['right']} of {verdicts['runs']} runs. Runs in which it kept "
-        f"the start model though the adapted one is better by the labels: {verdicts['start_though_worse']}; in which "
-        f"it took the adapted one though it is not: {verdicts['adapted_though_worse']}."
+        f"By the sign of the difference that the labels show, the label-free verdict was right in {verdicts['right']} "
+        f"of {verdicts['runs']} runs. Runs in which it kept the start model though the adapted one is better by the "
+        f"labels: {verdicts['start_though_worse']}; in which it took the adapted one though it is not: "
+        f"{verdicts['adapted_though_worse']}; in which it took the adapted one where the labels, asked for a verdict "
+        f"in the same way, are not sure of the gain: {unsure}."
     )
 
 

@@ -270,7 +270,7 @@ def evaluation_size(evaluation: dict[str, Any]) -> str:
 
 
 def judged_by_all(result: Result) -> bool:
-    """Whether all held-out queries gave the verdict, since none was needed to choose weights by."""
+    """Whether all held-out queries gave the verdict, since none was needed to choose a checkpoint by."""
     probe = part(result, "corpus").get("probe") or {}
     counts = [count for half in ("dev", "test") if isinstance(count := probe.get(f"{half}_queries"), int)]
     return len(counts) == 2 and sum(counts) == next(iter(evaluations(result)), {}).get("queries")

@@ -61,7 +61,7 @@ def _probe_curve(result: Result, metrics: list[dict[str, Any]]) -> str:
         )
     use = "This chooses the checkpoint; the results above are measured on other queries."
     if facts.judged_by_all(result):
-        use = "Nothing is chosen by this: the last weights are kept, and the results above are measured on the whole."
+        use = "No checkpoint is chosen by this, and the results above are measured on the whole."
     note = f"While training goes on, held-out queries search a part of the corpus. {use}"
     return f'<h3>Probe</h3><p class="quiet">{note}</p>{charts([(title, "; ".join(remarks), picture)])}'
 

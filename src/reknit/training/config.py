@@ -43,10 +43,10 @@ Config = TypeVar("Config")
 class ProbeSpec:
     """The retrieval probe cut from the corpus itself.
 
-    queries: held-out queries at most, half for choosing checkpoints and half for the verdict, or all for it where the
-    last weights are kept. documents: passages in the verdict's collection at most. training_documents: passages in the
+    queries: held-out queries at most, half for choosing checkpoints and half for the verdict, or all for it where no
+    checkpoint is chosen. documents: passages in the verdict's collection at most. training_documents: passages in the
     smaller one that is searched while training. per_phase: probes in a phase at most. time_share: with a time budget,
-    probes may take this share of it, a quarter of it where the last weights are kept. patience: probes in a row without
+    probes may take this share of it, a quarter of it where no checkpoint is chosen. patience: probes in a row without
     a new best that end a phase.
     """
 
