@@ -16,8 +16,8 @@ from reknit.errors import ReknitError
 from reknit.evaluation.fusion import reciprocal_rank_fusion
 
 
-def run(seed: int, adapted: float, hybrid: float, says: str) -> dict[str, Any]:
-    return {"seed": seed, "adapted": adapted, "hybrid": hybrid, "probe_verdict": says}
+def run(seed: int, adapted: float, hybrid: float, says: str, labels_say: str = "adapted") -> dict[str, Any]:
+    return {"seed": seed, "adapted": adapted, "hybrid": hybrid, "probe_verdict": says, "verdict": labels_say}
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def record() -> dict[str, Any]:
         "documents": 1400,
         "queries": 225,
         "baselines": {"bm25": 0.5, "start": 0.4, "rrf": 0.6},
-        "runs": [run(0, 0.5, 0.6, "adapted"), run(1, 0.55, 0.65, "start"), run(2, 0.39, 0.7, "adapted")],
+        "runs": [run(0, 0.5, 0.6, "adapted"), run(1, 0.55, 0.65, "start"), run(2, 0.39, 0.7, "adapted", "start")],
         "peers": {"simcse": {"value": 0.45}, "tsdae": {"value": 0.3}},
     }
     second = {
         "documents": 10,
         "queries": 5,
         "baselines": {"bm25": 0.1, "start": 0.3, "rrf": 0.2},
-        "runs": [run(0, 0.2, 0.4, "start")],
+        "runs": [run(0, 0.2, 0.4, "start", "start")],
         "peers": {"simcse": {"value": 0.25}},
     }
     made: dict[str, Any] = {"budget": "10m", "collections": {"one": first, "two": second}}
@@ -57,7 +57,9 @@ def test_table(record: dict[str, Any]) -> None:
     assert comparison_markdown(record).splitlines()[1] == "| --- | --- | --- | --- |"
     out = io.StringIO()
     comparison_table(record, Console(file=out, width=160))
-    assert "right in 2 of 4 runs" in " ".join(out.getvalue().split())
+    said = " ".join(out.getvalue().split())
+    assert "right in 2 of 4 runs" in said
+    assert said.endswith("are not sure of the gain: 1."), "of the two that kept the start model none counts"
 
 
 def test_fusion_by_ranks() -> None:
