@@ -45,6 +45,8 @@ def test_result(finished_run: Path) -> None:
     assert 0 <= verdict["p"] <= 1
     assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe"]
     check_rows(result["evaluations"][0]["rows"], [*SYSTEMS, "plain", *HYBRIDS])
+    notes = result["evaluations"][0]["notes"]
+    assert not any("chosen on these queries" in note for note in notes), "from scratch another half chooses"
     hybrids = result["evaluations"][0]["hybrids"]
     assert {name: one["model"] for name, one in hybrids.items()} == {"start_hybrid": "start", "hybrid": "adapted"}
     assert result["hybrid_weight"] == next(
@@ -249,6 +251,10 @@ def test_adapt_of_a_given_model(finished_run: Path, corpus: Path, collection: Pa
     reknit(*words).succeeded()
     result = read_result(run)
     assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe", collection.name]
+    assert result["evaluations"][0]["notes"][-1] == (
+        "the share of the training that is kept, the weight of the query expansion, the weights of the hybrids: "
+        "chosen on these queries too"
+    )
     assert library.load(run).encode(["a text"]).shape == (1, 32)
 
 
