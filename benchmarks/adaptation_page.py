@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from reknit.bench.adaptation_table import comparison_markdown, verdicts_sentence
+from reknit.jobs.files import read_json
 from reknit.report.facts import METRICS, system_label, system_names
-from reknit.training.files import read_json
 
 ROOT = Path(__file__).parents[1]
 COMPARISONS = ROOT / "records" / "adaptation"

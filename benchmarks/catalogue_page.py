@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.recipe import CLAIM_SIZES, BudgetSpec, Recipe
-from reknit.report.recipes import record_path
+from reknit.claim import CLAIM_SIZES
+from reknit.jobs.files import read_json
+from reknit.recipe import BudgetSpec, Recipe
+from reknit.research.listing import record_path
 from reknit.research.table import labels_of
 from reknit.training.budget import format_budget
-from reknit.training.files import read_json
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "catalogue.md"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reknit.bench.frontier import frontier_rows
+from reknit.jobs.files import read_json
 from reknit.report.table import markdown_table
-from reknit.training.files import read_json
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "records" / "frontier"

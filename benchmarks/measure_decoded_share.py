@@ -29,21 +29,22 @@ from reknit.bench.material import start_model
 from reknit.catalogue import find
 from reknit.data.batch import Batch, Vocabulary
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.huggingface import build_encoder
+from reknit.encoders.huggingface.loading import build_encoder
+from reknit.encoders.spec import EncoderSpec
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.encode import encode_with
-from reknit.evaluation.probe import retrieval_probe, smaller
-from reknit.recipe import BudgetSpec, EncoderSpec
-from reknit.training.config import RunConfig, with_overrides
-from reknit.training.corpus import prepare_corpus
-from reknit.training.files import write_json
-from reknit.training.interrupt import StopRequest
-from reknit.training.machine import machine, versions
-from reknit.training.phases import train_phases
-from reknit.training.precision import autocast, best_device, resolve_precision
-from reknit.training.run_folder import RunFolder
-from reknit.training.start import build_start, load_start
+from reknit.evaluation.probe import retrieval_probe, subsample_documents
+from reknit.jobs.files import write_json
+from reknit.jobs.interrupt import StopRequest
+from reknit.jobs.machine import machine, versions
+from reknit.jobs.precision import autocast, best_device, resolve_precision
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.encode_texts import encoder_function
+from reknit.recipe import BudgetSpec
+from reknit.runs.config import RunConfig, with_overrides
+from reknit.runs.corpus import prepare_corpus
+from reknit.runs.phases import train_phases
+from reknit.runs.run_folder import RunFolder
+from reknit.runs.start import build_start, load_start
 from reknit.training.team import Team
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +60,7 @@ SHAPES = {
 # Of pre-training, on two cores; from scratch this and the tuning are half of the quickstart's.
 SECONDS = {"scratch": 27, "minilm": 45}
 TUNING_TOKENS = 1_000_000
-# As `reknit adapt` sets them (adaptation.py), but for each phase's share, with a probe at the end of each only.
+# As `reknit adapt` sets them (adaptation/job.py), but for each phase's share, with a probe at the end of each only.
 SETTINGS = {
     "scratch": (
         *("pretrain.optimiser.learning_rate=1e-3", "pretrain.encoder.depth=2", "pretrain.encoder.pooling=mean"),
@@ -162,9 +163,9 @@ def quality(
         folder.open(config, config, (), overwrite=False)
         corpus = prepare_corpus(config, folder, [text for one in collections for text in one.queries.values()])
         model = load_start(config) or build_start(config, folder, corpus)
-        probe = smaller(corpus.held_out.dev, config.probe.training_documents)
+        probe = subsample_documents(corpus.held_out.dev, config.probe.training_documents)
         training = train_phases(
-            config, folder, corpus, model, retrieval_probe(probe, encode_with(model)), StopRequest(), Team()
+            config, folder, corpus, model, retrieval_probe(probe, encoder_function(model)), StopRequest(), Team()
         )
         after = _scores(model, collections or [corpus.held_out.test, corpus.held_out.dev])
     steps = {phase["name"]: phase["steps"] for phase in training["phases"]}
@@ -174,7 +175,7 @@ def quality(
 
 def _scores(model: EmbeddingModel, collections: list[RetrievalSet]) -> dict[str, float]:
     """The mean over the collections, by the first one's name."""
-    encode = encode_with(model, quiet=True)
+    encode = encoder_function(model, quiet=True)
     values = [retrieval_probe(one, encode)()["nDCG@10"] for one in collections]
     return {collections[0].name: round(sum(values) / len(values), 4)}
 

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 import reknit
-from reknit.data.store import PassageStore
-from reknit.training.files import write_json
+from reknit.data.text.passage_store import PassageStore
+from reknit.jobs.files import write_json
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -20,16 +20,16 @@ from typing import Any
 
 from torch.nn.attention import SDPBackend
 
-from reknit.encoders import attention
-from reknit.recipe import CLAIM_SIZES
+from reknit.claim import CLAIM_SIZES
+from reknit.encoders.attention import packed
+from reknit.jobs.files import write_json
+from reknit.jobs.machine import machine, versions
 from reknit.research.comparison import compare
-from reknit.training.files import write_json
-from reknit.training.machine import machine, versions
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 BUDGET = "1Mtok"
 WARM_UP = 20
-OWN = attention.SHAPELESS_KERNELS
+OWN = packed.SHAPELESS_KERNELS
 KERNELS = {"without cuDNN": OWN, "cuDNN first": [SDPBackend.CUDNN_ATTENTION, *OWN]}
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     found: dict[str, dict[str, list[float]]] = {recipe: {name: [] for name in KERNELS} for recipe in options.recipes}
     for _ in range(options.turns):
         for name, kernels in KERNELS.items():
-            attention.SHAPELESS_KERNELS = kernels
+            packed.SHAPELESS_KERNELS = kernels
             for recipe, milliseconds in steps(options.recipes, options.corpus, options.eval).items():
                 found[recipe][name].append(milliseconds)
     record: dict[str, Any] = {

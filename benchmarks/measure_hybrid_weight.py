@@ -18,20 +18,20 @@ from pathlib import Path
 
 import numpy as np
 
+from reknit.adaptation.hybrid_weight import hybrid_values
 from reknit.api import load
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.encode import encode_with, remembering
-from reknit.evaluation.hybrid import HYBRID_WEIGHTS
-from reknit.evaluation.probe import hybrid_values, thinned
-from reknit.evaluation.retrieval import Encode
+from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS
+from reknit.evaluation.probe import drop_shared_words
 from reknit.evaluation.significance import distances_from_the_best, nearest_as_good
+from reknit.jobs.files import write_json
+from reknit.jobs.machine import machine, versions
+from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
 from reknit.recipe import BudgetSpec
 from reknit.report.table import markdown_table
-from reknit.training.config import RunConfig
-from reknit.training.corpus import prepare_corpus
-from reknit.training.files import write_json
-from reknit.training.machine import machine, versions
-from reknit.training.run_folder import RunFolder
+from reknit.runs.config import RunConfig
+from reknit.runs.corpus import prepare_corpus
+from reknit.runs.run_folder import RunFolder
 
 SEEDS = 3
 WEIGHTS = np.array(HYBRID_WEIGHTS)
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     words = parser.parse_args()
     model = load(words.start)
-    found = {folder.name: tried_on(folder, remembering(encode_with(model))) for folder in words.collections}
+    found = {folder.name: tried_on(folder, cached(encoder_function(model))) for folder in words.collections}
     record = {
         "command": " ".join(["benchmarks/measure_hybrid_weight.py", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -88,7 +88,7 @@ def main() -> None:
     print(markdown_table(["rule", *found, "mean"], rows))
 
 
-def tried_on(folder: Path, encode: Encode) -> dict[str, object]:
+def tried_on(folder: Path, encode: EncodeTexts) -> dict[str, object]:
     """What labels and probes say of every weight, and of each rule [seeds] (weight, nDCG@10 by labels)."""
     collection = load_beir(folder)
     labels = hybrid_values(collection, encode, split_identifiers=True).mean(axis=1)
@@ -97,7 +97,7 @@ def tried_on(folder: Path, encode: Encode) -> dict[str, object]:
         config = RunConfig(corpus=str(folder), budget=BudgetSpec(seconds=600), seed=seed)
         with tempfile.TemporaryDirectory() as scratch:
             corpus = prepare_corpus(config, RunFolder(Path(scratch)), set(collection.queries.values()))
-            probes.append(hybrid_values(thinned(corpus.held_out.whole), encode))
+            probes.append(hybrid_values(drop_shared_words(corpus.held_out.whole), encode))
     return {
         "labels": labels.tolist(),
         "probes": [values.mean(axis=1).tolist() for values in probes],

@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reknit.training.files import write_json
-from reknit.training.machine import machine, versions
+from reknit.jobs.files import write_json
+from reknit.jobs.machine import machine, versions
 
 SETTINGS = (
     *("pretrain.encoder.dim=32", "pretrain.encoder.depth=1", "pretrain.encoder.heads=2"),

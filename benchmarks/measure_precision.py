@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reknit.bench.material import natural_texts, start_model
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.encode import encode_with
 from reknit.evaluation.probe import retrieval_probe
-from reknit.training.files import write_json
-from reknit.training.machine import machine, versions
+from reknit.jobs.files import write_json
+from reknit.jobs.machine import machine, versions
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.encode_texts import encoder_function
+from reknit.models.loading import load_embedding_model
 
 COLLECTIONS = ("cranfield", "npl")
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "retrieval"
@@ -45,7 +46,7 @@ def quality(model: EmbeddingModel) -> dict[str, Any]:
     for name in COLLECTIONS:
         collection = load_beir(SHARED / name)
         scores = {
-            precision: retrieval_probe(collection, encode_with(model, precision, quiet=True))()["nDCG@10"]
+            precision: retrieval_probe(collection, encoder_function(model, precision, quiet=True))()["nDCG@10"]
             for precision in ("float32", "bfloat16")
         }
         found[name] = {**scores, "change": scores["bfloat16"] - scores["float32"], "queries": len(collection.queries)}
@@ -138,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="write the numbers to this file")
     asked = parser.parse_args()
-    model = EmbeddingModel.load(str(start_model()))
+    model = load_embedding_model(str(start_model()))
     model.max_length = 256
     with torch.no_grad():
         scores, cosines = quality(model), fidelity(model)

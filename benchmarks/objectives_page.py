@@ -12,14 +12,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from reknit.jobs.files import read_json
 from reknit.recipe import BudgetSpec
 from reknit.report.table import markdown_table
 from reknit.research.comparison import measured
-from reknit.research.config import EVERY_MEASURE
+from reknit.research.pretraining.config import EVERY_MEASURE
 from reknit.research.statistics import paired_interval
 from reknit.research.table import explanation, tables, with_interval
 from reknit.training.budget import format_budget
-from reknit.training.files import read_json
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "records" / "compare"

@@ -14,7 +14,6 @@ from small_model import write_small_model
 
 ROOT = Path(__file__).parents[1]
 SMALL_COMPARISON = ("encoder.dim=32", "encoder.depth=1", "encoder.vocabulary=300", "tuning_budget.tokens=1000")
-sys.path.append(str(Path(__file__).parent / "recipes"))
 
 
 def code_blocks(document: str, language: str) -> list[str]:
@@ -57,7 +56,7 @@ def shortened(command: list[str], folder: Path) -> list[str]:
 
 
 def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    from reknit import cli
+    from reknit.cli.main import main
 
     commands = reknit_commands("README.md")
     verbs = {"adapt", "search", "evaluate", "export", "encode", "curate", "recipes", "pretrain", "compare", "frontier"}
@@ -72,7 +71,7 @@ def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, 
             line += ["--set", "pretrain.encoder.dim=32", "--set", "pretrain.encoder.depth=1"]
         monkeypatch.setattr(sys, "argv", line)
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main()
         captured = capsys.readouterr()
         assert end.value.code in (0, None), f"{shlex.join(line)}\n{captured.err}"
 

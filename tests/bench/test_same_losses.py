@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from toy_models import RAGGED, TOY_VOCABULARY, toy_batch
 from transformers import BertConfig, BertForMaskedLM, TrainerCallback, TrainingArguments
 from transformers import Trainer as TheirTrainer
-
-sys.path.append(str(Path(__file__).parents[1] / "recipes"))
-from toy_models import RAGGED, TOY_VOCABULARY, toy_batch
 
 from reknit.bench.sides.given_masks import GivenMasks
 from reknit.corruptions.masking import mask_tokens
 from reknit.data.batch import Batch
-from reknit.encoders.huggingface import load_encoder
+from reknit.encoders.huggingface.loading import load_encoder
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.log import MetricsLog

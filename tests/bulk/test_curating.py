@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from reknit.bulk.curating import CurationSpec, curate_corpus
-from reknit.data.curation import curate
-from reknit.data.documents import Document, ReadReport
-from reknit.data.readers import read_documents
+from reknit.data.text.curation import curate
+from reknit.data.text.documents import Document, ReadReport
+from reknit.data.text.readers import read_documents
 from reknit.errors import ReknitError
 
 

@@ -15,9 +15,9 @@ from reknit.bulk import encoding
 from reknit.bulk.curating import CurationSpec, curate_corpus
 from reknit.bulk.encoding import EncodingSpec, encode_corpus, passage_words_of
 from reknit.bulk.shards import shards_of
-from reknit.data.documents import ReadReport
-from reknit.data.readers import read_documents
-from reknit.data.store import PassageStore
+from reknit.data.text.documents import ReadReport
+from reknit.data.text.passage_store import PassageStore
+from reknit.data.text.readers import read_documents
 from reknit.errors import ReknitError
 
 

@@ -14,8 +14,8 @@ from reknit.bulk import pieces
 from reknit.bulk.curating import CurationSpec, curate_corpus
 from reknit.bulk.encoding import EncodingSpec, encode_corpus
 from reknit.bulk.shards import shards_of
-from reknit.data.documents import ReadReport
-from reknit.data.readers import read_documents
+from reknit.data.text.documents import ReadReport
+from reknit.data.text.readers import read_documents
 from reknit.errors import ReknitError
 
 # What may differ between two runs of one job.

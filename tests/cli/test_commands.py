@@ -14,7 +14,7 @@ from command_line import SETTINGS, adapt, process, read_result, reknit, settings
 from small_corpus import small_documents
 
 import reknit as library
-from reknit import adaptation
+from reknit.adaptation import job
 from reknit.retrieval.index import Index
 
 RUN_FOLDER = {
@@ -105,7 +105,7 @@ def test_a_german_corpus_is_searched_by_german_words(tmp_path: Path) -> None:
 
 
 def test_from_scratch_the_hybrid_leans_to_words(corpus: Path, tmp_path: Path) -> None:
-    with mock.patch.object(adaptation, "choose_hybrid_weight", wraps=adaptation.choose_hybrid_weight) as chosen:
+    with mock.patch.object(job, "choose_hybrid_weight", wraps=job.choose_hybrid_weight) as chosen:
         reknit(*from_scratch(corpus, tmp_path / "run")).succeeded()
     assert {call.args[2] for call in chosen.call_args_list} == {0.0}
 

@@ -19,7 +19,7 @@ SEARCH = {"torch", "numpy", "pyarrow", "lancedb", "tokenizers", "pandas"}
 def imported_by(*words: str) -> set[str]:
     """The modules in memory when a command has ended, in a process of its own."""
     program = (
-        "import sys\nfrom reknit.cli import main\nsys.argv = ['reknit', *sys.argv[1:]]\n"
+        "import sys\nfrom reknit.cli.main import main\nsys.argv = ['reknit', *sys.argv[1:]]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "print('\\n' + ' '.join(sys.modules))"
     )

@@ -14,7 +14,7 @@ from toy_models import TOY_VOCABULARY, toy_batch
 from reknit.corruptions.blocks import Blocks, cut_into_blocks
 from reknit.corruptions.masking import mask_tokens
 from reknit.data.batch import Batch
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 
 CLS, SEP, STOP = TOY_VOCABULARY.cls, TOY_VOCABULARY.sep, TOY_VOCABULARY.sentence_ends[0]
@@ -127,7 +127,7 @@ def test_processes_have_the_blocks_and_the_masks_of_one(size: int) -> None:
     hidden = mask_tokens(whole.batch, rng(1)).tokens
     seen, tokens, sources, begins, counts = [], [], [], [], []
     for rank in range(size):
-        share = share_of(batch, rank, size)
+        share = shard_of(batch, rank, size)
         mine = cut_into_blocks(share, 5)
         assert torch.equal(mine.batch.tokens, share.tokens[mine.source])
         assert torch.equal(mine.whole_cu_texts, whole.cu_texts)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).parents[1] / "recipes"))
 from toy_models import RAGGED, TOY_VOCABULARY, toy_batch, toy_encoder
 
 from reknit.corruptions.bottleneck import insert_bottleneck
 from reknit.data.batch import Batch, View
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 
 
@@ -71,7 +67,7 @@ def test_short_texts_and_shares() -> None:
     view = insert_bottleneck(batch, rng(1))
     assert view.cu_seqlens.diff().tolist() == [3, 4, 10, 3, 21, 6]
     assert not view.predict[:3].any()
-    shares = [insert_bottleneck(share_of(batch, rank, 2), rng(1)) for rank in range(2)]
+    shares = [insert_bottleneck(shard_of(batch, rank, 2), rng(1)) for rank in range(2)]
     for name in ("tokens", "predict", "targets"):
         assert torch.equal(torch.cat([getattr(share, name) for share in shares]), getattr(view, name))
 

@@ -13,7 +13,7 @@ from toy_models import TOY_VOCABULARY, generator, toy_batch
 
 from reknit.corruptions.cluster_swapping import cluster_shares, swap_by_clusters
 from reknit.corruptions.masking import mask_tokens
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 
 ORDINARY = range(5, 64)
@@ -79,7 +79,7 @@ def test_replaced_tokens_are_as_many_as_masked_ones_and_the_view_says_which() ->
     for start, stop in zip(batch.cu_seqlens[:-1].tolist(), batch.cu_seqlens[1:].tolist(), strict=True):
         assert int(view.predict[start:stop].sum()) == int(masked.predict[start:stop].sum())
     assert torch.equal(view.predict, view.tokens != batch.tokens)
-    assert torch.equal(view.hidden, view.predict)
+    assert torch.equal(view.masked, view.predict)
     assert torch.equal(view.targets, batch.tokens)
 
 
@@ -120,7 +120,7 @@ def test_equal_counts_make_all_clusters_equally_likely() -> None:
 def test_shares_of_a_batch_get_their_part_of_the_whole() -> None:
     batch, shares = toy_batch(5), cluster_shares(COUNTS, 2.0)
     whole = swap_by_clusters(batch, generator(2), CLUSTERS, shares)
-    parts = [swap_by_clusters(share_of(batch, rank, 3), generator(2), CLUSTERS, shares) for rank in range(3)]
+    parts = [swap_by_clusters(shard_of(batch, rank, 3), generator(2), CLUSTERS, shares) for rank in range(3)]
     assert torch.equal(torch.cat([part.tokens for part in parts]), whole.tokens)
     assert torch.equal(torch.cat([part.predict for part in parts]), whole.predict)
 

@@ -12,7 +12,7 @@ from toy_models import TOY_VOCABULARY, toy_batch, with_spans
 
 from reknit.corruptions.identifier_masking import first_occurrences, mask_identifiers
 from reknit.data.batch import Batch
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 
 
@@ -61,9 +61,9 @@ def test_equals_the_loop(lengths: tuple[int, ...], seed: int, share: float, unkn
     batch = replace(batch, tokens=batch.tokens.masked_fill(gone, 1))
     view, once = mask_identifiers(batch, rng(seed), share=share)
     hidden, expected_once = naive(batch, rng(seed), share)
-    assert view.hidden.tolist() == view.predict.tolist() == hidden
+    assert view.masked.tolist() == view.predict.tolist() == hidden
     assert once.tolist() == expected_once
-    assert torch.equal(view.tokens, batch.tokens.masked_fill(view.hidden, TOY_VOCABULARY.mask))
+    assert torch.equal(view.tokens, batch.tokens.masked_fill(view.masked, TOY_VOCABULARY.mask))
     assert torch.equal(view.targets, batch.tokens)
 
 
@@ -79,17 +79,17 @@ def test_an_identifier_is_known_by_its_tokens_within_its_text() -> None:
 def test_half_of_the_identifiers_are_hidden_and_all_of_a_share_of_one() -> None:
     batch = with_spans(toy_batch(0, (60,) * 80), 0)
     inside = batch.tagged >= 0
-    hidden = mask_identifiers(batch, rng(), share=0.5)[0].hidden
+    hidden = mask_identifiers(batch, rng(), share=0.5)[0].masked
     assert float(hidden.sum() / inside.sum()) == pytest.approx(0.5, abs=0.04)
-    assert torch.equal(mask_identifiers(batch, rng(), share=1.0)[0].hidden, inside)
-    lone = mask_identifiers(batch, rng(), share=1e-9)[0].hidden.view(80, 60)
+    assert torch.equal(mask_identifiers(batch, rng(), share=1.0)[0].masked, inside)
+    lone = mask_identifiers(batch, rng(), share=1e-9)[0].masked.view(80, 60)
     assert (lone.sum(dim=1) >= 1).all()
     assert float(lone.sum()) < 0.2 * float(inside.sum())
 
 
 def test_processes_that_share_a_step_hide_the_same() -> None:
     batch = few_names(0, (5, 17, 9, 12, 24, 3, 14, 20))
-    found = [mask_identifiers(one, rng(3)) for one in (batch, *(share_of(batch, rank, 3) for rank in range(3)))]
+    found = [mask_identifiers(one, rng(3)) for one in (batch, *(shard_of(batch, rank, 3) for rank in range(3)))]
     assert torch.equal(torch.cat([view.tokens for view, _ in found[1:]]), found[0][0].tokens)
     assert torch.equal(torch.cat([once for _, once in found[1:]]), found[0][1])
 

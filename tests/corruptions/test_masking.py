@@ -80,7 +80,7 @@ def test_equals_the_loop(
     )
     shown, asked, hidden = naive_mask_tokens(batch, rng(seed), ratio, whole_words, *shares)
     assert view.predict.tolist() == asked
-    assert view.hidden.tolist() == hidden
+    assert view.masked.tolist() == hidden
     assert view.tokens.tolist() == shown
     assert torch.equal(view.targets, batch.tokens)
 
@@ -96,8 +96,8 @@ def test_rates(whole_words: bool, ratio: float) -> None:
     count = view.predict.sum()
     masked = view.predict & (view.tokens == TOY_VOCABULARY.mask)
     assert abs(float(masked.sum() / count) - 0.8) < 0.03
-    assert abs(float((view.hidden & ~masked).sum() / count) - 0.1) < 0.025
-    assert abs(float((view.predict & ~view.hidden).sum() / count) - 0.1) < 0.025
+    assert abs(float((view.masked & ~masked).sum() / count) - 0.1) < 0.025
+    assert abs(float((view.predict & ~view.masked).sum() / count) - 0.1) < 0.025
 
 
 def test_every_place_is_asked_for_alike() -> None:
@@ -252,7 +252,7 @@ def test_two_views_ask_for_units_in_one_order(seed: int, whole_words: bool, one:
 def test_two_views_draw_for_themselves_what_becomes_of_a_token() -> None:
     batch = toy_batch(0, (400,) * 10)
     few, many = mask_tokens_twice(batch, rng(), ratios=(0.4, 0.8), random_share=0.25, keep_share=0.25)
-    hidden = few.hidden[few.predict].float(), many.hidden[few.predict].float()
+    hidden = few.masked[few.predict].float(), many.masked[few.predict].float()
     for each in hidden:
         assert each.mean() == pytest.approx(0.75, abs=0.04)
     assert (hidden[0] * hidden[1]).mean() == pytest.approx(0.75**2, abs=0.04)

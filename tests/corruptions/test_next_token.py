@@ -47,6 +47,6 @@ def test_masked_past_is_hidden_and_asked_for_like_the_rest() -> None:
     assert torch.equal(view.predict, plain.predict)
     assert torch.equal(view.targets, batch.tokens)
     changed = view.tokens != batch.tokens
-    assert torch.equal(changed, view.hidden)
+    assert torch.equal(changed, view.masked)
     assert set(view.tokens[changed].tolist()) == {TOY_VOCABULARY.mask}
     assert [int(part.sum()) for part in changed.split([42, 22])] == [6, 3]

@@ -13,7 +13,7 @@ from toy_models import TOY_VOCABULARY, toy_batch
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.corruptions.ngrams import ALONE, FIRST, SECOND, SEEN, mask_bigrams, separate, view_places
 from reknit.data.batch import Batch
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 
 MASK = TOY_VOCABULARY.mask
@@ -64,8 +64,8 @@ def test_against_a_loop(lengths: tuple[int, ...], seed: int, share: float, ratio
     shown, expected = naive_view(batch, bigrams.tolist(), draws, ratio, joined)
     assert became.tolist() == expected
     assert [view.tokens[a:b].tolist() for a, b in zip(view.cu_seqlens, view.cu_seqlens[1:], strict=False)] == shown
-    assert torch.equal(view.hidden, view.tokens == MASK)
-    assert torch.equal(view.predict, view.hidden)
+    assert torch.equal(view.masked, view.tokens == MASK)
+    assert torch.equal(view.predict, view.masked)
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,14 +76,14 @@ def test_every_token_has_its_place_in_the_view(lengths: tuple[int, ...], seed: i
     view, became = mask_bigrams(batch, rng(seed + 1), bigrams, ratio=ratio)
     places = view_places(became)
     assert torch.equal(view.tokens[places[became == SEEN]], batch.tokens[became == SEEN])
-    assert view.hidden[places[became != SEEN]].all()
+    assert view.masked[places[became != SEEN]].all()
     # A mask stands for one token, or for the two of a known bigram.
     firsts = (became == FIRST).nonzero().squeeze(1)
     assert bigrams[firsts].all()
     assert torch.equal((became == SECOND).nonzero().squeeze(1), firsts + 1)
     assert torch.equal(places[firsts], places[firsts + 1])
     assert places.diff().sum() == view.tokens.numel() - 1
-    assert int(view.hidden.sum()) == int(((became == ALONE) | (became == FIRST)).sum())
+    assert int(view.masked.sum()) == int(((became == ALONE) | (became == FIRST)).sum())
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -114,7 +114,7 @@ def test_processes_that_share_a_step_hide_the_same() -> None:
     batch = toy_batch(3)
     bigrams = some_bigrams(batch, 3, 0.7)
     whole, became = mask_bigrams(batch, rng(5), bigrams, ratio=0.4)
-    shares = [mask_bigrams(share_of(batch, rank, 2), rng(5), bigrams, ratio=0.4) for rank in range(2)]
+    shares = [mask_bigrams(shard_of(batch, rank, 2), rng(5), bigrams, ratio=0.4) for rank in range(2)]
     assert (became == SECOND).any()
     assert torch.equal(torch.cat([view.tokens for view, _ in shares]), whole.tokens)
     assert torch.equal(torch.cat([part for _, part in shares]), became)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.append(str(Path(__file__).parents[1] / "recipes"))
 from toy_models import TOY_VOCABULARY, toy_batch
 
 from reknit.corruptions.noising import noised
 from reknit.data.batch import Vocabulary
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 
 MASK = TOY_VOCABULARY.mask
@@ -57,19 +53,19 @@ def test_the_share_asked_for_is_hidden_and_the_rest_stays_in_order(
         assert is_subsequence(left, clean)
         masks = len(seen) - len(left)
         assert masks == {"masking": sum(gone), "deletion": 0}.get(noise, masks)
-    assert torch.equal(view.hidden, view.tokens == MASK)
+    assert torch.equal(view.masked, view.tokens == MASK)
 
 
 def test_spans_have_the_mean_asked_for_and_some_are_empty() -> None:
     batch = toy_batch(1, (202,) * 50)
     view, unseen = noised(batch, rng(), ratio=0.3, mean_span=3.0, permute_sentences=False)
-    assert int(unseen.sum()) / int(view.hidden.sum()) == pytest.approx(3.0, abs=0.2)
+    assert int(unseen.sum()) / int(view.masked.sum()) == pytest.approx(3.0, abs=0.2)
     # A mask between two tokens that stand side by side in the clean text hides nothing.
     empty = 0
     for seen, clean in zip(parts(view.tokens, view.cu_seqlens), parts(batch.tokens, batch.cu_seqlens), strict=True):
         neighbours = set(pairwise(clean))
         empty += sum(b == MASK and (a, c) in neighbours for a, b, c in zip(seen, seen[1:], seen[2:], strict=False))
-    assert empty > 0.02 * int(view.hidden.sum())
+    assert empty > 0.02 * int(view.masked.sum())
 
 
 @settings(max_examples=30, deadline=None)
@@ -106,7 +102,7 @@ def test_a_text_of_many_sentences_is_shuffled() -> None:
 def test_processes_that_share_a_step_make_the_same_noise() -> None:
     batch = toy_batch(3)
     whole, unseen = noised(batch, rng(5))
-    shares = [noised(share_of(batch, rank, 2), rng(5)) for rank in range(2)]
+    shares = [noised(shard_of(batch, rank, 2), rng(5)) for rank in range(2)]
     assert torch.equal(torch.cat([view.tokens for view, _ in shares]), whole.tokens)
     assert torch.equal(torch.cat([gone for _, gone in shares]), unseen)
     together = parts(shares[0][0].tokens, shares[0][0].cu_seqlens) + parts(shares[1][0].tokens, shares[1][0].cu_seqlens)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).parents[1] / "recipes"))
 from toy_models import RAGGED, TOY_VOCABULARY, toy_batch, toy_encoder
 
 from reknit.corruptions.noising import noised
 from reknit.corruptions.rewriting import Rewriting, beginnings, damaged_then_clean
 from reknit.data.batch import Batch, View
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -48,12 +44,12 @@ def test_the_clean_text_stands_behind_the_damaged_one() -> None:
             assert made.places[row] == place
             assert made.view.predict[row] == (place < last - 1), "all is asked for but the closing token"
             assert made.unseen[row] == unseen[place]
-            assert not made.view.hidden[row]
+            assert not made.view.masked[row]
             row += 1
     assert row == made.view.tokens.numel()
     assert not made.view.predict[made.places < 0].any()
     in_front = made.places < 0
-    assert torch.equal(made.view.hidden[in_front], made.view.tokens[in_front] == TOY_VOCABULARY.mask)
+    assert torch.equal(made.view.masked[in_front], made.view.tokens[in_front] == TOY_VOCABULARY.mask)
     assert made.unseen.sum() == unseen.sum() > 4
 
 
@@ -107,9 +103,9 @@ def test_a_text_that_grows_by_masks_still_fits() -> None:
 def test_shares_are_parts_of_the_whole(limit: int | None) -> None:
     batch = toy_batch(2, (2, 13, 9, 24, 20, 5))
     whole = damaged_then_clean(batch, rng(1), limit=limit)
-    shares = [share_of(batch, rank, 2) for rank in range(2)]
+    shares = [shard_of(batch, rank, 2) for rank in range(2)]
     made = [damaged_then_clean(share, rng(1), limit=limit) for share in shares]
-    for name in ("tokens", "predict", "targets", "hidden"):
+    for name in ("tokens", "predict", "targets", "masked"):
         assert torch.equal(torch.cat([getattr(one.view, name) for one in made]), getattr(whole.view, name))
     assert torch.equal(torch.cat([one.unseen for one in made]), whole.unseen)
     assert torch.equal(torch.cat([one.view.attention.behind for one in made]), whole.view.attention.behind)

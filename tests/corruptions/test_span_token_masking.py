@@ -13,7 +13,7 @@ from toy_models import TOY_VOCABULARY, toy_batch, with_spans
 
 from reknit.corruptions.span_token_masking import mask_span_tokens
 from reknit.data.batch import Batch
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 
@@ -52,8 +52,8 @@ def test_equals_the_loop(lengths: tuple[int, ...], seed: int, ratio: float, unkn
     view = mask_span_tokens(batch, rng(seed), ratio=ratio)
     assert view.predict.tolist() == naive_asked(batch, rng(seed), ratio)
     assert torch.equal(view.targets, batch.tokens)
-    assert torch.equal(view.tokens[~view.hidden], batch.tokens[~view.hidden])
-    assert not (view.hidden & ~view.predict).any()
+    assert torch.equal(view.tokens[~view.masked], batch.tokens[~view.masked])
+    assert not (view.masked & ~view.predict).any()
     asked = Counter(batch.tagged[view.predict].tolist())
     assert all(count == 1 for span, count in asked.items() if span >= 0), "two tokens of one span are asked for"
 
@@ -66,7 +66,7 @@ def test_the_budget_is_met_where_there_are_spans_enough() -> None:
     assert (batch.tagged[view.predict] >= 0).all()
     masked = view.predict & (view.tokens == TOY_VOCABULARY.mask)
     assert float(masked.sum() / view.predict.sum()) == pytest.approx(0.8, abs=0.04)
-    assert float((view.predict & ~view.hidden).sum() / view.predict.sum()) == pytest.approx(0.1, abs=0.03)
+    assert float((view.predict & ~view.masked).sum() / view.predict.sum()) == pytest.approx(0.1, abs=0.03)
 
 
 def test_few_spans_give_what_they_have_and_none_give_one_token() -> None:
@@ -87,8 +87,8 @@ def test_few_spans_give_what_they_have_and_none_give_one_token() -> None:
 
 def test_a_token_has_the_same_luck_in_a_share() -> None:
     batch = with_spans(toy_batch(0), 2)
-    views = [mask_span_tokens(one, rng(3)) for one in (batch, *(share_of(batch, rank, 3) for rank in range(3)))]
-    for name in ("tokens", "targets", "predict", "hidden"):
+    views = [mask_span_tokens(one, rng(3)) for one in (batch, *(shard_of(batch, rank, 3) for rank in range(3)))]
+    for name in ("tokens", "targets", "predict", "masked"):
         assert torch.equal(torch.cat([getattr(view, name) for view in views[1:]]), getattr(views[0], name))
 
 

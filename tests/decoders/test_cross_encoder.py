@@ -30,7 +30,7 @@ def test_joined_texts_share_one_opening_token() -> None:
     assert view.tokens.tolist() == [token for text in together for token in text]
     assert view.cu_seqlens.diff().tolist() == [9, 6, 8]
     assert not view.predict.any()
-    assert not view.hidden.any()
+    assert not view.masked.any()
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(9, [21, 22, 23, 24, 3]), (8, [21, 22, 23, 3]), (6, [21, 3]), (5, [3])])

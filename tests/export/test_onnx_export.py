@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from export_samples import export_sample
 
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.export import onnx
 from reknit.export.onnx import encode_with_onnx, export_onnx
 from reknit.export.sentence_transformers import save
+from reknit.models.embedding_model import EmbeddingModel
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")),

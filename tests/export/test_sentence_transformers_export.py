@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.query_expansion import QueryExpansion
 from reknit.errors import ReknitError
 from reknit.export.sentence_transformers import save
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
+from reknit.models.query_expansion import QueryExpansion
 
 TEXTS = ["", "the dog", "a model learns from text " * 60]
 
@@ -53,7 +54,7 @@ def test_the_layout_that_servers_read(bert: EmbeddingModel, tmp_path: Path) -> N
 def test_what_was_saved_is_what_is_loaded(pooling: str, normalize: bool, bert: EmbeddingModel, tmp_path: Path) -> None:
     bert.pooling, bert.normalize, bert.similarity = pooling, normalize, "cosine" if normalize else "dot"
     bert.prompts, bert.default_prompt = {"query": "search ", "title": "x"}, "query"
-    loaded = EmbeddingModel.load(save(bert, tmp_path / "out"))
+    loaded = load_embedding_model(save(bert, tmp_path / "out"))
     for name in ("pooling", "normalize", "max_length", "prompts", "default_prompt", "dims", "similarity"):
         assert getattr(loaded, name) == getattr(bert, name)
     np.testing.assert_allclose(loaded.encode(TEXTS), bert.encode(TEXTS), atol=1e-6)
@@ -64,13 +65,13 @@ def test_a_smaller_size_is_a_plain_folder(
     layers: int | None, dims: int | None, model: EmbeddingModel, tmp_path: Path
 ) -> None:
     out = save(model, tmp_path / "small", layers=layers, dims=dims)
-    small = EmbeddingModel.load(out)
+    small = load_embedding_model(out)
     assert small.encoder.depth == (layers or 4)
     assert small.dim == (dims or 32)
     np.testing.assert_allclose(small.encode(TEXTS), model.encode(TEXTS, layers=layers, dims=dims), atol=1e-5)
     assert (out / "2_Dense").exists() == (dims not in (None, 32))
     # a second export of the small model keeps its size
-    again = EmbeddingModel.load(save(small, tmp_path / "again"))
+    again = load_embedding_model(save(small, tmp_path / "again"))
     np.testing.assert_allclose(again.encode(TEXTS), small.encode(TEXTS), atol=1e-6)
 
 
@@ -114,7 +115,7 @@ def test_models_that_run_through_transformers(tmp_path: Path, bert: EmbeddingMod
     import torch
     from transformers import MPNetConfig, MPNetModel
 
-    from reknit.encoders.automodel import AutoModelEncoder
+    from reknit.encoders.huggingface.automodel import AutoModelEncoder
     from reknit.export.check import check_export
 
     torch.manual_seed(0)
@@ -135,16 +136,16 @@ def test_a_query_expansion_goes_with_the_model(bert: EmbeddingModel, tmp_path: P
     bert.expansion = QueryExpansion.of(documents, bert.encode(documents), weight=0.8)
     asked = bert.encode(["dog"], prompt_name="query")
     assert np.abs(asked - plain).max() > 1e-2
-    loaded = EmbeddingModel.load(save(bert, tmp_path / "whole"))
+    loaded = load_embedding_model(save(bert, tmp_path / "whole"))
     np.testing.assert_allclose(loaded.encode(["dog"], prompt_name="query"), asked, atol=1e-6)
     np.testing.assert_allclose(loaded.encode(["dog"]), plain, atol=1e-6)
     np.testing.assert_allclose(loaded.encode(["dog"], prompt_name="document"), plain, atol=1e-6)
 
-    cut = EmbeddingModel.load(save(bert, tmp_path / "cut", dims=8))
+    cut = load_embedding_model(save(bert, tmp_path / "cut", dims=8))
     expected = bert.encode(["dog"], prompt_name="query", dims=8)
     np.testing.assert_allclose(cut.encode(["dog"], prompt_name="query"), expected, atol=1e-6)
     # The words stand for vectors of all layers.
-    assert EmbeddingModel.load(save(bert, tmp_path / "shallow", layers=1)).expansion is None
+    assert load_embedding_model(save(bert, tmp_path / "shallow", layers=1)).expansion is None
 
 
 def test_an_expansion_of_another_width_is_refused(bert: EmbeddingModel, tmp_path: Path) -> None:
@@ -154,4 +155,4 @@ def test_an_expansion_of_another_width_is_refused(bert: EmbeddingModel, tmp_path
             refused()
     assert not (tmp_path / "out").exists()
     saved = save(bert, tmp_path / "out", dims=4)
-    assert EmbeddingModel.load(saved).encode(["a dog"], prompt_name="query").shape == (1, 4)
+    assert load_embedding_model(saved).encode(["a dog"], prompt_name="query").shape == (1, 4)

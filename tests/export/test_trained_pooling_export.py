@@ -12,14 +12,15 @@ import pytest
 import torch
 from export_samples import export_tokenizer
 
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.huggingface import build_encoder
-from reknit.encoders.pooling import TRAINED_POOLINGS
+from reknit.encoders.huggingface.loading import build_encoder
+from reknit.encoders.pooling_modes import TRAINED_POOLINGS
+from reknit.encoders.spec import EncoderSpec
 from reknit.errors import ReknitError
 from reknit.export.check import check_export
 from reknit.export.model import export_model
 from reknit.export.sentence_transformers import save
-from reknit.recipe import EncoderSpec
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
 
 TEXTS = ["the dog", "a model learns from text that nobody has labelled"]
 
@@ -42,7 +43,7 @@ def test_reknit_gets_it_back_and_the_others_agree_on_the_mean(kind: str, family:
     checked = check_export(model, out, TEXTS)
     assert set(checked.against) == {"reknit", "transformers", "sentence-transformers", "reknit, trained pooling"}
     assert checked.max_abs_diff < 1e-5
-    loaded = EmbeddingModel.load(out)
+    loaded = load_embedding_model(out)
     assert loaded.pooling == kind
     np.testing.assert_allclose(loaded.encode(TEXTS), model.encode(TEXTS), atol=1e-6)
     theirs = SentenceTransformer(str(out), device="cpu").encode(TEXTS)
@@ -67,7 +68,7 @@ def test_fewer_coordinates_go_with_it_and_fewer_layers_do_not(tmp_path: Path) ->
     model = sample("layer-attention")
     narrow = save(model, tmp_path / "narrow", dims=8)
     assert check_export(model, narrow, TEXTS).max_abs_diff < 1e-5
-    np.testing.assert_allclose(EmbeddingModel.load(narrow).encode(TEXTS), model.encode(TEXTS, dims=8), atol=1e-6)
+    np.testing.assert_allclose(load_embedding_model(narrow).encode(TEXTS), model.encode(TEXTS, dims=8), atol=1e-6)
     with pytest.raises(ReknitError, match="cannot export 2 layers of toy: its layer-attention pooling was trained for"):
         save(model, tmp_path / "shallow", layers=2)
     assert not (tmp_path / "shallow").exists()

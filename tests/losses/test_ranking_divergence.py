@@ -8,7 +8,7 @@ from naive_losses import naive_ranking_divergence
 from torch import Tensor
 from torch.nn import functional
 
-from reknit.data.batch import Lesson
+from reknit.data.batch import TeacherTargets
 from reknit.losses.ranking_divergence import ranking_divergence
 
 
@@ -28,7 +28,7 @@ def test_value_and_gradient_are_those_of_loops(lesson: tuple[Tensor, Tensor, Ten
     queries, documents, targets, left_out = lesson
     fast, slow = queries.clone().requires_grad_(), queries.clone().requires_grad_()
     loss, _ = ranking_divergence(fast, documents, targets, left_out, temperature=0.2)
-    expected = naive_ranking_divergence(slow, Lesson(documents, targets, left_out), 0.2)
+    expected = naive_ranking_divergence(slow, TeacherTargets(documents, targets, left_out), 0.2)
     assert torch.allclose(loss, expected, atol=1e-6)
     loss.backward(), expected.backward()
     assert torch.allclose(fast.grad, slow.grad, atol=1e-6)

@@ -12,7 +12,7 @@ from toy_models import ORDINARY_IDS, TOY_VOCABULARY, generator, toy_batch, toy_e
 
 from reknit.corruptions.cluster_swapping import cluster_shares
 from reknit.data.batch import View
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.objectives import clustered_token_detection
@@ -93,7 +93,7 @@ def test_processes_that_share_a_step_count_the_whole_batch(monkeypatch: pytest.M
     monkeypatch.setattr(clustered_token_detection, "gathered_rows", send)
     for rank in (0, 1, 0, 1):
         _, objective = pair()
-        objective(encoder, share_of(BATCH, rank, 2), generator(5))
+        objective(encoder, shard_of(BATCH, rank, 2), generator(5))
         if len(sent) > 2:
             assert torch.equal(objective.clusters.counts, alone.clusters.counts)
 

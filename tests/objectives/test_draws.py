@@ -13,7 +13,7 @@ from toy_models import generator, toy_batch, toy_encoder, toy_pair
 from reknit.catalogue import find
 from reknit.corruptions.masking import mask_tokens
 from reknit.data.batch import Batch
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.decoders.bag_of_words import ordinary_content
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.losses.cross_entropy import cross_entropy
@@ -109,7 +109,7 @@ def test_texts_are_drawn_whole() -> None:
 def test_processes_draw_together_what_one_draws(draw: Draw, share: float, processes: int) -> None:
     batch = toy_batch(0, RAGGED)
     for seed in range(20):
-        shares = [draw(share_of(batch, rank, processes), seed, share) for rank in range(processes)]
+        shares = [draw(shard_of(batch, rank, processes), seed, share) for rank in range(processes)]
         assert torch.equal(torch.cat(shares), draw(batch, seed, share))
 
 

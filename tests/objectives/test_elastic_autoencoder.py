@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from toy_models import TOY_VOCABULARY, amplify, generator, toy_batch, toy_encoder
-
-sys.path.append(str(Path(__file__).parents[1]))
 from small_model import write_small_model
+from toy_models import TOY_VOCABULARY, amplify, generator, toy_batch, toy_encoder
 
 from reknit.corruptions.masking import mask_tokens_twice
 from reknit.data.batch import Batch, View
 from reknit.encoders.base import Encoded, Encoder
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.export.sentence_transformers import save
 from reknit.losses.cross_entropy import cross_entropy
+from reknit.models.loading import load_embedding_model
 from reknit.objectives.draws import draw_seed
 from reknit.objectives.elastic_autoencoder import ElasticAutoencoder, ElasticAutoencoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
@@ -91,8 +88,8 @@ def test_sizes_are_averaged_and_know_nothing_of_each_other() -> None:
 
 @pytest.mark.parametrize(("layers", "dims"), [(1, 8), (1, 32), (2, 8)])
 def test_the_exported_model_cut_to_a_size_makes_the_same_predictions(layers: int, dims: int, tmp_path: Path) -> None:
-    model = EmbeddingModel.load(write_small_model(tmp_path / "whole"))
-    cut = EmbeddingModel.load(save(model, tmp_path / "cut", layers=layers, dims=dims))
+    model = load_embedding_model(write_small_model(tmp_path / "whole"))
+    cut = load_embedding_model(save(model, tmp_path / "cut", layers=layers, dims=dims))
     assert cut.encoder.depth == layers
     batch = model.tokenizer.pack(["A dog sleeps on the mat.", "Why do cats purr when they eat?", "Rain"], 32)
     size = f"{layers}x{dims}"
@@ -118,14 +115,14 @@ def test_the_decoder_learns_through_the_cut_sentence_vector_alone(size: tuple[in
 
     def keep(module: Encoder, arguments: tuple[View, ...], encoded: Encoded) -> None:
         seen.append(encoded)
-        for states in encoded.hidden.values():
+        for states in encoded.states.values():
             states.retain_grad()
 
     encoder.register_forward_hook(keep)
     layers, dims = size
     objective(encoder, batch, generator(0)).losses[f"decoded_{layers}x{dims}"].backward()
     assert len(seen) == 1, "all sizes read one pass of the encoder"
-    gradient = seen[0].hidden[layers].grad
+    gradient = seen[0].states[layers].grad
     starts = batch.cu_seqlens[:-1]
     assert (gradient[starts][:, :dims] != 0).any(dim=1).all()
     gradient[starts, :dims] = 0.0
@@ -139,7 +136,7 @@ def test_unseen_is_what_neither_sees_and_some_of_the_decoders_gaps_the_encoder_d
     for name in ("decoded_1x16", "decoded_2x32"):
         places = made[name].positions
         assert torch.equal(places, sparse.predict.nonzero().squeeze(1))
-        assert torch.equal(made[name].unseen, (shown.hidden & sparse.hidden)[places])
+        assert torch.equal(made[name].unseen, (shown.masked & sparse.masked)[places])
         assert made[name].unseen.any()
         assert not made[name].unseen.all()
 

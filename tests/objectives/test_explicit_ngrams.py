@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy_models import TOY_VOCABULARY, count_toy_bigrams, generator, toy_batch, toy_encoder
 
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.objectives.explicit_ngrams import ExplicitNgrams, ExplicitNgramSpec
@@ -75,7 +75,7 @@ def test_a_resumed_run_has_the_same_lexicon(stopped_after: int) -> None:
 def test_processes_that_share_a_step_count_the_whole_batch_and_predict_their_own() -> None:
     encoder, alone = learnt(ratio=0.4)
     whole = alone.predictions(encoder, BATCH, generator(5))
-    parts = [alone.predictions(encoder, share_of(BATCH, rank, 2), generator(5)) for rank in range(2)]
+    parts = [alone.predictions(encoder, shard_of(BATCH, rank, 2), generator(5)) for rank in range(2)]
     for name, found in whole.items():
         assert torch.equal(torch.cat([part[name].targets for part in parts]), found.targets)
         torch.testing.assert_close(torch.cat([part[name].states for part in parts]), found.states)
@@ -83,7 +83,7 @@ def test_processes_that_share_a_step_count_the_whole_batch_and_predict_their_own
     counts = []
     for rank in range(2):
         encoder, objective = pair()
-        objective(encoder, share_of(BATCH, rank, 2), generator(0))
+        objective(encoder, shard_of(BATCH, rank, 2), generator(0))
         counts.append(objective.lexicon.counts)
     assert torch.equal(*counts)
     assert int(counts[0].sum()) == 12 * 27

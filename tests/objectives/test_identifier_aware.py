@@ -8,10 +8,10 @@ import pytest
 import torch
 from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, with_spans
 
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 from reknit.objectives.identifier_aware import IdentifierAware, IdentifierAwareSpec
-from reknit.recipe import DataSpec
+from reknit.sources.spec import DataSpec
 
 
 def built(**settings: float) -> IdentifierAware:
@@ -33,7 +33,7 @@ def test_the_task_depends_on_nothing_but_the_generator(seed: int) -> None:
     objective, encoder = built(), toy_encoder()
     whole = with_spans(toy_batch(seed), seed)
     task = objective.stage_of(generator(seed))
-    for batch in (whole, *(share_of(whole, rank, 2) for rank in range(2)), with_spans(toy_batch(7, (4, 9)), 1)):
+    for batch in (whole, *(shard_of(whole, rank, 2) for rank in range(2)), with_spans(toy_batch(7, (4, 9)), 1)):
         assert list(objective(encoder, batch, generator(seed)).losses) == [task]
 
 

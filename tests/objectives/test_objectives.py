@@ -8,8 +8,9 @@ import pytest
 import torch
 from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, toy_pairs
 
-from reknit.encoders.automodel import AutoModelEncoder
-from reknit.encoders.huggingface import build_encoder
+from reknit.encoders.huggingface.automodel import AutoModelEncoder
+from reknit.encoders.huggingface.loading import build_encoder
+from reknit.encoders.spec import EncoderSpec
 from reknit.errors import ReknitError
 from reknit.objectives.base import Objective
 from reknit.objectives.causal_language_model import CausalLanguageModelSpec
@@ -17,7 +18,6 @@ from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.objectives.elastic_autoencoder import ElasticAutoencoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.retromae import RetroMAESpec
-from reknit.recipe import EncoderSpec
 
 SPECS = [
     MaskedLanguageModelSpec(),

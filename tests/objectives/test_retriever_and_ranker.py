@@ -8,15 +8,10 @@ import pytest
 import torch
 from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, toy_pairs
 
-from reknit.data.share import share_of
-from reknit.encoders.huggingface import HuggingFaceEncoder
+from reknit.data.shard import shard_of
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder
 from reknit.errors import ReknitError
-from reknit.objectives.adversarial_ranking import (
-    AdversarialRanking,
-    AdversarialRankingSpec,
-    hardest_lists,
-    score_lists,
-)
+from reknit.objectives.adversarial_ranking import AdversarialRanking, AdversarialRankingSpec, hardest_lists, score_lists
 from reknit.objectives.contrastive import ContrastiveSpec
 
 
@@ -78,7 +73,7 @@ def test_each_share_ranks_its_own_lists(monkeypatch: pytest.MonkeyPatch) -> None
     listed, present = hardest_lists(torch.randn(7, 7, generator=generator(1)), None, 3)
     place = lambda rows, first, total: torch.nn.functional.pad(rows, (0, 0, first, total - first - len(rows)))  # noqa: E731
     monkeypatch.setattr("reknit.objectives.adversarial_ranking.gathered_rows", place)
-    shares = [score_lists(share_of(batch, rank, 3), listed, present, objective.ranker) for rank in range(3)]
+    shares = [score_lists(shard_of(batch, rank, 3), listed, present, objective.ranker) for rank in range(3)]
     assert sum((share != 0).any(dim=1).long() for share in shares).tolist() == [1] * 7
     torch.testing.assert_close(sum(shares), score_lists(batch, listed, present, objective.ranker))
 

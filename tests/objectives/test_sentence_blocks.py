@@ -14,7 +14,7 @@ from toy_models import ORDINARY_IDS, TOY_VOCABULARY, amplify, generator, toy_bat
 
 from reknit.corruptions.blocks import cut_into_blocks
 from reknit.data.batch import Batch, View, segments_of
-from reknit.data.share import run_of_examples
+from reknit.data.shard import shard_of_examples
 from reknit.decoders.document_transformer import DocumentTransformer
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
@@ -160,7 +160,7 @@ def test_likelihood_is_that_of_the_blocks() -> None:
     blocks = cut_into_blocks(batch, 5)
     found = stage.log_likelihood(encoder, batch)
     for number, (first, last) in enumerate(pairwise(blocks.cu_texts.tolist())):
-        alone = [replace(run_of_examples(blocks.batch, one, one + 1), share=None) for one in range(first, last)]
+        alone = [replace(shard_of_examples(blocks.batch, one, one + 1), shard=None) for one in range(first, last)]
         parts = [stage.log_likelihood(encoder, one) for one in alone]
         assert float(found.logs[number]) == pytest.approx(sum(float(one.logs) for one in parts), rel=1e-4)
         assert int(found.tokens[number]) == sum(int(one.tokens) for one in parts) > 0

@@ -13,7 +13,7 @@ from toy_models import TOY_VOCABULARY, amplify, generator, toy_batch, toy_encode
 from reknit.corruptions.noising import noised
 from reknit.data.attention_rules import AttentionContext
 from reknit.data.batch import Batch, View
-from reknit.data.share import share_of
+from reknit.data.shard import shard_of
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
@@ -45,7 +45,7 @@ def test_each_task_has_the_same_chance_and_one_without_weight_has_none() -> None
 def test_the_task_depends_on_nothing_but_the_generator(seed: int) -> None:
     objective, encoder, whole = built(), toy_encoder(), toy_batch(seed)
     task = objective.stage_of(generator(seed))
-    for batch in (whole, *(share_of(whole, rank, 2) for rank in range(2)), toy_batch(7, (4, 9))):
+    for batch in (whole, *(shard_of(whole, rank, 2) for rank in range(2)), toy_batch(7, (4, 9))):
         predicted, matches = (
             found(encoder, batch, generator(seed)) for found in (objective.predictions, objective.matches)
         )

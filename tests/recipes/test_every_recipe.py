@@ -85,7 +85,7 @@ def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
         sequences = [*first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest[per_example - 1 :])]
         batch = Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example)
         lesson = toy_lesson(len(sequences), 5) if recipe.data.source == "queries" else None
-        made.append(fit_for(recipe, replace(batch, lesson=lesson)))
+        made.append(fit_for(recipe, replace(batch, teacher_targets=lesson)))
     return made[0], made[1]
 
 
@@ -166,7 +166,7 @@ def detection_floor(recipe: Recipe) -> dict[str, float]:
 
 def ranking_chance() -> float:
     """The divergence of equal probabilities from a random lesson's, which is the best that noise allows, on average."""
-    lessons = [toy_queries(step + 145).lesson for step in range(15)]
+    lessons = [toy_queries(step + 145).teacher_targets for step in range(15)]
     spread = [torch.xlogy(one.targets, one.targets).sum(dim=1) + math.log(15) for one in lessons if one]
     return float(torch.cat(spread).mean())
 

@@ -28,7 +28,7 @@ from reknit.decoders.document_transformer import DocumentTransformer
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext, hashed_uniform
 from reknit.decoders.language_model_head import SlicedLanguageModelHead
 from reknit.decoders.masked_decoder import MaskedDecoder
-from reknit.encoders.attention import AttentionLayout
+from reknit.encoders.attention.packed import AttentionLayout
 from reknit.encoders.base import Encoded, Encoder
 from reknit.losses.bag_of_words import bag_of_words
 from reknit.losses.info_nce import info_nce
@@ -196,7 +196,7 @@ def test_labels_on_tokens_visible_to_encoder_or_decoder(visible: int, monkeypatc
 def test_a_sentence_vector_called_blind_to_what_the_encoder_saw(monkeypatch: Patch) -> None:
     def careless(batch: Batch, rng: torch.Generator, **settings: object) -> tuple[View, View]:
         shown, sparse = mask_tokens_twice(batch, rng, **settings)
-        return replace(shown, hidden=torch.ones_like(shown.hidden)), sparse
+        return replace(shown, masked=torch.ones_like(shown.masked)), sparse
 
     monkeypatch.setattr(elastic_autoencoder, "mask_tokens_twice", careless)
     encoder, objective = toy_pair(RECIPES["smae"])

@@ -11,14 +11,15 @@ from research_samples import SETTINGS, material
 from typer.testing import CliRunner
 
 from reknit import catalogue
-from reknit.cli import app
+from reknit.claim import CLAIM_SIZES, ClaimCheck
+from reknit.cli.main import app
 from reknit.errors import ReknitError
-from reknit.recipe import CLAIM_SIZES, ClaimCheck, Recipe
+from reknit.recipe import Recipe
 from reknit.research import claims
-from reknit.research.config import ComparisonConfig, parse_arms
+from reknit.research.pretraining.config import ComparisonConfig, parse_arms
 from reknit.research.statistics import Interval
+from reknit.runs.config import with_overrides
 from reknit.training.budget import parse_budget
-from reknit.training.config import with_overrides
 
 CHECKED = {name: recipe for name, recipe in catalogue.recipes().items() if recipe.check is not None}
 

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reknit.errors import ReknitError
-from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.fusion import fuse
+from reknit.retrieval.bm25 import BM25
+from reknit.retrieval.fusion import fuse
 from reknit.retrieval.index import Hit, Index, build_index
 from reknit.retrieval.search import search
 

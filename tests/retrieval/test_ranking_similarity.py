@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from reknit.encoders.embedding_model import EmbeddingModel, Similarity
-from reknit.encoders.huggingface import build_encoder
-from reknit.evaluation.encode import encode_with
-from reknit.recipe import EncoderSpec
+from reknit.encoders.huggingface.loading import build_encoder
+from reknit.encoders.spec import EncoderSpec
+from reknit.models.embedding_model import EmbeddingModel, Similarity
+from reknit.models.encode_texts import encoder_function
 from reknit.retrieval.index import Index, build_index
 from reknit.retrieval.search import search
 from reknit.tokenizers.tokenizer import train_tokenizer
@@ -44,20 +44,20 @@ def test_evaluation_ranks_by_the_models_similarity() -> None:
     for kind in ("query", "document"):
         raw = made_model(normalize=False).encode(TEXTS, prompt_name=kind)
         assert lengths(raw).std() > 1e-3, "the lengths would make a difference"
-        by_cosine = encode_with(made_model(normalize=False), "float32")(TEXTS, kind)
+        by_cosine = encoder_function(made_model(normalize=False), "float32")(TEXTS, kind)
         np.testing.assert_allclose(by_cosine, raw / lengths(raw)[:, None], atol=1e-6)
-        by_dot = encode_with(made_model(normalize=False, similarity="dot"), "float32")(TEXTS, kind)
+        by_dot = encoder_function(made_model(normalize=False, similarity="dot"), "float32")(TEXTS, kind)
         assert np.array_equal(by_dot, raw)
         normalised = made_model(normalize=True)
         assert np.array_equal(
-            encode_with(normalised, "float32")(TEXTS, kind), normalised.encode(TEXTS, prompt_name=kind)
+            encoder_function(normalised, "float32")(TEXTS, kind), normalised.encode(TEXTS, prompt_name=kind)
         )
 
 
 def test_evaluation_uses_the_prompt_of_each_kind_and_no_other() -> None:
     model = made_model(normalize=True)
     model.prompts, model.default_prompt = {"query": "quick ", "task": "brown "}, "task"
-    encode = encode_with(model, "float32")
+    encode = encoder_function(model, "float32")
     assert np.array_equal(
         encode(TEXTS, "query"), model.encode([f"quick {text}" for text in TEXTS], prompt_name="document")
     )
@@ -68,7 +68,7 @@ def test_evaluation_uses_the_prompt_of_each_kind_and_no_other() -> None:
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
 def test_search_scores_are_the_similarity(similarity: Similarity, tmp_path: Path) -> None:
     model = made_model(normalize=False, similarity=similarity)
-    encode = encode_with(model, "float32")
+    encode = encoder_function(model, "float32")
     passages = [(str(number), "", text) for number, text in enumerate(TEXTS)]
     build_index(tmp_path / "index", passages, lambda texts: encode(texts, "document"), dim=model.dim)
     documents, query = model.encode(TEXTS, prompt_name="document"), model.encode([QUERY], prompt_name="query")[0]

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from reknit.errors import ReknitError
+from reknit.jobs.files import write_json, written_aside
 from reknit.recipe import OptimiserSpec
 from reknit.training.checkpoint import CheckpointFolder
-from reknit.training.files import write_json, written_aside
 from reknit.training.log import MetricsLog
 from reknit.training.optimiser import build_optimiser, learning_rate
 

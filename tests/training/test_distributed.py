@@ -14,7 +14,7 @@ from reknit.catalogue import recipes
 from reknit.training.log import MetricsLog
 from reknit.training.team import Team
 
-AT_WORK = Path(__file__).with_name("team_at_work.py")
+AT_WORK = Path(__file__).parents[1] / "support" / "team_at_work.py"
 
 
 def torchrun(*words: object, processes: int = 2) -> subprocess.CompletedProcess:

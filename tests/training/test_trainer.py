@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,20 +7,18 @@ from statistics import median
 
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).parents[1] / "recipes"))
 from toy_models import TOY_VOCABULARY, batch_for, toy_batch, toy_encoder, toy_pair
 
 from reknit.catalogue import find, recipes
 from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
+from reknit.jobs.interrupt import Interrupted, StopRequest
 from reknit.objectives.base import Objective, ObjectiveSpec, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
-from reknit.training.ahead import ReadAhead
 from reknit.training.checkpoint import CheckpointFolder
-from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog
+from reknit.training.prefetch import ReadAhead
 from reknit.training.trainer import MAX_SKIPPED_IN_A_ROW, PhaseSettings, PhaseState, Trainer
 
 TOKENS = toy_batch(0).num_tokens

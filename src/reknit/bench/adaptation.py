@@ -25,15 +25,15 @@ from reknit.bench.places import Places, run_module
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.encode import encode_with
-from reknit.evaluation.fusion import reciprocal_rank_fusion
 from reknit.evaluation.metrics import values_of
-from reknit.evaluation.ranking import Run
 from reknit.evaluation.retrieval import dense_search
+from reknit.jobs.files import check_json_path, read_json, write_json
+from reknit.jobs.machine import machine, versions
+from reknit.models.encode_texts import encoder_function
+from reknit.retrieval.bm25 import BM25
+from reknit.retrieval.fusion import reciprocal_rank_fusion
+from reknit.retrieval.ranking import Rankings
 from reknit.training.budget import parse_budget
-from reknit.training.files import check_json_path, read_json, write_json
-from reknit.training.machine import machine, versions
 
 logger = logging.getLogger("reknit")
 
@@ -183,12 +183,12 @@ def _keep(record: dict[str, Any], json_file: Path | None) -> None:
         write_json(json_file, record)
 
 
-def _value(run: Run, collection: RetrievalSet) -> float:
+def _value(run: Rankings, collection: RetrievalSet) -> float:
     return mean(values_of(run, collection, METRIC))
 
 
-def _dense(collection: RetrievalSet, model: str | Path) -> Run:
-    return dense_search(collection, encode_with(load(model)))
+def _dense(collection: RetrievalSet, model: str | Path) -> Rankings:
+    return dense_search(collection, encoder_function(load(model)))
 
 
 def _baselines(collection: RetrievalSet, start: str) -> dict[str, float]:

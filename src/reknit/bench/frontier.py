@@ -13,14 +13,14 @@ from rich.table import Table
 
 from reknit.api import load
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.dense import dense_run
 from reknit.evaluation.metrics import values_of
-from reknit.evaluation.ranking import Run
+from reknit.models.embedding_model import EmbeddingModel
 from reknit.objectives.elastic import layer_steps
+from reknit.retrieval.dense import dense_rankings
 from reknit.retrieval.first_pass import CANDIDATES_PER_HIT, LEAST_CANDIDATES, FirstPass, Size, small
+from reknit.retrieval.ranking import Rankings
 
 METRIC = "nDCG@10"
 TIMED_QUERIES = 50
@@ -40,7 +40,7 @@ def frontier(
     sizes that the model does not have.
     """
     found = load(model)
-    if not found.can_be_trained:
+    if not isinstance(found, EmbeddingModel):
         raise ReknitError(f"{model} has modules that cannot be cut: give a model of Transformer, Pooling and Normalize")
     depth, width = found.encoder.depth, found.dim
     layers, dims = sorted(layers or layer_steps(depth)), sorted(dims or _halves(width))
@@ -100,13 +100,13 @@ def _measured(collection: RetrievalSet, documents: np.ndarray, queries: np.ndarr
     first = FirstPass(small(documents, size))
     alone = None
     if size != "binary":
-        cut = dense_run(list(collection.documents), first.rows, list(collection.queries), small(queries, size))
+        cut = dense_rankings(list(collection.documents), first.rows, list(collection.queries), small(queries, size))
         alone = _quality(collection, cut)
     decided = None if size == width else _quality(collection, _rescored(collection, documents, queries, first))
     return {"alone": alone, "first_pass": decided, "bytes": first.rows.itemsize * first.rows.shape[1]}
 
 
-def _rescored(collection: RetrievalSet, documents: np.ndarray, queries: np.ndarray, first: FirstPass) -> Run:
+def _rescored(collection: RetrievalSet, documents: np.ndarray, queries: np.ndarray, first: FirstPass) -> Rankings:
     ids = list(collection.documents)
     run = {}
     for name, query in zip(collection.queries, queries, strict=True):
@@ -115,7 +115,7 @@ def _rescored(collection: RetrievalSet, documents: np.ndarray, queries: np.ndarr
     return run
 
 
-def _quality(collection: RetrievalSet, run: Run) -> float:
+def _quality(collection: RetrievalSet, run: Rankings) -> float:
     return fmean(values_of(run, collection, METRIC))
 
 

@@ -36,15 +36,15 @@ def bench_index(against: tuple[str, ...], turns: int) -> list[Row]:
 
 
 def _build(run: Path) -> Row:
-    from reknit.encoders.embedding_model import EmbeddingModel
-    from reknit.evaluation.encode import encode_with
     from reknit.export.sentence_transformers import save
+    from reknit.models.encode_texts import encoder_function
+    from reknit.models.loading import load_embedding_model
     from reknit.retrieval.build import build_index
 
     texts = list(islice(natural_texts(128), ROWS))
-    model = EmbeddingModel.load(start_model())
+    model = load_embedding_model(start_model())
     save(model, run / "model")
-    encode = encode_with(model, quiet=True)
+    encode = encoder_function(model, quiet=True)
     started = time.perf_counter()
     build_index(
         run / "index",

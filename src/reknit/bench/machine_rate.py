@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from reknit.training.precision import best_device
+from reknit.jobs.precision import best_device
 
 SIZE = {"cpu": 2048, "cuda": 8192}
 REPEATS = 7

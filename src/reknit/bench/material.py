@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from reknit.data.documents import Document
-from reknit.data.embedded import python_documentation
-from reknit.data.passages import split_passages
+from reknit.data.text.documents import Document
+from reknit.data.text.passages import split_passages
+from reknit.data.text.python_docs import python_documentation
 from reknit.errors import ReknitError
 
 # Words of a passage that fill about so many tokens of this corpus (measured: 1.6 tokens a word).

@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 
-from reknit.data.curation import curate
-from reknit.data.documents import ReadReport
-from reknit.data.passages import cut_sentence, without_leading_title
-from reknit.data.readers import read_documents
-from reknit.data.store import Passage, PassageStore
-from reknit.training.precision import resolve_precision
+from reknit.data.text.curation import curate
+from reknit.data.text.documents import ReadReport
+from reknit.data.text.passage_store import Passage, PassageStore
+from reknit.data.text.passages import cut_sentence, without_leading_title
+from reknit.data.text.readers import read_documents
+from reknit.jobs.precision import resolve_precision
 
 BATCH = 64
 DENOISING_BATCH = 8

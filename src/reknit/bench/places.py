@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from reknit.errors import ReknitError
-from reknit.training.machine import own_cores
+from reknit.jobs.machine import own_cores
 
 
 class Places:

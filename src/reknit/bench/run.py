@@ -25,8 +25,8 @@ from reknit.bench.result import Row, Side
 from reknit.bench.train import NAMES as TRAIN_PEERS
 from reknit.bench.train import bench_train
 from reknit.errors import ReknitError
-from reknit.training.files import check_json_path, write_json
-from reknit.training.machine import machine, versions
+from reknit.jobs.files import check_json_path, write_json
+from reknit.jobs.machine import machine, versions
 
 _PEER_PACKAGES = (
     "torch",

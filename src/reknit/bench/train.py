@@ -23,7 +23,7 @@ from reknit.bench.material import (
     write_texts,
 )
 from reknit.bench.result import Row, Side, compared, side
-from reknit.training.precision import PrecisionName, best_device, resolve_precision
+from reknit.jobs.precision import PrecisionName, best_device, resolve_precision
 
 MAX_LENGTHS = (128, 512)
 STEPS_PER_TURN = 4

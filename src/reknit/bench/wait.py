@@ -10,7 +10,7 @@ from statistics import median
 from reknit.bench.contest import Contestant, Turns, hold
 from reknit.bench.material import WORDS_PER_TOKEN, documents, start_model, write_texts
 from reknit.bench.result import Row, Side
-from reknit.training.precision import best_device, resolve_precision
+from reknit.jobs.precision import best_device, resolve_precision
 
 RECIPES = ("mlm", "retromae", "dupmae", "simcse")
 STEPS = 2

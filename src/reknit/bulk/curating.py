@@ -11,13 +11,13 @@ from typing import Any
 
 from reknit.bulk.pieces import read_corpus
 from reknit.bulk.shards import new_folder, shard_name, write_documents, write_facts
-from reknit.data.curation import curate
-from reknit.data.documents import Document, ReadReport
+from reknit.data.text.curation import curate
+from reknit.data.text.documents import Document, ReadReport
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.training.corpus import check_corpus_path
-from reknit.training.files import disk_full_explained
-from reknit.training.progress import Progress
+from reknit.jobs.files import disk_full_explained
+from reknit.jobs.progress import Progress
+from reknit.runs.corpus import check_corpus_path
 
 # No suffix that `read_documents` knows: the folder is a corpus, and this file is no document of it.
 FACTS = "curation.report"

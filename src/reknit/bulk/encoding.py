@@ -24,18 +24,18 @@ from reknit.bulk.shards import (
     write_facts,
     write_vectors,
 )
-from reknit.data.documents import ReadReport
-from reknit.data.passages import PASSAGE_WORDS
-from reknit.data.store import Passage, cut_document
-from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.data.text.documents import ReadReport
+from reknit.data.text.passage_store import Passage, cut_document
+from reknit.data.text.passages import PASSAGE_WORDS
 from reknit.errors import ReknitError
-from reknit.training.corpus import check_corpus_path
-from reknit.training.files import disk_full_explained, remove
-from reknit.training.machine import machine, versions
-from reknit.training.memory import MemoryKeeper
-from reknit.training.precision import PrecisionChoice, best_device, resolve_precision
-from reknit.training.progress import Progress
-from reknit.training.run_folder import RunFolder
+from reknit.jobs.files import disk_full_explained, remove
+from reknit.jobs.machine import machine, versions
+from reknit.jobs.memory import MemoryKeeper
+from reknit.jobs.precision import PrecisionChoice, best_device, resolve_precision
+from reknit.jobs.progress import Progress
+from reknit.models.embedder import Embedder
+from reknit.runs.corpus import check_corpus_path
+from reknit.runs.run_folder import RunFolder
 
 FACTS = "encoding.json"
 ROWS_PER_SHARD = 32_768
@@ -78,7 +78,7 @@ class PassageEncoder:
         from reknit.api import load
 
         self.spec = spec
-        self.model: EmbeddingModel = load(spec.model)
+        self.model: Embedder = load(spec.model)
         self.precision = resolve_precision(spec.precision, best_device())
         self.keep_memory = MemoryKeeper()
         # A wrong size is found before the corpus is read.
@@ -132,7 +132,7 @@ def without_text(corpus: str) -> ReknitError:
 
 
 def encoding_facts(
-    spec: EncodingSpec, model: EmbeddingModel, dim: int, passages: int, shards: int, report: ReadReport
+    spec: EncodingSpec, model: Embedder, dim: int, passages: int, shards: int, report: ReadReport
 ) -> dict[str, Any]:
     """What encoding.json holds of a finished job."""
     return {

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reknit.data.documents import Document, ReadReport
-from reknit.data.embedded import CORPUS_NAME, python_documentation
-from reknit.data.readers import corpus_sources, read_documents, read_source
-from reknit.data.records import Source
+from reknit.data.text.documents import Document, ReadReport
+from reknit.data.text.python_docs import CORPUS_NAME, python_documentation
+from reknit.data.text.readers import corpus_sources, read_documents, read_source
+from reknit.data.text.records import Source
 
 PIECE_BYTES = 16 * 2**20
 

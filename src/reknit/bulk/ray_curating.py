@@ -19,12 +19,12 @@ from reknit.bulk.curating import FACTS, CurationSpec, curation_facts, nothing_le
 from reknit.bulk.pieces import Piece, corpus_pieces, read_piece
 from reknit.bulk.ray_session import POSITIONS_PER_PIECE, merged_report, ray_session, save_report
 from reknit.bulk.shards import new_folder, number_shards, write_documents, write_facts
-from reknit.data.curation import Screen, hash_text, id_family, unique_id
-from reknit.data.documents import Document, ReadReport
-from reknit.data.hash_set import HashSet
-from reknit.data.readers import empty_corpus
-from reknit.training.corpus import check_corpus_path
-from reknit.training.files import disk_full_explained
+from reknit.data.text.curation import Screen, hash_text, id_family, unique_id
+from reknit.data.text.documents import Document, ReadReport
+from reknit.data.text.hash_set import HashSet
+from reknit.data.text.readers import empty_corpus
+from reknit.jobs.files import disk_full_explained
+from reknit.runs.corpus import check_corpus_path
 
 ROWS_PER_SHARD = 16_384
 BUCKETS_PER_CORE = 2

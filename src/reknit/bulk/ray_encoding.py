@@ -14,11 +14,11 @@ from reknit.bulk.encoding import FACTS, EncodingSpec, PassageEncoder, encoding_f
 from reknit.bulk.pieces import Piece, corpus_pieces, read_piece
 from reknit.bulk.ray_session import merged_report, ray_session, save_report, workers
 from reknit.bulk.shards import new_folder, number_shards, write_facts, write_vectors
-from reknit.data.documents import ReadReport
-from reknit.data.readers import empty_corpus
-from reknit.data.store import Passage, cut_document
-from reknit.training.corpus import check_corpus_path
-from reknit.training.files import disk_full_explained
+from reknit.data.text.documents import ReadReport
+from reknit.data.text.passage_store import Passage, cut_document
+from reknit.data.text.readers import empty_corpus
+from reknit.jobs.files import disk_full_explained
+from reknit.runs.corpus import check_corpus_path
 
 ROWS_PER_BLOCK = 2048
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reknit.data.documents import MAX_PROBLEMS, ReadReport
+from reknit.data.text.documents import MAX_PROBLEMS, ReadReport
 from reknit.errors import ReknitError
 
 # Blocks of this size go from the readers to the encoders: some ten thousand passages. Ray's own 128 MiB would leave

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reknit.data.documents import Document
-from reknit.data.store import Passage
+from reknit.data.text.documents import Document
+from reknit.data.text.passage_store import Passage
 from reknit.errors import ReknitError
-from reknit.training.files import read_json, write_json, written_aside
+from reknit.jobs.files import read_json, write_json, written_aside
 
 StoredVectors = Literal["float32", "float16"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reknit.data.batch import Batch
-from reknit.data.share import run_of_examples
+from reknit.data.shard import shard_of_examples
 from reknit.errors import ReknitError
 
 
@@ -58,11 +58,11 @@ def cut_into_blocks(batch: Batch, block_tokens: int) -> Blocks:
     if block_tokens < 1:
         raise ReknitError(f"block_tokens is {block_tokens}; a block holds one token at least")
     whole = _cut(batch.whole, block_tokens)
-    if batch.share is None:
+    if batch.shard is None:
         return whole
-    texts, offsets = slice(batch.share.first, batch.share.last + 1), whole.cu_texts
-    first, last = int(offsets[batch.share.first]), int(offsets[batch.share.last])
-    own = run_of_examples(whole.batch, first, last)
+    texts, offsets = slice(batch.shard.first, batch.shard.last + 1), whole.cu_texts
+    first, last = int(offsets[batch.shard.first]), int(offsets[batch.shard.last])
+    own = shard_of_examples(whole.batch, first, last)
     return Blocks(
         batch=own,
         cu_texts=offsets[texts] - first,

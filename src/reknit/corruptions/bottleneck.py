@@ -7,7 +7,7 @@ import torch
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.data.attention_rules import BehindBottleneck, Both, causal
 from reknit.data.batch import Batch, View, positions_of, segments_of
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 from reknit.errors import ReknitError
 
 

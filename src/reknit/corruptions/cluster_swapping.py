@@ -7,7 +7,7 @@ from torch import Tensor
 
 from reknit.corruptions.masking import check_shares, chosen, ordinary_tokens, wanted_tokens
 from reknit.data.batch import Batch, View
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 
 
 @for_whole_batch
@@ -31,7 +31,7 @@ def swap_by_clusters(
     replaced = chosen(batch, ordinary, draws[:, 0], wanted_tokens(batch, ordinary, ratio), everyone)
     tokens = batch.tokens.clone()
     tokens[replaced] = _others(batch.tokens[replaced], draws[replaced, 1:], clusters, shares)
-    return View(tokens, batch.cu_seqlens, targets=batch.tokens, predict=replaced, hidden=replaced)
+    return View(tokens, batch.cu_seqlens, targets=batch.tokens, predict=replaced, masked=replaced)
 
 
 def cluster_shares(counts: Tensor, beta: float) -> Tensor:

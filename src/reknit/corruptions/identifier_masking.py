@@ -10,7 +10,7 @@ from torch import Tensor
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.corruptions.span_token_masking import tags_of
 from reknit.data.batch import Batch, View, segments_of
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 from reknit.errors import ReknitError
 
 
@@ -44,7 +44,7 @@ def mask_identifiers(batch: Batch, rng: torch.Generator, *, share: float = 0.5) 
     tokens = batch.tokens.masked_fill(hidden, batch.vocabulary.mask)
     again = torch.zeros_like(hidden)  # where an identifier begins that comes again
     again[first[inside & (spans != spans[first.clamp(min=0)])]] = True
-    view = View(tokens, batch.cu_seqlens, batch.tokens, predict=hidden, hidden=hidden)
+    view = View(tokens, batch.cu_seqlens, batch.tokens, predict=hidden, masked=hidden)
     return view, hidden & ~again[first.clamp(min=0)]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reknit.data.batch import Batch, View, Vocabulary, segments_of
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 from reknit.errors import ReknitError
 
 
@@ -92,7 +92,7 @@ def masked_view(batch: Batch, predict: Tensor, draws: Tensor, random_share: floa
     tokens = torch.where(replaced, candidates[choice], batch.tokens)
     tokens = tokens.masked_fill(masked, batch.vocabulary.mask)
     return View(
-        tokens=tokens, cu_seqlens=batch.cu_seqlens, targets=batch.tokens, predict=predict, hidden=masked | replaced
+        tokens=tokens, cu_seqlens=batch.cu_seqlens, targets=batch.tokens, predict=predict, masked=masked | replaced
     )
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from reknit.corruptions.masking import check_shares, chosen, ordinary_tokens, wanted_tokens
 from reknit.data.batch import Batch, View
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 
 # What became of a token: seen, behind a mask token of its own, or the first or second behind the mask of a bigram.
 SEEN, ALONE, FIRST, SECOND = range(4)
@@ -51,7 +51,7 @@ def mask_bigrams(
         cu_seqlens=functional.pad(left.cumsum(0), (1, 0))[batch.cu_seqlens],
         targets=batch.tokens[left],
         predict=hidden,
-        hidden=hidden,
+        masked=hidden,
     )
     return view, became
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reknit.data.batch import Batch, View
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 from reknit.errors import ReknitError
 
 Noise = Literal["infilling", "masking", "deletion", "none"]

@@ -13,7 +13,7 @@ from reknit.corruptions.masking import ordinary_tokens
 from reknit.corruptions.noising import noised
 from reknit.data.attention_rules import PrefixThenCausal
 from reknit.data.batch import Batch, View, positions_of, segments_of
-from reknit.data.share import run_of_examples
+from reknit.data.shard import shard_of_examples
 
 
 class Rewriting(NamedTuple):
@@ -54,7 +54,7 @@ def damaged_then_clean(
     asked = torch.cat((before.bool(), ordinary_tokens(batch)[clean]))[order]
     places = torch.cat((before - 1, source[clean]))[order]
     unseen = torch.cat((before.bool(), unseen[clean]))[order]
-    hidden = torch.cat((damaged.hidden, torch.zeros_like(batch.special)[clean]))[order]
+    hidden = torch.cat((damaged.masked, torch.zeros_like(batch.special)[clean]))[order]
     tokens, parts = torch.cat((damaged.tokens, batch.tokens[clean]))[order], parts[order]
     cu_seqlens = _offsets(parts // 2, batch.num_sequences)
     if limit is not None:
@@ -74,11 +74,11 @@ def beginnings(batch: Batch, limit: int) -> tuple[Batch, Tensor]:
     The last token of a longer text stays as its last where the tokenizer added it. Of a share, a share is made.
     """
     whole, kept = _cut(batch.whole, limit)
-    if batch.share is None:
+    if batch.shard is None:
         return whole, kept.nonzero().squeeze(1)
     width = batch.sequences_per_example
-    own = run_of_examples(whole, batch.share.first // width, batch.share.last // width)
-    begin = batch.share.first_token
+    own = shard_of_examples(whole, batch.shard.first // width, batch.shard.last // width)
+    begin = batch.shard.first_token
     return own, kept[begin : begin + batch.num_tokens].nonzero().squeeze(1)
 
 

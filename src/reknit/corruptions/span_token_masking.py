@@ -14,7 +14,7 @@ from reknit.corruptions.masking import (
     wanted_tokens,
 )
 from reknit.data.batch import Batch, View, segments_of
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 from reknit.errors import ReknitError
 
 

@@ -21,7 +21,7 @@ class AttentionContext:
     query, key: int64 places in the sequence, [b, Lq, 1] and [b, 1, Lk].
     query_index, key_index: int64 flat positions on the packed token axis, same shapes; a rule can gather any per-token
         tensor with them. Padding repeats position 0.
-    query_hidden, key_hidden: bool, whether the token is hidden in this view.
+    query_masked, key_masked: bool, whether the token is hidden in this view.
     layer: number of the layer, from 0.
     """
 
@@ -29,8 +29,8 @@ class AttentionContext:
     key: Tensor
     query_index: Tensor
     key_index: Tensor
-    query_hidden: Tensor
-    key_hidden: Tensor
+    query_masked: Tensor
+    key_masked: Tensor
     layer: int
 
 

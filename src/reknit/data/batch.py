@@ -43,9 +43,9 @@ class Batch:
     sequences_per_example: 1 for text; 2 for pairs, where example i is the sequences 2i (query) and 2i + 1 (passage).
     groups: [N / sequences_per_example] int64 or None; examples of the same group are not each other's negatives.
     tagged: [T] int64 or None; the number of the tagged span that each token belongs to, ascending, -1 outside of all
-        (`data/taggers.py`). Of a share, the numbers of the whole batch.
-    lesson: what a teacher says of each example, or None; of the whole batch only, not of a share.
-    share: where these sequences lie in the step's batch when several processes divide it (`data/share.py`), else None.
+        (`data/text/taggers.py`). Of a shard, the numbers of the whole batch.
+    teacher_targets: what a teacher says of each example, or None; of the whole batch only, not of a shard.
+    shard: where these sequences lie in the step's batch when several processes divide it (`data/shard.py`), else None.
     """
 
     tokens: Tensor
@@ -56,18 +56,18 @@ class Batch:
     sequences_per_example: int = 1
     groups: Tensor | None = None
     tagged: Tensor | None = None
-    lesson: Lesson | None = None
-    share: Share | None = None
+    teacher_targets: TeacherTargets | None = None
+    shard: Shard | None = None
 
     @property
     def whole(self) -> Batch:
         """The step's batch of all processes; in one process this very batch."""
-        return self if self.share is None else self.share.whole
+        return self if self.shard is None else self.shard.whole
 
     @property
     def first_token(self) -> int:
         """Flat position in `whole` of this batch's first token."""
-        return 0 if self.share is None else self.share.first_token
+        return 0 if self.shard is None else self.shard.first_token
 
     @property
     def num_sequences(self) -> int:
@@ -79,9 +79,11 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
-        lesson = self.lesson and self.lesson.to(device)
-        share = self.share and dataclasses.replace(self.share, whole=self.share.whole.to(device))
-        return dataclasses.replace(_map_tensors(self, lambda tensor: tensor.to(device)), lesson=lesson, share=share)
+        teacher_targets = self.teacher_targets and self.teacher_targets.to(device)
+        shard = self.shard and dataclasses.replace(self.shard, whole=self.shard.whole.to(device))
+        return dataclasses.replace(
+            _map_tensors(self, lambda tensor: tensor.to(device)), teacher_targets=teacher_targets, shard=shard
+        )
 
     @staticmethod
     def pack(
@@ -110,7 +112,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeacherTargets:
     """How a teacher ranks documents for the N examples of a batch.
 
     documents: [D, dim] vectors of length 1. targets: [N, D] float32, the probability of each document by the teacher;
@@ -121,12 +123,12 @@ class Lesson:
     targets: Tensor
     left_out: Tensor
 
-    def to(self, device: torch.device | str) -> Lesson:
-        return Lesson(self.documents.to(device), self.targets.to(device), self.left_out.to(device))
+    def to(self, device: torch.device | str) -> TeacherTargets:
+        return TeacherTargets(self.documents.to(device), self.targets.to(device), self.left_out.to(device))
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """The sequences `first` up to `last` of the batch `whole`, whose tokens begin at flat position `first_token`."""
 
     whole: Batch
@@ -143,7 +145,7 @@ class View:
     cu_seqlens: [N + 1] int64, as in `Batch`.
     targets: [T] int64, the clean token at each position.
     predict: [T] bool, positions where a prediction is asked for.
-    hidden: [T] bool, positions whose token the encoder cannot know ("is-masked" for attention rules).
+    masked: [T] bool, positions whose token the encoder cannot know ("is-masked" for attention rules).
     attention: which key each query may look at.
     kept: [K] int64 ascending or None; the only flat positions that enter the blocks (masked image models drop
         the others before the first block). Every sequence keeps at least one position. Kept tokens keep their
@@ -154,7 +156,7 @@ class View:
     cu_seqlens: Tensor
     targets: Tensor
     predict: Tensor
-    hidden: Tensor
+    masked: Tensor
     attention: AttentionRule = bidirectional
     kept: Tensor | None = None
 

@@ -9,8 +9,8 @@ from torch.nn import functional
 from reknit.data.batch import positions_of
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.decoders.stack import TransformerStack
-from reknit.encoders.dropout import Dropout
-from reknit.encoders.native_config import default_heads
+from reknit.encoders.attention.dropout import Dropout
+from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 
 

@@ -11,9 +11,9 @@ from torch.nn import functional
 from reknit.data.attention_rules import AttentionContext, AttentionRule
 from reknit.data.batch import positions_of, segments_of
 from reknit.decoders.initial_weights import check_fits, check_heads, draw_like_bert
-from reknit.encoders.attention import AttentionLayout
-from reknit.encoders.dropout import Dropout
-from reknit.encoders.row_attention import packed_row_attention
+from reknit.encoders.attention.dropout import Dropout
+from reknit.encoders.attention.packed import AttentionLayout
+from reknit.encoders.attention.rows import packed_row_attention
 
 
 @dataclass(frozen=True)

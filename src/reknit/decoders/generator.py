@@ -9,8 +9,8 @@ from reknit.data.batch import View, positions_of
 from reknit.decoders.initial_weights import check_fits, draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
-from reknit.encoders.dropout import Dropout
-from reknit.encoders.native_config import default_heads
+from reknit.encoders.attention.dropout import Dropout
+from reknit.encoders.native.config import default_heads
 
 
 class Generator(nn.Module):

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from reknit.data.attention_rules import AttentionRule, bidirectional
 from reknit.decoders.initial_weights import draw_like_bert
-from reknit.encoders.attention_layout import AttentionLayout
-from reknit.encoders.native_config import NativeConfig
-from reknit.encoders.transformer_block import TransformerBlock
+from reknit.encoders.attention.layout import AttentionLayout
+from reknit.encoders.native.block import TransformerBlock
+from reknit.encoders.native.config import NativeConfig
 
 
 class TransformerStack(nn.Module):

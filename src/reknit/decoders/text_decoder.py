@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from reknit.data.batch import positions_of
 from reknit.decoders.initial_weights import check_fits, draw_like_bert
-from reknit.encoders.dropout import Dropout
-from reknit.encoders.native_config import default_heads
+from reknit.encoders.attention.dropout import Dropout
+from reknit.encoders.native.config import default_heads
 
 
 class TextDecoder(nn.Module):

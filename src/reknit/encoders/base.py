@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from reknit.data.batch import View
-
-if TYPE_CHECKING:
-    from reknit.encoders.trained_pooling import TrainedPooling
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Hidden states of one view.
 
-    hidden: {layer: [K, dim]}; layer 0 is the embedding output, layer `depth` the final output (after the final norm
+    states: {layer: [K, dim]}; layer 0 is the embedding output, layer `depth` the final output (after the final norm
         where the architecture has one).
     cu_seqlens: [N + 1] int64 offsets of the sequences on the K axis (K = T unless the view kept only some positions).
     positions: [K] int64, place of each row in its own original sequence.
@@ -27,16 +24,38 @@ class Encoded:
     pooler: the encoder's trained pooling, where it has one.
     """
 
-    hidden: dict[int, Tensor]
+    states: dict[int, Tensor]
     cu_seqlens: Tensor
     positions: Tensor
     depth: int
-    pooler: TrainedPooling | None = None
+    pooler: Pooler | None = None
 
     @property
     def last(self) -> Tensor:
         """[K, dim] output of the deepest layer asked for."""
-        return self.hidden[max(self.hidden)]
+        return self.states[max(self.states)]
+
+
+class Pooler(nn.Module, ABC):
+    """A pooling with weights of its own, which an encoder carries (`encoders/trained_pooling.py`).
+
+    kind: the name of its pooling mode. reads_all_layers: whether it needs the states of every layer, not of the last
+    alone.
+    """
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def reads_all_layers(self) -> bool: ...
+
+    @abstractmethod
+    def forward(self, hidden: Mapping[int, Tensor], cu_seqlens: Tensor) -> Tensor:
+        """{layer: [K, dim]} and [N + 1] offsets -> [N, dim] float32 at least; zeros for a sequence without tokens."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write settings and weights to the folder; it must exist."""
 
 
 class Encoder(nn.Module, ABC):
@@ -52,7 +71,7 @@ class Encoder(nn.Module, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pooler: TrainedPooling | None = None
+        self.pooler: Pooler | None = None
 
     @property
     @abstractmethod

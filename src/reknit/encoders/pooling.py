@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor
 
 from reknit.encoders.base import Encoded
+from reknit.encoders.pooling_modes import POOLING_MODES, TRAINED_POOLINGS, mean_of_tokens
 from reknit.errors import ReknitError
-
-PoolingMode = Literal["cls", "mean", "max", "last"]
-POOLING_MODES: tuple[str, ...] = get_args(PoolingMode)
-TrainedPoolingMode = Literal["latent-attention", "layer-attention", "token-attention"]
-"""What `encoders/trained_pooling.py` computes, with weights that an encoder carries."""
-TRAINED_POOLINGS: tuple[str, ...] = get_args(TrainedPoolingMode)
 
 
 def pool(encoded: Encoded, mode: str, layer: int | None = None) -> Tensor:
@@ -22,17 +15,17 @@ def pool(encoded: Encoded, mode: str, layer: int | None = None) -> Tensor:
 
     mode: "cls" the first token (Devlin et al. 2019), "mean" or "max" over all tokens (Reimers & Gurevych 2019), "last"
         the last token; one of `TRAINED_POOLINGS` by the encoder's own `pooler`, from all layers only. layer: which of
-        `encoded.hidden`; the deepest one by default.
+        `encoded.states`; the deepest one by default.
 
     Returns [N, dim] in the dtype of the hidden states, except that "mean" and trained poolings answer in float32 at
     least. A sequence without tokens gives zeros. Raises ReknitError for an unknown mode, a trained pooling that the
     encoder does not have, or a layer that was not asked for.
     """
-    if layer is not None and layer not in encoded.hidden:
-        raise ReknitError(f"layer {layer} was not computed (only {sorted(encoded.hidden)}); ask the encoder for it")
+    if layer is not None and layer not in encoded.states:
+        raise ReknitError(f"layer {layer} was not computed (only {sorted(encoded.states)}); ask the encoder for it")
     if mode in TRAINED_POOLINGS:
         return _trained(encoded, mode, layer)
-    hidden = encoded.last if layer is None else encoded.hidden[layer]
+    hidden = encoded.last if layer is None else encoded.states[layer]
     lengths = encoded.cu_seqlens.diff()
     if mode == "mean":
         return mean_of_tokens(hidden, encoded.cu_seqlens)
@@ -48,14 +41,6 @@ def pool(encoded: Encoded, mode: str, layer: int | None = None) -> Tensor:
     return pooled.masked_fill(empty.unsqueeze(1), 0.0) if bool(empty.any()) else pooled
 
 
-def mean_of_tokens(hidden: Tensor, cu_seqlens: Tensor) -> Tensor:
-    """[K, dim] -> [N, dim] float32; zeros for a sequence without tokens."""
-    # Not `index_add`: on several threads or a GPU its order of summation is not fixed. Not a cumulative sum either: its
-    # rounding error would grow with the batch, so a text's vector would depend on its neighbours.
-    summed = torch.segment_reduce(hidden.float(), "sum", offsets=cu_seqlens, axis=0, initial=0.0)
-    return summed / cu_seqlens.diff().clamp(min=1).unsqueeze(1)
-
-
 def _trained(encoded: Encoded, mode: str, layer: int | None) -> Tensor:
     pooler = encoded.pooler
     if pooler is None or pooler.kind != mode:
@@ -64,4 +49,4 @@ def _trained(encoded: Encoded, mode: str, layer: int | None) -> Tensor:
         )
     if layer not in (None, encoded.depth):
         raise ReknitError(f"{mode} pooling is trained for all {encoded.depth} layers; {layer} alone cannot be pooled")
-    return pooler(encoded.hidden, encoded.cu_seqlens)
+    return pooler(encoded.states, encoded.cu_seqlens)

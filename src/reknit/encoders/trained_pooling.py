@@ -20,10 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reknit.data.batch import segments_of
-from reknit.encoders.attention import AttentionLayout, attend
+from reknit.encoders.attention.packed import AttentionLayout, attend
+from reknit.encoders.base import Pooler
 from reknit.encoders.model_files import read_json, read_weights
-from reknit.encoders.native_config import default_heads
-from reknit.encoders.pooling import TRAINED_POOLINGS, mean_of_tokens
+from reknit.encoders.native.config import default_heads
+from reknit.encoders.pooling_modes import TRAINED_POOLINGS, mean_of_tokens
 from reknit.errors import ReknitError
 
 FOLDER = "trained_pooling"
@@ -31,7 +32,7 @@ _SETTINGS, _WEIGHTS = "config.json", "model.safetensors"
 _WIDENED = 4
 
 
-class TrainedPooling(nn.Module):
+class TrainedPooling(Pooler):
     """kind: one of `TRAINED_POOLINGS`. dim, depth: of the encoder. latents: how many learned vectors. heads: of its
     attention, by default of 64 coordinates each.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from reknit.errors import ReknitError
-from reknit.evaluation.retrieval import Encode
 from reknit.evaluation.tables import read_table
+from reknit.models.encode_texts import EncodeTexts
 
 LabelledText = tuple[str, str]
 """(label, text)"""
@@ -47,7 +47,7 @@ def drawn_texts(data: ClassificationSet, texts: int, seed: int = 0) -> list[Labe
     return [data.train[place] for place in chosen.tolist()]
 
 
-def linear_probe(data: ClassificationSet, encode: Encode, *, texts: int = 4000, seed: int = 0) -> np.ndarray:
+def linear_probe(data: ClassificationSet, encode: EncodeTexts, *, texts: int = 4000, seed: int = 0) -> np.ndarray:
     """[test] 1.0 where logistic regression on the vectors gives the right label, else 0.0.
 
     Trained on at most `texts` texts, drawn by `seed`: the same ones for every model. Coordinates are standardised;

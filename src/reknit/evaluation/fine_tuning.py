@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from reknit.data.batch import View
 from reknit.data.order import EpochOrder
 from reknit.decoders.initial_weights import draw_like_bert
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.evaluation.classification import ClassificationSet, LabelledText, drawn_texts
+from reknit.jobs.memory import MemoryKeeper, reusing_allocation
+from reknit.jobs.precision import PrecisionChoice, PrecisionName, autocast, resolve_precision
+from reknit.models.embedding_model import EmbeddingModel
 from reknit.recipe import OptimiserSpec
-from reknit.training.memory import MemoryKeeper, reusing_allocation
 from reknit.training.optimiser import build_optimiser, learning_rate
-from reknit.training.precision import PrecisionChoice, PrecisionName, autocast, resolve_precision
 from reknit.training.trainer import step_seed
 
 _PHASE = "fine-tuning"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reknit.data.retrieval_set import LEFT_OUT, RetrievalSet
-from reknit.evaluation.ranking import Run, ranking
+from reknit.retrieval.ranking import Rankings, ranking
 
 METRICS = ("nDCG@10", "R@100", "RR@10")
 
 
 def per_query(
-    run: Run, qrels: Mapping[str, Mapping[str, int]], metrics: Sequence[str] = METRICS
+    run: Rankings, qrels: Mapping[str, Mapping[str, int]], metrics: Sequence[str] = METRICS
 ) -> dict[str, dict[str, float]]:
     """{metric: {query id: value in 0 to 1}} for every query of `qrels`; a query that the run lacks counts 0.
 
@@ -32,7 +32,7 @@ def per_query(
     return values
 
 
-def values_of(run: Run, collection: RetrievalSet, metric: str = "nDCG@10") -> list[float]:
+def values_of(run: Rankings, collection: RetrievalSet, metric: str = "nDCG@10") -> list[float]:
     """[queries] the values of one metric, in the collection's order of queries."""
     qrels = {query: collection.qrels[query] for query in collection.queries}
     values = per_query(run, qrels, (metric,))[metric]

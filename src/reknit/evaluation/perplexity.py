@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reknit.data.documents import ReadReport
-from reknit.data.passages import split_passages, split_sentences
-from reknit.data.readers import COMPRESSED_SUFFIXES, read_documents
+from reknit.data.text.documents import ReadReport
+from reknit.data.text.passages import split_passages, split_sentences
+from reknit.data.text.readers import COMPRESSED_SUFFIXES, read_documents
 from reknit.errors import ReknitError
 
 _TEXTS_AT_ONCE = 8

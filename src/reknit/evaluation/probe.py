@@ -7,16 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.data.words import UNSPACED
-from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.fusion import EQUAL_PARTS
-from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
+from reknit.data.text.words import UNSPACED
 from reknit.evaluation.metrics import mean, per_query
-from reknit.evaluation.retrieval import Encode, dense_search, vectors_of
-from reknit.evaluation.significance import nearest_as_good
+from reknit.evaluation.retrieval import dense_search
+from reknit.models.encode_texts import EncodeTexts
+from reknit.retrieval.bm25 import BM25
 
 _SHARED_LEFT_OUT = 0.5
 _PIECE = re.compile(f"[{UNSPACED}]{{1,2}}|[^\\s{UNSPACED}]+")
@@ -42,7 +38,7 @@ def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Rando
     return " ".join("".join([*left, query[end:]]).split()) if dropped else query
 
 
-def thinned(collection: RetrievalSet) -> RetrievalSet:
+def drop_shared_words(collection: RetrievalSet) -> RetrievalSet:
     """The collection with `with_fewer_shared_words` done to every query, always in the same way."""
     bm25 = BM25(collection.documents, split_identifiers=False)
     queries = {}
@@ -53,7 +49,7 @@ def thinned(collection: RetrievalSet) -> RetrievalSet:
     return replace(collection, queries=queries, notes=(*collection.notes, note))
 
 
-def smaller(collection: RetrievalSet, documents: int) -> RetrievalSet:
+def subsample_documents(collection: RetrievalSet, documents: int) -> RetrievalSet:
     """The collection with at most `documents` documents: all relevant ones, then the first others."""
     relevant = {document for grades in collection.qrels.values() for document, grade in grades.items() if grade > 0}
     others = [document for document in collection.documents if document not in relevant]
@@ -62,7 +58,7 @@ def smaller(collection: RetrievalSet, documents: int) -> RetrievalSet:
     return RetrievalSet(collection.name, texts, collection.queries, collection.qrels, collection.notes)
 
 
-def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], dict[str, float]]:
+def retrieval_probe(collection: RetrievalSet, encode: EncodeTexts) -> Callable[[], dict[str, float]]:
     """A function that scores `encode` as it is at the time of the call: {metric: mean over queries}."""
 
     def probe() -> dict[str, float]:
@@ -70,31 +66,3 @@ def retrieval_probe(collection: RetrievalSet, encode: Encode) -> Callable[[], di
         return {name: mean(of_queries) for name, of_queries in values.items()}
 
     return probe
-
-
-def hybrid_values(
-    collection: RetrievalSet, encode: Encode, metric: str = "nDCG@10", *, split_identifiers: bool = False
-) -> np.ndarray:
-    """[weights, queries] `metric` of the hybrid at each of HYBRID_WEIGHTS.
-
-    split_identifiers: as for `BM25`; a search of users' questions splits them.
-    """
-    bm25 = BM25(collection.documents, split_identifiers=split_identifiers)
-    return values_by_weight(collection, *candidates(collection, bm25, *vectors_of(collection, encode)), metric)
-
-
-def choose_hybrid_weight(
-    collection: RetrievalSet, encode: Encode, prior: float = EQUAL_PARTS, metric: str = "nDCG@10"
-) -> tuple[float, dict[float, float]]:
-    """The dense ranking's weight in the hybrid (BM25 has 1 - weight), and the mean of `metric` at each that was tried.
-
-    collection: the probe, which should be `thinned`. prior: taken where the probe does not surely say otherwise.
-
-    Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
-    which. It should be as large as the collections that are searched: in a small one vectors look better than they
-    are. Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to the
-    prior is taken, for the probe's queries are not those of users; equal parts are right for most collections.
-    """
-    values = hybrid_values(collection, encode, metric)
-    reached = dict(zip(HYBRID_WEIGHTS, values.mean(axis=1).tolist(), strict=True))
-    return nearest_as_good(HYBRID_WEIGHTS, values, prior), reached

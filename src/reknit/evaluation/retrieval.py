@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
-from reknit.evaluation.bm25 import BM25
-from reknit.evaluation.dense import dense_run
-from reknit.evaluation.fusion import EQUAL_PARTS, fuse, random_run
-from reknit.evaluation.hybrid import HYBRID_WEIGHTS, candidates, values_by_weight
+from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
 from reknit.evaluation.metrics import mean, per_query
-from reknit.evaluation.ranking import Run
 from reknit.evaluation.significance import bootstrap_interval, distances_from_the_best
-
-Encode = Callable[[list[str], Literal["query", "document"]], np.ndarray]
-"""Texts and what they are -> [texts, dim] float32; the dot product of two rows is their similarity."""
+from reknit.models.encode_texts import EncodeTexts
+from reknit.retrieval.bm25 import BM25
+from reknit.retrieval.dense import dense_rankings
+from reknit.retrieval.fusion import EQUAL_PARTS, fuse, random_rankings
+from reknit.retrieval.hybrid import candidates
+from reknit.retrieval.ranking import Rankings
 
 BASELINES = ("random", "bm25")
 
@@ -69,7 +68,7 @@ class Evaluation:
 
 def evaluate_retrieval(
     collection: RetrievalSet,
-    models: dict[str, Encode],
+    models: dict[str, EncodeTexts],
     *,
     hybrids: Mapping[str, Hybrid] | None = None,
     split_identifiers: bool = True,
@@ -89,7 +88,7 @@ def evaluate_retrieval(
     hybrids = hybrids or {}
     _check(collection, models, hybrids)
     bm25 = BM25(collection.documents, split_identifiers=split_identifiers)
-    runs = {"random": random_run(collection, seed, top), "bm25": bm25.search(collection.queries, top)}
+    runs = {"random": random_rankings(collection, seed, top), "bm25": bm25.search(collection.queries, top)}
     found_by_both = {}
     for name, encode in models.items():
         documents, queries = vectors_of(collection, encode)
@@ -114,16 +113,16 @@ def evaluate_retrieval(
     )
 
 
-def dense_search(collection: RetrievalSet, encode: Encode, top: int = 100) -> Run:
+def dense_search(collection: RetrievalSet, encode: EncodeTexts, top: int = 100) -> Rankings:
     """The `top` documents of each query by `encode`, which is called twice: all documents, all queries.
 
-    Raises ReknitError as `dense_run` does.
+    Raises ReknitError as `dense_rankings` does.
     """
     documents, queries = vectors_of(collection, encode)
-    return dense_run(list(collection.documents), documents, list(collection.queries), queries, top)
+    return dense_rankings(list(collection.documents), documents, list(collection.queries), queries, top)
 
 
-def vectors_of(collection: RetrievalSet, encode: Encode) -> tuple[np.ndarray, np.ndarray]:
+def vectors_of(collection: RetrievalSet, encode: EncodeTexts) -> tuple[np.ndarray, np.ndarray]:
     """[documents, dim] and [queries, dim] of a collection, in its order."""
     return (
         encode(list(collection.documents.values()), "document"),
@@ -131,7 +130,7 @@ def vectors_of(collection: RetrievalSet, encode: Encode) -> tuple[np.ndarray, np
     )
 
 
-def _check(collection: RetrievalSet, models: dict[str, Encode], hybrids: Mapping[str, Hybrid]) -> None:
+def _check(collection: RetrievalSet, models: dict[str, EncodeTexts], hybrids: Mapping[str, Hybrid]) -> None:
     if not collection.documents or not collection.queries:
         raise ReknitError(
             f"collection {collection.name!r} has {len(collection.documents)} documents and {len(collection.queries)} "
@@ -149,9 +148,9 @@ def _check(collection: RetrievalSet, models: dict[str, Encode], hybrids: Mapping
         raise ReknitError(f"there is no model {unknown[0]!r} to fuse with BM25: the models are {sorted(models)}")
 
 
-def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queries: np.ndarray, top: int) -> Run:
+def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queries: np.ndarray, top: int) -> Rankings:
     try:
-        return dense_run(list(collection.documents), documents, list(collection.queries), queries, top)
+        return dense_rankings(list(collection.documents), documents, list(collection.queries), queries, top)
     except ReknitError as error:
         raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
 

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from reknit.errors import ReknitError
-from reknit.evaluation.retrieval import Encode
 from reknit.evaluation.tables import read_table
+from reknit.models.encode_texts import EncodeTexts
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def load_similarity(folder: Path | str, split: str = "test") -> SimilaritySet:
     return SimilaritySet(Path(folder).resolve().name, [a for _, a, _ in rows], [b for _, _, b in rows], scores)
 
 
-def spearman(data: SimilaritySet, encode: Encode) -> float:
+def spearman(data: SimilaritySet, encode: EncodeTexts) -> float:
     """Spearman's rank correlation of cosines and scores, -1 to 1; 0 where all cosines are equal."""
     from scipy.stats import spearmanr
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.families import family_of
+from reknit.encoders.huggingface.families import family_of
+from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.model_files import read_json
-from reknit.encoders.quiet import quiet_libraries
-from reknit.encoders.sentence_folder import read_sentence_folder
 from reknit.errors import ReknitError
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
+from reknit.models.sentence_folder import read_sentence_folder
 
 MAX_DIFFERENCE = 1e-4
 MIN_COSINE = 0.9999
@@ -92,7 +93,7 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
     folder = Path(folder)
     sample = _with_extremes(list(texts) or list(SAMPLE_TEXTS), model.max_length)
     layers, dims = _size_of(model, folder)
-    loaded = EmbeddingModel.load(folder)
+    loaded = load_embedding_model(folder)
     _check_expansion(model, loaded, sample, dims)
     plain = model.without_trained_pooling()
     expected = plain.encode(sample, layers=layers, dims=dims)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reknit.encoders.embedding_model import EmbeddingModel
 from reknit.errors import ReknitError
 from reknit.export.check import ExportCheck, check_export
 from reknit.export.onnx import export_onnx
 from reknit.export.sentence_transformers import save
+from reknit.models.loading import load_embedding_model
 
 # Short, long, empty, repeated and non-Latin: what tells tokenisers, truncation and pooling apart.
 CHECK_TEXTS = (
@@ -31,7 +31,7 @@ def export_model(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ReknitError(f"{out} exists and is not empty: give a new folder with --out")
-    loaded = EmbeddingModel.load(model)
+    loaded = load_embedding_model(model)
     save(loaded, out, layers=layers, dims=dims)
     if loaded.expansion is not None and layers not in (None, loaded.encoder.depth):
         print(

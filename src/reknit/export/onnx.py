@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reknit.encoders.quiet import quiet_libraries
+from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
 from reknit.export.check import MAX_DIFFERENCE, SAMPLE_TEXTS, PlainTransformer
 

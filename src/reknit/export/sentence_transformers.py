@@ -23,14 +23,14 @@ from typing import Any
 
 import torch
 
-from reknit.encoders.automodel import AutoModelEncoder
-from reknit.encoders.embedding_model import EmbeddingModel
-from reknit.encoders.huggingface import native_state_to_hf
+from reknit.encoders.huggingface.automodel import AutoModelEncoder
+from reknit.encoders.huggingface.loading import native_state_to_hf
 from reknit.encoders.model_files import read_json
-from reknit.encoders.native import NativeEncoder
-from reknit.encoders.query_expansion import FOLDER as EXPANSION
+from reknit.encoders.native.encoder import NativeEncoder
 from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
 from reknit.errors import ReknitError
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.query_expansion import FOLDER as EXPANSION
 
 # The folder's form is the one that version 3 introduced; a newer number would make older versions warn.
 _FORM_VERSION = "3.0.0"

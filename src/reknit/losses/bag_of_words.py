@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reknit.collectives import whole_mean
 from reknit.losses.cross_entropy import chunk_rows, compute_dtype, scaled_gradients
-from reknit.world import whole_mean
 
 
 def bag_of_words(states: Tensor, table: Tensor, bias: Tensor | None, cu_seqlens: Tensor, words: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from reknit.world import whole_mean
+from reknit.collectives import whole_mean
 
 # Elements of one chunk of logits. On the CPU a chunk should stay in the cache (measured: 2**23 is best, 2**25 a tenth
 # slower); elsewhere it should be large enough to fill the device, and 2**26 is 256 MiB of float32.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reknit.world import whole_mean
+from reknit.collectives import whole_mean
 
 
 def distribution_divergence(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reknit.collectives import gathered_rows
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.cross_encoder import CrossEncoder
 from reknit.encoders.base import Encoder
@@ -16,7 +17,6 @@ from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import adversarial_ranking, distilled_ranking, list_cross_entropy
 from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput, of_whole_batch
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
-from reknit.world import gathered_rows
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def score_lists(
     listed: [B, L] int64 numbers of passages, as `hardest_lists` gives them. present: [B, L] bool, what is scored.
     score: from the whole batch, [P] numbers of its sequences that are queries and [P] of passages, to [P] scores.
     """
-    share, examples = batch.share, len(listed)
+    share, examples = batch.shard, len(listed)
     first, last = (0, examples) if share is None else (share.first // 2, share.last // 2)
     own = present[first:last]
     rows, places = own.nonzero(as_tuple=True)

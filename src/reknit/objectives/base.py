@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reknit.collectives import gathered_rows
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
-from reknit.world import gathered_rows
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Objective(nn.Module, ABC):
         """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance.
 
         Where several processes divide a step, `batch` is this one's share and `rng` the same on all of them: a draw is
-        made for `batch.whole`, as every corruption does (`data/share.py`), and each loss is the mean over all of them
-        (`reknit.world`), as the functions in `losses` are.
+        made for `batch.whole`, as every corruption does (`data/shard.py`), and each loss is the mean over all of them
+        (`reknit.collectives`), as the functions in `losses` are.
         """
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
@@ -108,9 +108,9 @@ class EmbeddingObjective(Objective):
 
 def of_whole_batch(rows: Tensor, batch: Batch) -> Tensor:
     """[N, ...] rows of this share's sequences -> rows of the whole batch's; in one process the very same."""
-    if batch.share is None:
+    if batch.shard is None:
         return rows
-    return gathered_rows(rows, batch.share.first, batch.whole.num_sequences)
+    return gathered_rows(rows, batch.shard.first, batch.whole.num_sequences)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from reknit.collectives import gathered_rows, whole
 from reknit.corruptions.cluster_swapping import cluster_shares, swap_by_clusters
 from reknit.corruptions.masking import mask_tokens, ordinary_tokens
 from reknit.data.batch import Batch, View, Vocabulary
@@ -17,7 +18,6 @@ from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
 from reknit.objectives.replaced_token_detection import decide
 from reknit.objectives.token_clusters import TokenClusters
-from reknit.world import gathered_rows, whole
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
         verdicts[decided.positions] = torch.where(decided.states > 0, -1, 1)
         verdicts[view.tokens == view.targets] = 0
         rows: Tensor = torch.stack((verdicts, view.tokens), dim=1)
-        if batch.share is not None:
+        if batch.shard is not None:
             rows = gathered_rows(rows, batch.first_token, batch.whole.num_tokens)
         counted = rows[:, 0] != 0
         verdicts, replacements = rows[counted].unbind(dim=1)

@@ -12,7 +12,7 @@ from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
 from reknit.encoders.base import Encoder
-from reknit.encoders.native_config import default_heads
+from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import FROM_ENCODER, VISIBLE_TO_DECODER, draw_seed, token_draws
@@ -63,14 +63,14 @@ class DecodedLanguageModel(ReconstructionObjective):
         view = spec.masked.corrupt(batch, rng)
         encoded = encoder(view).last
         decoded = self.decoder(
-            encoded, batch.cu_seqlens, self._rules(view.hidden, token_draws(batch, seed, VISIBLE_TO_DECODER))
+            encoded, batch.cu_seqlens, self._rules(view.masked, token_draws(batch, seed, VISIBLE_TO_DECODER))
         )
         places = view.predict.nonzero().squeeze(1)
         states = decoded[places]
         if self.training and spec.encoder_share:
             from_encoder = token_draws(batch, seed, FROM_ENCODER)[places] < spec.encoder_share
             states = torch.where(from_encoder[:, None], encoded[places].to(states.dtype), states)
-        return {"masked": Predictions(self.head(states), places, view.targets[places], view.hidden[places])}
+        return {"masked": Predictions(self.head(states), places, view.targets[places], view.masked[places])}
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         def states_of(view: View) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.data.batch import Batch, segments_of
-from reknit.data.share import for_whole_batch
+from reknit.data.shard import for_whole_batch
 from reknit.decoders.enhanced import hashed_uniform
 
 # One number a thing that chance decides, so that no two draws come from the same pair of numbers; -2 is that of the

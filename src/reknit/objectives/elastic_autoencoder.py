@@ -100,11 +100,11 @@ class ElasticAutoencoder(ReconstructionObjective):
         encoded = encoder(shown, sorted({layers for layers, _ in self.sizes}))
         rows = (sparse.predict & drawn_tokens(batch, seed, spec.decoded_share)).nonzero().squeeze(1)
         # What the encoder saw, its sentence vector may tell.
-        unseen = (sparse.hidden & shown.hidden)[rows]
+        unseen = (sparse.masked & shown.masked)[rows]
         weight = 1.0 / (2 * len(self.sizes))
         found = {}
         for layers, dims in self.sizes:
-            states = encoded.hidden[layers][:, :dims]
+            states = encoded.states[layers][:, :dims]
             found[f"masked_{layers}x{dims}"] = predicted_in_place(shown, states, self.head, weight)
             vectors = self.head(self.sentence_vectors(encoded, layers)[:, :dims])
             decoded = self.head(self.decoder(vectors, sparse.tokens, sparse.cu_seqlens, encoder.table)[rows])

@@ -68,7 +68,7 @@ class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
             ("causal", view.predict & causal, self.spec.causal_share),
         ):
             places = asked.nonzero().squeeze(1)
-            unseen = view.hidden[places] | causal[places]
+            unseen = view.masked[places] | causal[places]
             found[name] = Predictions(self.head(states[places - 1]), places, view.targets[places], unseen, weight)
         return found
 
@@ -97,7 +97,7 @@ class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
         view = replace(
             masked,
             tokens=torch.where(causal, batch.tokens, masked.tokens),
-            hidden=masked.hidden & ~causal,
+            masked=masked.masked & ~causal,
             predict=predict,
             attention=CausalWhere(causal),
         )

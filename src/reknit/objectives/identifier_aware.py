@@ -20,13 +20,7 @@ from reknit.errors import ReknitError
 from reknit.objectives.base import StepOutput
 from reknit.objectives.denoising import written_text
 from reknit.objectives.drawn_tasks import DrawnTasksSpec
-from reknit.objectives.predictions import (
-    Decisions,
-    Predictions,
-    ReconstructionObjective,
-    losses_of,
-    tied_vocabulary,
-)
+from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective, losses_of, tied_vocabulary
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from reknit.collectives import gathered_rows, whole_share
 from reknit.data.batch import Batch, View
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
@@ -16,7 +17,6 @@ from reknit.losses.cross_entropy import cross_entropy
 from reknit.losses.distribution_divergence import distribution_divergence
 from reknit.losses.matching import matching
 from reknit.objectives.base import Objective, StepOutput
-from reknit.world import gathered_rows, whole_share
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Matches:
         """Weighted mean cross-entropy of the right choices, and the share of them with the largest score.
 
         Each gap chooses among the vectors of all processes, so both sides are gathered and every process computes the
-        same loss (see `reknit.world`).
+        same loss (see `reknit.collectives`).
         """
         states, targets = self.states, self.targets
         if self.total is not None:
@@ -151,7 +151,7 @@ class ReconstructionObjective(Objective):
 def predicted_in_place(view: View, states: Tensor, head: nn.Module, weight: float = 1.0) -> Predictions:
     """What a view asks for, each token read from the state at its own place. states: [T, dim], before the head."""
     places = view.predict.nonzero().squeeze(1)
-    return Predictions(head(states[places]), places, view.targets[places], view.hidden[places], weight)
+    return Predictions(head(states[places]), places, view.targets[places], view.masked[places], weight)
 
 
 def predicted_from_before(view: View, states: Tensor, head: nn.Module, weight: float = 1.0) -> Predictions:

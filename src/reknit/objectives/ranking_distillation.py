@@ -43,9 +43,9 @@ class RankingDistillation(EmbeddingObjective):
         return pool(encoder(View.clean(batch)), self.pooling)
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
-        if batch.lesson is None:
+        if batch.teacher_targets is None:
             raise ReknitError('distillation needs a teacher\'s lesson with each batch; set data.source to "queries"')
-        lesson = batch.lesson
+        lesson = batch.teacher_targets
         # A model cut to its first coordinates (`dims`) learns in those that its documents were encoded in.
         embeddings = embeddings[:, : lesson.documents.shape[1]]
         loss, agreement = ranking_divergence(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from reknit.data.batch import Batch, Vocabulary
-from reknit.data.share import run_of_examples
+from reknit.data.shard import shard_of_examples
 from reknit.decoders.cross_encoder import joined_rows
 from reknit.decoders.detection_head import DetectionHead
 from reknit.decoders.enhanced import hashed_uniform
@@ -101,9 +101,9 @@ class RelatedTexts(ReconstructionObjective):
         first, second, own = 2 * examples, 2 * listed[present] + 1, places == 0
         rows, cu_seqlens = joined_rows(whole, first, second, getattr(encoder, "max_positions", None))
         together = Batch(whole.tokens[rows], cu_seqlens, whole.special[rows], whole.word_starts[rows], whole.vocabulary)
-        if batch.share is not None:
-            begin, end = (int((first < sequence).sum()) for sequence in (batch.share.first, batch.share.last))
-            together, first, own = run_of_examples(together, begin, end), first[begin:end], own[begin:end]
+        if batch.shard is not None:
+            begin, end = (int((first < sequence).sum()) for sequence in (batch.shard.first, batch.shard.last))
+            together, first, own = shard_of_examples(together, begin, end), first[begin:end], own[begin:end]
             rows = rows[together.first_token :][: together.num_tokens]
         view = spec.masked.corrupt(together, rng)
         encoded = encoder(view)

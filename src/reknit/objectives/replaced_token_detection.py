@@ -144,8 +144,8 @@ class ReplacedTokenDetection(ReconstructionObjective):
         allowed = ordinary_ids(batch.vocabulary).to(batch.tokens.device)
         tokens = batch.tokens.clone()
         tokens[places] = sampled_tokens(states, table, self.generator.head.bias, draws[places], allowed)
-        predicted = Predictions(states, places, batch.tokens[places], masked.hidden[places])
-        return predicted, replace(masked, tokens=tokens, hidden=torch.zeros_like(masked.hidden))
+        predicted = Predictions(states, places, batch.tokens[places], masked.masked[places])
+        return predicted, replace(masked, tokens=tokens, masked=torch.zeros_like(masked.masked))
 
     def _decisions(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
         asked = view.predict if self.spec.decided == "masked" else ordinary_tokens(batch)

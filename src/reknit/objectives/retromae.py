@@ -14,7 +14,7 @@ from reknit.decoders.bag_of_words import ordinary_content
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoded, Encoder
-from reknit.encoders.native_config import default_heads
+from reknit.encoders.native.config import default_heads
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.bag_of_words import bag_of_words
@@ -128,5 +128,5 @@ class RetroMAE(ReconstructionObjective):
             shifted(context, batch.first_token),
             rows,
         )
-        decoded = Predictions(self.head(states), rows, batch.tokens[rows], view.hidden[rows])
+        decoded = Predictions(self.head(states), rows, batch.tokens[rows], view.masked[rows])
         return {"masked": masked, "decoder": decoded}, encoded

@@ -101,7 +101,7 @@ class SentenceBlocks(ReconstructionObjective):
         encoded = encoder(view)
         asked = (view.predict & ~blocks.told_by_cuts()).nonzero().squeeze(1)
         masked = Predictions(
-            self.head(encoded.last[asked]), blocks.source[asked], view.targets[asked], view.hidden[asked]
+            self.head(encoded.last[asked]), blocks.source[asked], view.targets[asked], view.masked[asked]
         )
         if self.document is None:
             return {"masked": masked}, {}
@@ -111,7 +111,7 @@ class SentenceBlocks(ReconstructionObjective):
     def _match(self, document: DocumentTransformer, vectors: Tensor, blocks: Blocks, seed: int) -> Matches:
         """The choice of the hidden blocks' vectors, [B, dim] being those of this share's blocks."""
         all_hidden = hidden_blocks(blocks.whole_cu_texts, seed, self.spec.masked_blocks)
-        share = blocks.batch.share
+        share = blocks.batch.shard
         hidden = all_hidden if share is None else all_hidden[share.first : share.last]
         # All texts go through, also those of one block: where none is hidden, the weights still get a gradient of 0.
         states = document(vectors, blocks.cu_texts, hidden)

@@ -13,7 +13,7 @@ from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
 from reknit.encoders.base import Encoder
-from reknit.encoders.native_config import default_heads
+from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.likelihood import pseudo_log_likelihood

@@ -125,6 +125,6 @@ class UnifiedModes(ReconstructionObjective):
             / self.spec.temperature**0.5
             for _ in range(2)
         )
-        first, total = (0, None) if batch.share is None else (batch.share.first, batch.whole.num_sequences)
+        first, total = (0, None) if batch.shard is None else (batch.shard.first, batch.whole.num_sequences)
         weight = self.spec.contrastive_weight
         return Matches(states, targets, batch.cu_seqlens[:-1], weight, first, total, unseen=False)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from reknit.export.sentence_transformers import trained_pooling_note
+from reknit.jobs.progress import format_duration
 from reknit.report import facts
 from reknit.report.facts import Facts, Result
-from reknit.training.progress import format_duration
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~])")

@@ -11,7 +11,7 @@ import shlex
 from datetime import datetime
 from typing import Any
 
-from reknit.training.progress import format_duration
+from reknit.jobs.progress import format_duration
 
 Result = dict[str, Any]
 Facts = list[tuple[str, str]]

@@ -7,11 +7,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.report import facts, sections
 from reknit.report.facts import Result
 from reknit.report.markup import text
 from reknit.report.training_section import training
-from reknit.training.files import disk_full_explained, written_aside
 
 
 def render_report(result: Result, metrics: list[dict[str, Any]], config: dict[str, Any]) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from reknit.jobs.progress import format_duration
 from reknit.report import curves, facts, plots
 from reknit.report.facts import Result
 from reknit.report.markup import charts, fact_list, table, text
-from reknit.training.progress import format_duration
 
 
 def training(result: Result, metrics: list[dict[str, Any]]) -> str:

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reknit import catalogue
+from reknit.claim import CLAIM_SIZES, ClaimCheck
 from reknit.errors import ReknitError
-from reknit.recipe import CLAIM_SIZES, ClaimCheck
-from reknit.report.recipes import record_path
+from reknit.evaluation.measures import lower_is_better
+from reknit.jobs.files import check_json_path, write_json
 from reknit.research.comparison import common_labels, compare, measured, part_of
-from reknit.research.config import EVERY_MEASURE
-from reknit.research.folder import ComparisonFolder
-from reknit.research.measures import lower_is_better
+from reknit.research.listing import record_path
+from reknit.research.pretraining.config import EVERY_MEASURE
+from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.research.statistics import Interval, paired_interval
-from reknit.training.config import to_json
-from reknit.training.files import check_json_path, write_json
+from reknit.runs.config import to_json
 
 Answer = Literal["holds", "holds not", "undecided at this scale"]
 

@@ -14,9 +14,14 @@ from typing import Any
 import numpy as np
 
 from reknit.errors import ReknitError
+from reknit.evaluation.measures import Measure, lower_is_better, open_measures
+from reknit.jobs.files import write_json
+from reknit.jobs.interrupt import Interrupted, StopRequest, listen_for_stop
+from reknit.jobs.machine import machine, versions
 from reknit.objectives.elastic import parse_size
-from reknit.research.arms import run_arm
-from reknit.research.config import (
+from reknit.research.page import write_page
+from reknit.research.pretraining.arm import run_arm
+from reknit.research.pretraining.config import (
     EVERY_MEASURE,
     UNTRAINED,
     Arm,
@@ -26,20 +31,15 @@ from reknit.research.config import (
     training_config,
     tuning_config,
 )
-from reknit.research.folder import ComparisonFolder
-from reknit.research.jobs import run_in_processes
-from reknit.research.material import Material
-from reknit.research.measures import Measure, lower_is_better, open_measures
-from reknit.research.page import write_page
+from reknit.research.pretraining.folder import ComparisonFolder
+from reknit.research.pretraining.material import Material
+from reknit.research.processes import run_in_processes
 from reknit.research.statistics import interval, mean_ranks, paired_interval
+from reknit.runs.config import SCRATCH, to_json, with_overrides
+from reknit.runs.corpus import check_corpus_path
+from reknit.runs.phases import check_batches, check_parts, phases_of
+from reknit.runs.start import check_encoder, load_start
 from reknit.training.budget import format_budget, parse_budget
-from reknit.training.config import SCRATCH, to_json, with_overrides
-from reknit.training.corpus import check_corpus_path
-from reknit.training.files import write_json
-from reknit.training.interrupt import Interrupted, StopRequest, listen_for_stop
-from reknit.training.machine import machine, versions
-from reknit.training.phases import check_batches, check_parts, phases_of
-from reknit.training.start import check_encoder, load_start
 from reknit.training.team import Team
 
 logger = logging.getLogger("reknit")

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.report.markup import charts, fact_list, table, text
 from reknit.report.plots import Series, curves_chart
 from reknit.research.table import explanation, ranked, tables
-from reknit.training.files import disk_full_explained, written_aside
 
 _UNITS = (("flops", "FLOPs"), ("tokens", "tokens"))
 

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from reknit.evaluation.measures import lower_is_better
 from reknit.report.table import markdown_table, print_whole
-from reknit.research.config import EVERY_MEASURE, NO_TUNING
-from reknit.research.measures import lower_is_better
+from reknit.research.pretraining.config import EVERY_MEASURE, NO_TUNING
 
 
 def show(result: dict[str, Any], console: Console) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from reknit.data.language import language_of
-from reknit.data.words import Analyser
+from reknit.data.text.language import language_of
+from reknit.data.text.words import Analyser
 from reknit.errors import ReknitError
+from reknit.jobs.memory import frugal_allocation
 from reknit.retrieval.description import DESCRIPTION, Description, partial_folder
-from reknit.training.memory import frugal_allocation
 
 TABLE = "passages"
 EXACT_ROWS = 50_000  # exact search over this many vectors takes about 10 ms on one core

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from reknit.data.language import LANGUAGES
+from reknit.data.text.language import LANGUAGES
 from reknit.errors import ReknitError
 
 FORMAT = 5

@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from reknit.data.words import Analyser
+from reknit.data.text.words import Analyser
 from reknit.errors import ReknitError
-from reknit.evaluation.fusion import EQUAL_PARTS, fuse
 from reknit.retrieval.build import TABLE, build_index, storable
 from reknit.retrieval.description import Description
 from reknit.retrieval.first_pass import CANDIDATES_PER_HIT, LEAST_CANDIDATES, FirstPass, Size
+from reknit.retrieval.fusion import EQUAL_PARTS, fuse
 
 __all__ = ["Hit", "Index", "Mode", "build_index"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reknit.errors import ReknitError
-from reknit.evaluation.fusion import EQUAL_PARTS
 from reknit.retrieval.first_pass import Size
+from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.retrieval.index import Index, Mode
 
 if TYPE_CHECKING:
-    from reknit.encoders.embedding_model import EmbeddingModel
+    from reknit.models.embedder import Embedder
 
 HYBRID_WEIGHT = "hybrid_weight"
 """Key of the index's details: the dense ranking's weight in hybrid search, as the probe chose it."""
@@ -38,15 +38,15 @@ def search_run(
     index = Index.open(run / "index")
     if mode == "text":
         return search(index, None, query, top=top, mode=mode)
-    from reknit.encoders.embedding_model import EmbeddingModel
+    from reknit.models.loading import load_model
 
-    model = EmbeddingModel.load(run / "model")
+    model = load_model(run / "model")
     return search(index, model, query, top=top, mode=mode, layers=layers, first_pass=first_pass)
 
 
 def search(
     index: Index,
-    model: EmbeddingModel | None,
+    model: Embedder | None,
     query: str,
     *,
     top: int = 10,

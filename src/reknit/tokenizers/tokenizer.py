@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from reknit.data.batch import Batch, Vocabulary, counted_spans
-from reknit.data.taggers import TaggerName, span_numbers, tagger_named
+from reknit.data.text.taggers import TaggerName, span_numbers, tagger_named
 from reknit.errors import ReknitError
 from reknit.tokenizers.files import TokenizerFacts, facts_of, read_facts
 from reknit.tokenizers.training import train_byte_level, train_wordpiece

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from reknit.errors import ReknitError
-from reknit.training.files import disk_full_explained, read_json, write_json, written_aside
+from reknit.jobs.files import disk_full_explained, read_json, write_json, written_aside
 
 _KEPT = 2
 

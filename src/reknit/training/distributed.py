@@ -9,52 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import Objective, StepOutput
-from reknit.recipe import OptimiserSpec
 from reknit.training.checkpoint import CheckpointFolder
-from reknit.training.optimiser import build_optimiser
 from reknit.training.team import ParallelChoice, Team
-from reknit.world import shared_step
-
-
-class Trained:
-    """Encoder and objective as one process trains them: as they are.
-
-    encoder, objective: what the optimiser moves and a step runs; under FSDP slices of the modules that were given.
-    """
-
-    def __init__(self, encoder: Encoder, objective: Objective) -> None:
-        self.encoder, self.objective = encoder, objective
-
-    def step(self, batch: Batch, rng: torch.Generator) -> StepOutput:
-        return self.objective(self.encoder, batch, rng)
-
-    def optimiser(self, spec: OptimiserSpec) -> torch.optim.Optimizer:
-        return build_optimiser([self.encoder, self.objective], spec)
-
-    def collect(self) -> None:
-        """Bring the trained weights into the modules that were given. Called by all processes at once."""
-
-    def spread(self) -> None:
-        """Train on from the weights of the modules that were given."""
-
-
-class Pair(nn.Module):
-    """The one module that DDP and FSDP wrap. It answers plain containers, in which they find the tensors."""
-
-    def __init__(self, encoder: Encoder, objective: Objective) -> None:
-        super().__init__()
-        self.encoder, self.objective = encoder, objective
-
-    def forward(self, batch: Batch, rng: torch.Generator) -> tuple[dict[str, Tensor], dict[str, float]]:
-        with shared_step():
-            output = self.objective(self.encoder, batch, rng)
-        return output.losses, output.metrics
+from reknit.training.trained import Pair, Trained
 
 
 class Replicated(Trained):
@@ -75,7 +38,7 @@ def trained_by(team: Team, how: ParallelChoice, encoder: Encoder, objective: Obj
         return Trained(encoder, objective)
     if how == "ddp":
         return Replicated(encoder, objective)
-    from reknit.training.sharded import Sharded  # half a second to import, and for this alone
+    from reknit.training.sharded import Sharded
 
     return Sharded(encoder, objective, team)
 
@@ -90,7 +53,7 @@ class SharedCheckpoints(CheckpointFolder):
 
     def save(self, step, encoder, objective, optimiser, state) -> None:
         self.trained.collect()
-        if not self.team.leads:
+        if not self.team.is_rank_zero:
             optimiser.state_dict()  # gathering its slices takes everybody
         self._by_leader(super().save, step, encoder, objective, optimiser, state)
 
@@ -114,7 +77,7 @@ class SharedCheckpoints(CheckpointFolder):
         self._by_leader(super().finish, result)
 
     def _by_leader(self, write: Callable, *arguments: Any) -> None:
-        if self.team.leads:
+        if self.team.is_rank_zero:
             write(*arguments)
         self.team.wait()
 
@@ -125,10 +88,10 @@ def shared_probe(probe: Callable[[], dict[str, float]], team: Team, trained: Tra
     def run() -> dict[str, float]:
         trained.collect()
         device, waits = next(trained.encoder.parameters()).device, encoder.table.device
-        if not team.leads:
-            return team.from_leader(dict)
+        if not team.is_rank_zero:
+            return team.from_rank_zero(dict)
         encoder.to(device)
-        values = team.from_leader(probe)
+        values = team.from_rank_zero(probe)
         encoder.to(waits)
         return values
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reknit.training.files import disk_full_explained, written_aside
+from reknit.jobs.files import disk_full_explained, written_aside
 
 
 class MetricsLog:

@@ -12,13 +12,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from reknit.collectives import whole
 from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
 from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import OptimiserSpec
-from reknit.training.distributed import Pair, Trained
 from reknit.training.team import Team
-from reknit.world import whole
+from reknit.training.trained import Pair, Trained
 
 
 class Sharded(Trained):
@@ -29,7 +29,7 @@ class Sharded(Trained):
 
     def __init__(self, encoder: Encoder, objective: Objective, team: Team) -> None:
         device = next(encoder.parameters()).device
-        self._leads = team.leads
+        self._leads = team.is_rank_zero
         self._whole = Pair(encoder, objective).cpu()
         self._pair = copy.deepcopy(self._whole)
         super().__init__(self._pair.encoder, self._pair.objective)

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from reknit.errors import ReknitError
-from reknit.training.interrupt import EndedElsewhere
+from reknit.jobs.interrupt import EndedElsewhere
 
 Value = TypeVar("Value")
 ParallelChoice = Literal["ddp", "fsdp"]
@@ -41,23 +41,23 @@ class Team:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_rank_zero(self) -> bool:
         return self.rank == 0
 
-    def from_leader(self, make: Callable[[], Value]) -> Value:
+    def from_rank_zero(self, make: Callable[[], Value]) -> Value:
         """What `make` gives on the leader, on every process; the others do not call it."""
         if self.size == 1:
             return make()
-        box: list[Any] = [make() if self.leads else None]
+        box: list[Any] = [make() if self.is_rank_zero else None]
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
-    def leader_first(self, make: Callable[[], Value]) -> Value:
+    def rank_zero_first(self, make: Callable[[], Value]) -> Value:
         """What `make` gives here; the leader has finished with it, and left its files, before the others begin."""
-        if not self.leads:
+        if not self.is_rank_zero:
             self.wait()
         made = make()
-        if self.leads:
+        if self.is_rank_zero:
             self.wait()
         return made
 
@@ -85,7 +85,7 @@ class Team:
 
     def own_seed(self, seed: int) -> int:
         """A seed for chance that is to differ from process to process (dropout); the leader's is `seed` itself."""
-        return seed if self.leads else zlib.crc32(f"{seed}/{self.rank}".encode())
+        return seed if self.is_rank_zero else zlib.crc32(f"{seed}/{self.rank}".encode())
 
 
 def _all_reduced(values: list[float], how: dist.ReduceOp.RedOpType) -> list[float]:
@@ -95,7 +95,7 @@ def _all_reduced(values: list[float], how: dist.ReduceOp.RedOpType) -> list[floa
 
 
 @contextmanager
-def joined() -> Iterator[Team]:
+def join_team() -> Iterator[Team]:
     """The team that `torchrun` has started, for the length of the block, and this process's device chosen.
 
     The first process to leave with an error leaves with that error; the others, which it takes along, with

@@ -15,23 +15,23 @@ from typing import Any, Literal
 
 import torch
 
+from reknit.collectives import whole
 from reknit.data.batch import Batch
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
+from reknit.jobs.interrupt import Interrupted, StopRequest
+from reknit.jobs.memory import MemoryKeeper, reusing_allocation
+from reknit.jobs.precision import PrecisionName, autocast
+from reknit.jobs.progress import Progress
 from reknit.objectives.base import Objective
 from reknit.recipe import BudgetSpec, OptimiserSpec
-from reknit.training.ahead import ReadAhead
 from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by
-from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog, SilentLog
-from reknit.training.memory import MemoryKeeper, reusing_allocation
 from reknit.training.optimiser import learning_rate
-from reknit.training.precision import PrecisionName, autocast
-from reknit.training.progress import Progress
+from reknit.training.prefetch import ReadAhead
 from reknit.training.team import ParallelChoice, Team
-from reknit.world import whole
 
 Batches = Callable[[int], Batch]
 Probe = Callable[[], dict[str, float]]
@@ -148,7 +148,7 @@ class Trainer:
         if self.team.size > 1:
             self.checkpoints = SharedCheckpoints(checkpoints, self.team, self.trained)
             self.probe = probe and shared_probe(probe, self.team, self.trained, encoder)
-            self.log = log if self.team.leads else SilentLog(log.path)
+            self.log = log if self.team.is_rank_zero else SilentLog(log.path)
         self.optimiser = self.trained.optimiser(settings.optimiser)
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.state = PhaseState(best_value=initial_value, best_step=None if initial_value is None else 0)
@@ -167,7 +167,7 @@ class Trainer:
         with (
             reusing_allocation(),
             ReadAhead(self.batches, self.state.step, self.device) as ahead,
-            Progress(quiet=not self.team.leads) as progress,
+            Progress(quiet=not self.team.is_rank_zero) as progress,
         ):
             progress.start(self.settings.name, self.settings.budget.tokens, "tokens", done=self.state.ledger.tokens)
             last_saved = time.monotonic()
@@ -226,7 +226,7 @@ class Trainer:
 
     def _seconds_since(self, started: float) -> float:
         """By the leader's clock, so that all processes reach the end of a budget of seconds in the same step."""
-        return self.team.sum(time.perf_counter() - started if self.team.leads else 0.0)
+        return self.team.sum(time.perf_counter() - started if self.team.is_rank_zero else 0.0)
 
     def _step(self, batch: Batch, waited: float = 0.0) -> float:
         """One optimiser step; returns the loss. A loss or gradient that is not finite changes no weight.

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.causal_language_model import ReweightedLanguageModelSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
 RECIPE = replace(

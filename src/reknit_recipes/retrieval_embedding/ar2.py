@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.adversarial_ranking import AdversarialRankingSpec
 from reknit.objectives.contrastive import ContrastiveSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
-from reknit.recipe import Card, ClaimCheck, EncoderSpec
+from reknit.recipe import Card
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.retromae import RetroMAESpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.retrieval_embedding.retromae import RECIPE as RETROMAE
 
 RECIPE = replace(

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.denoising import DenoisingSpec
-from reknit.recipe import Card, ClaimCheck
+from reknit.recipe import Card
 from reknit_recipes.text_objective.bart import RECIPE as BART
 
 RECIPE = replace(

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.bottleneck_language_model import BottleneckLanguageModelSpec
-from reknit.recipe import ClaimCheck, EncoderSpec
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
 RECIPE = replace(

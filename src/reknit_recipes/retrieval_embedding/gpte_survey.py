@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.recipe import ClaimCheck
+from reknit.claim import ClaimCheck
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(

@@ -1,7 +1,9 @@
 """The start model learns to rank the corpus as BM25 and itself do together."""
 
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.ranking_distillation import RankingDistillationSpec
-from reknit.recipe import Card, DataSpec, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.sources.spec import DataSpec
 
 RECIPE = Recipe(
     card=Card(

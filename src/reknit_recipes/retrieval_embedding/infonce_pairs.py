@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
-from reknit.recipe import Card, DataSpec, EncoderSpec, OptimiserSpec
+from reknit.recipe import Card, OptimiserSpec
+from reknit.sources.spec import DataSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.contrastive import ContrastiveSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.contrastive import ContrastiveSpec
-from reknit.recipe import Card, ClaimCheck, DataSpec, OptimiserSpec
+from reknit.recipe import Card, OptimiserSpec
+from reknit.sources.spec import DataSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(

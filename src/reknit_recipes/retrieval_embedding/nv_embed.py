@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from reknit.recipe import ClaimCheck, EncoderSpec
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(

@@ -1,7 +1,8 @@
 """RetroMAE: an encoder whose sentence vector must let a weak decoder restore the text."""
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.retromae import RetroMAESpec
-from reknit.recipe import Card, ClaimCheck, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

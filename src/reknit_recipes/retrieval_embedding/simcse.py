@@ -1,7 +1,8 @@
 """Unsupervised SimCSE: a text and itself, told apart from other texts by dropout alone."""
 
 from reknit.objectives.contrastive import ContrastiveSpec
-from reknit.recipe import Card, DataSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.sources.spec import DataSpec
 
 RECIPE = Recipe(
     card=Card(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.elastic_autoencoder import ElasticAutoencoderSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.retrieval_embedding.retromae import RECIPE as RETROMAE
 from reknit_recipes.retrieval_embedding.starbucks import RECIPE as STARBUCKS
 

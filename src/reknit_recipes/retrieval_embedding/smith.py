@@ -1,7 +1,10 @@
 """SMITH: documents as blocks of sentences; masked words within blocks, masked blocks within documents."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.sentence_blocks import SentenceBlocksSpec
-from reknit.recipe import Card, ClaimCheck, DataSpec, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.sources.spec import DataSpec
 
 RECIPE = Recipe(
     card=Card(

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from reknit.recipe import Card, ClaimCheck
+from reknit.claim import ClaimCheck
+from reknit.recipe import Card
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(

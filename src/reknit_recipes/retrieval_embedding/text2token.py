@@ -1,7 +1,9 @@
 """Text2Token: the vector of a text predicts its key tokens."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.token_targets import TokenTargetSpec
-from reknit.recipe import Card, ClaimCheck, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

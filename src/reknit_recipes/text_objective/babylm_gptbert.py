@@ -1,7 +1,9 @@
 """GPT-BERT: causal and masked next-token prediction in one batch; winner of the second BabyLM challenge."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.hybrid_language_model import HybridLanguageModelSpec
-from reknit.recipe import Card, ClaimCheck, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

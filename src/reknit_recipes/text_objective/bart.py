@@ -1,7 +1,9 @@
 """BART: write a text from left to right that the encoder has seen with spans missing and sentences out of order."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.denoising import DenoisingSpec
-from reknit.recipe import Card, ClaimCheck, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

@@ -1,7 +1,9 @@
 """BPDec: masked language modelling through decoder layers that are dropped after pre-training."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.decoded_language_model import DecodedLanguageModelSpec
-from reknit.recipe import Card, ClaimCheck, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
-from reknit.recipe import ClaimCheck, DataSpec
+from reknit.sources.spec import DataSpec
 from reknit_recipes.text_objective.electra import RECIPE as ELECTRA
 
 RECIPE = replace(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.clustered_token_detection import ClusteredTokenDetectionSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.text_objective.rts import RECIPE as RTS
 
 RECIPE = replace(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.text_objective.electra import RECIPE as ELECTRA
 
 RECIPE = replace(

@@ -1,7 +1,10 @@
 """CodeT5: an encoder and a decoder that write source code again, find its identifiers and guess them."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.identifier_aware import IdentifierAwareSpec
-from reknit.recipe import Card, ClaimCheck, DataSpec, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.sources.spec import DataSpec
 
 RECIPE = Recipe(
     card=Card(

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.shared_trunk import SharedTrunkSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
 
 RECIPE = replace(

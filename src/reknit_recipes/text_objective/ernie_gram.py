@@ -1,7 +1,9 @@
 """ERNIE-Gram: hide an n-gram behind one mask and predict it by a number of its own."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.explicit_ngrams import ExplicitNgramSpec
-from reknit.recipe import Card, ClaimCheck, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
 
 RECIPE = replace(

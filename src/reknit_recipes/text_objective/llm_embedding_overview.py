@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.scheduled import CausalThenMaskedSpec
-from reknit.recipe import ClaimCheck
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
 RECIPE = replace(

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.causal_language_model import CausalLanguageModelSpec
-from reknit.recipe import ClaimCheck, OptimiserSpec
+from reknit.recipe import OptimiserSpec
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
 RECIPE = replace(

@@ -1,7 +1,8 @@
 """Masked language modelling as "Should We Still Pretrain Encoders with Masked Language Modeling?" trains it."""
 
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
-from reknit.recipe import Card, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

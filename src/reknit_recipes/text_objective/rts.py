@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.replaced_token_detection import RandomTokenDetectionSpec
-from reknit.recipe import ClaimCheck, OptimiserSpec
+from reknit.recipe import OptimiserSpec
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
 
 RECIPE = replace(

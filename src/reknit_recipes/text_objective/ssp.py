@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from reknit.claim import ClaimCheck
 from reknit.objectives.related_texts import RelatedTextsSpec
-from reknit.recipe import ClaimCheck, DataSpec
+from reknit.sources.spec import DataSpec
 from reknit_recipes.text_objective.rts import RECIPE as RTS
 
 RECIPE = replace(

@@ -1,7 +1,9 @@
 """UniXcoder: one transformer as encoder, decoder and both, and vectors of code by contrast."""
 
+from reknit.claim import ClaimCheck
+from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.unified_modes import UnifiedModesSpec
-from reknit.recipe import Card, ClaimCheck, EncoderSpec, OptimiserSpec, Recipe
+from reknit.recipe import Card, OptimiserSpec, Recipe
 
 RECIPE = Recipe(
     card=Card(

@@ -18,7 +18,7 @@ from reknit.bench.peers import worker
 from reknit.corruptions.masking import mask_tokens, word_units
 from reknit.data.batch import Batch
 from reknit.decoders.enhanced import RandomContext
-from reknit.encoders.attention_layout import AttentionLayout
+from reknit.encoders.attention.layout import AttentionLayout
 from reknit.tokenizers.tokenizer import Tokenizer
 
 # The other side may need a second a batch; this one would be done before the clock can tell.

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from reknit.bench.peers import worker
-from reknit.encoders.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
 
 
 def main() -> None:
     given = worker.settings()
     texts, queries = worker.texts(given["texts"]), worker.texts(given["queries"])
-    model = EmbeddingModel.load(given["model"])
+    model = load_embedding_model(given["model"])
     model.max_length = given["max_length"]
     precision = given["precision"]
 

@@ -36,7 +36,7 @@ class GivenRows(MaskedLanguageModelSpec):
         sequences = batch.tokens.cpu().split(batch.cu_seqlens.diff().tolist())
         rows = [self.rows[sequence.numpy().tobytes()] for sequence in sequences]
         seen, predict = (torch.cat(parts).to(batch.tokens.device) for parts in zip(*rows, strict=True))
-        return View(seen, batch.cu_seqlens, batch.tokens, predict, hidden=seen != batch.tokens)
+        return View(seen, batch.cu_seqlens, batch.tokens, predict, masked=seen != batch.tokens)
 
 
 class GivenMasks(MaskedLanguageModel):

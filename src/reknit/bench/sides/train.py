@@ -13,16 +13,16 @@ from reknit.bench.peers import worker
 from reknit.bench.sides.given_masks import GivenMasks
 from reknit.catalogue import find
 from reknit.data.batch import Batch
-from reknit.data.token_store import TokenStore
 from reknit.encoders.base import Encoder
-from reknit.encoders.huggingface import load_encoder
+from reknit.encoders.huggingface.loading import load_encoder
+from reknit.jobs.interrupt import Interrupted, StopRequest
+from reknit.jobs.precision import best_device
 from reknit.objectives.base import Objective
 from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.sources.token_store import TokenStore
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.training.checkpoint import CheckpointFolder
-from reknit.training.interrupt import Interrupted, StopRequest
 from reknit.training.log import MetricsLog
-from reknit.training.precision import best_device
 from reknit.training.trainer import Batches, PhaseSettings, Trainer
 
 

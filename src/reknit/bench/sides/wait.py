@@ -10,15 +10,16 @@ import torch
 from reknit.bench.peers import worker
 from reknit.bench.sides.train import train_in_turns
 from reknit.catalogue import find
-from reknit.data.documents import Document
-from reknit.data.pairs import PairMiner
-from reknit.data.store import PassageStore
-from reknit.data.token_store import TokenStore
-from reknit.encoders.huggingface import load_encoder
-from reknit.recipe import DataSpec
+from reknit.data.text.documents import Document
+from reknit.data.text.passage_store import PassageStore
+from reknit.encoders.huggingface.loading import load_encoder
+from reknit.jobs.precision import best_device
+from reknit.sources.pair_miner import PairMiner
+from reknit.sources.pairs import PairBatches
+from reknit.sources.passages import PassageBatches
+from reknit.sources.spec import DataSpec
+from reknit.sources.token_store import TokenStore
 from reknit.tokenizers.tokenizer import Tokenizer
-from reknit.training.precision import best_device
-from reknit.training.sources import PairBatches, PassageBatches
 from reknit.training.trainer import Batches
 
 

@@ -1,0 +1,190 @@
+"""Makes the lessons of a run: a teacher out of BM25 and the start model ranks documents for pseudo-queries."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reknit.adaptation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight
+from reknit.data.text.passages import count_words
+from reknit.errors import ReknitError
+from reknit.evaluation.probe import with_fewer_shared_words
+from reknit.jobs.files import disk_full_explained, written_aside
+from reknit.jobs.progress import Progress
+from reknit.models.encode_texts import EncodeTexts
+from reknit.runs.corpus import Corpus
+from reknit.sources.distillation_targets import DistillationTargets
+from reknit.sources.pseudo_queries import PseudoQuery, mine_queries
+from reknit.sources.spec import TeacherSpec
+
+logger = logging.getLogger("reknit")
+
+# Of the time that the teacher may take: encoding documents, then encoding queries; the rest is for its weight.
+_DOCUMENTS_SHARE, _QUERIES_SHARE = 0.6, 0.9
+_WEIGHT_QUERIES = 600
+_FEWEST_WEIGHT_QUERIES = 20
+_MIN_WORDS_LEFT = 5
+_TEXTS_AT_ONCE = 512
+_SCORES_AT_ONCE = 4_000_000
+
+
+def make_distillation_targets(
+    path: Path, corpus: Corpus, encode_start: EncodeTexts, spec: TeacherSpec, *, seconds: float | None, seed: int
+) -> None:
+    """Make the lessons in the folder `path`, if they are not there.
+
+    seconds: about how long making them may take, None for no limit. What is dropped when time runs short is chance:
+    documents and queries are encoded in random order.
+    """
+    if not path.exists():
+        with disk_full_explained(str(path)), written_aside(path) as aside:
+            aside.mkdir(parents=True, exist_ok=True)
+            _make(corpus, encode_start, spec, seconds, seed).save(aside)
+    lessons = DistillationTargets.open(path)
+    logger.info(
+        "teacher: %.0f%% start model and %.0f%% BM25, ranks %d passages for %d pseudo-queries (%.0f s)",
+        100 * lessons.facts["dense_weight"],
+        100 * (1 - lessons.facts["dense_weight"]),
+        len(lessons.documents),
+        len(lessons),
+        lessons.facts["seconds"],
+    )
+
+
+def _make(
+    corpus: Corpus, encode: EncodeTexts, spec: TeacherSpec, seconds: float | None, seed: int
+) -> DistillationTargets:
+    began = time.monotonic()
+    ends = [None if seconds is None else began + share * seconds for share in (_DOCUMENTS_SHARE, _QUERIES_SHARE)]
+    order = np.random.default_rng([seed, 1]).permutation(len(corpus.store))[: spec.documents]
+    drawn = [corpus.training_text(number) for number in order.tolist()]
+    vectors = _encoded("teacher: passages", encode, drawn, "document", ends[0])
+    kept = np.argsort(order[: len(vectors)])
+    passages, documents = order[kept], [drawn[place] for place in kept]
+    vectors = functional.normalize(torch.from_numpy(vectors[kept]), dim=-1).numpy()
+
+    queries = mine_queries(
+        corpus.store,
+        passages.tolist(),
+        corpus.held_out.training_text,
+        per_passage=spec.queries_per_passage,
+        limit=spec.queries,
+        seed=seed,
+    )
+    if not queries:
+        raise ReknitError("no passage holds a sentence that could be a query: give text in sentences")
+    texts = [query.text for query in queries]
+    asked = _encoded("teacher: queries", encode, texts, "query", ends[1])
+    queries, texts = queries[: len(asked)], texts[: len(asked)]
+
+    # Of a title all passages of its document are left out, which may be all there are.
+    left_out = _sources(queries, passages, corpus.store.document_numbers)
+    answered = np.flatnonzero(left_out[:, 1] - left_out[:, 0] < len(passages))
+    if not answered.size:
+        raise ReknitError("all pseudo-queries are titles of one document: give text in sentences, or more documents")
+    queries, texts = [queries[place] for place in answered], [texts[place] for place in answered]
+    asked, left_out = asked[answered], left_out[answered]
+
+    answers = np.searchsorted(passages, [query.passage for query in queries])
+    weight, reached = _dense_weight(encode, documents, vectors, texts, answers)
+    teacher = HybridTeacher(documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight)
+    ranked, probabilities = _rankings(teacher, texts, asked, left_out, weight, spec)
+    facts = {
+        "dense_weight": weight,
+        "reached_by_dense_weight": dict(zip(map(str, DENSE_WEIGHTS), reached, strict=False)),
+        "documents": len(passages),
+        "queries": len(texts),
+        "titles": sum(query.kind == "title" for query in queries),
+        "seconds": time.monotonic() - began,
+    }
+    return DistillationTargets(texts, vectors, ranked, probabilities, left_out, facts)
+
+
+def _dense_weight(
+    encode: EncodeTexts, documents: list[str], vectors: np.ndarray, texts: list[str], answers: np.ndarray
+) -> tuple[float, list[float]]:
+    """`choose_dense_weight` on some of the queries, each cut out of the document that it was taken from.
+
+    Half of the words that a query shares with the rest are left out (`with_fewer_shared_words`), and identifiers are
+    not split, for a docstring shares them with its code (`BM25`).
+    """
+    chosen: dict[int, int] = {}  # {document: query}
+    cut: list[str] = []
+    for query, document in enumerate(answers.tolist()):
+        if document in chosen:
+            continue
+        # A pseudo-query has single spaces, also where it crosses the end of a line.
+        whole = " ".join(documents[document].split())
+        rest = whole.replace(texts[query], " ")
+        if rest != whole and count_words(rest) >= _MIN_WORDS_LEFT:
+            chosen[document] = query
+            cut.append(rest)
+        if len(chosen) == _WEIGHT_QUERIES:
+            break
+    if len(chosen) < _FEWEST_WEIGHT_QUERIES:
+        return DENSE_WEIGHTS[-1], []
+    documents, vectors = list(documents), vectors.copy()
+    for document, rest, vector in zip(chosen, cut, encode(cut, "document"), strict=True):
+        documents[document], vectors[document] = rest, vector
+    teacher = HybridTeacher(documents, vectors, split_identifiers=False)
+    queries = [
+        with_fewer_shared_words(texts[query], rest, teacher.bm25, random.Random(f"shared {query}"))
+        for query, rest in zip(chosen.values(), cut, strict=True)
+    ]
+    return choose_dense_weight(teacher, queries, encode(queries, "query"), list(chosen))
+
+
+def _encoded(
+    what: str, encode: EncodeTexts, texts: list[str], kind: Literal["query", "document"], end: float | None
+) -> np.ndarray:
+    """[n, dim] vectors of the first n texts: all, or those that are encoded by the time `end`, a block at least."""
+    blocks: list[np.ndarray] = []
+    with Progress() as progress:
+        progress.start(what, len(texts), "texts")
+        for first in range(0, len(texts), _TEXTS_AT_ONCE):
+            if blocks and end is not None and time.monotonic() > end:
+                break
+            blocks.append(encode(texts[first : first + _TEXTS_AT_ONCE], kind))
+            progress.update(first + len(blocks[-1]))
+    return np.concatenate(blocks)
+
+
+def _sources(queries: list[PseudoQuery], passages: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """[Q, 2] first and last + 1 of the places a query was taken from: of a title, all passages of its document."""
+    owners = documents[passages]
+    spans = np.empty((len(queries), 2), dtype=np.int32)
+    for row, query in enumerate(queries):
+        if query.kind == "title":
+            number = documents[query.passage]
+            spans[row] = np.searchsorted(owners, number), np.searchsorted(owners, number, side="right")
+        else:
+            place = np.searchsorted(passages, query.passage)
+            spans[row] = place, place + 1
+    return spans
+
+
+def _rankings(
+    teacher: HybridTeacher, texts: list[str], asked: np.ndarray, left_out: np.ndarray, weight: float, spec: TeacherSpec
+) -> tuple[np.ndarray, np.ndarray]:
+    """([Q, K] places, [Q, K] probabilities) of the teacher's K best documents of each query."""
+    count = len(teacher)
+    at_once = max(1, _SCORES_AT_ONCE // count)
+    places: list[Tensor] = []
+    probabilities: list[Tensor] = []
+    for first in range(0, len(texts), at_once):
+        rows = slice(first, first + at_once)
+        scores = teacher.scores(texts[rows], asked[rows], weight)
+        for row, (begin, end) in enumerate(left_out[rows].tolist()):
+            scores[row, begin:end] = -torch.inf
+        best = scores.topk(min(spec.ranked, count), dim=1)
+        places.append(best.indices.to(torch.int32))
+        probabilities.append(functional.softmax(best.values / spec.temperature, dim=1))
+    return torch.cat(places).numpy(), torch.cat(probabilities).numpy()

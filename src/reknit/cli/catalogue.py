@@ -1,0 +1,104 @@
+"""`reknit recipes`, `compare` and `claim`: the catalogue, and what is measured of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from reknit.cli.options import MaxBad, Overwrite, Processes, Resume, Set, settings_of
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this recipe's card.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the recipes, or show one."""
+    from reknit.research.listing import describe, listing
+
+    print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
+
+
+def compare(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: recipes (NAME:a.b=c changes one), models of yours (with a slash), untrained."
+        ),
+    ],
+    corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; every trained model stays in it.")],
+    budget: Annotated[str, typer.Option(help="Of each training: time (2m), tokens (5Mtok) or FLOPs (3Pflop).")],
+    eval: Annotated[
+        list[Path],
+        typer.Option(
+            "--eval", help="A labelled folder (search, classes, similarity or sentence pairs), or texts for perplexity."
+        ),
+    ],
+    seeds: Annotated[int, typer.Option(help="Trainings of each recipe.")] = 3,
+    processes: Processes = 1,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+    set: Set = None,
+) -> None:
+    """Compare objectives: same encoder, tokenizer, data order and budget; several seeds, with intervals."""
+    from rich.console import Console
+
+    from reknit.research.comparison import compare as job
+    from reknit.research.table import show
+
+    result = job(
+        recipes,
+        corpus,
+        out,
+        budget=budget,
+        eval=eval,
+        seeds=seeds,
+        settings=settings_of(set, max_bad),
+        resume=resume,
+        overwrite=overwrite,
+        processes=processes,
+    )
+    show(result, Console())
+    print(f"\nreport: {out / 'report.html'}   models: {out / 'arms'}")
+
+
+def claim(
+    names: Annotated[list[str], typer.Argument(help="Recipes whose cards' claims are to be measured.")],
+    size: Annotated[str, typer.Option(help="small: for two cores; large: for one GPU.")] = "small",
+    seeds: Annotated[int, typer.Option(help="Trainings of each arm; three at least.")] = 3,
+    budget: Annotated[str | None, typer.Option(help="Of each training, instead of the size's own.")] = None,
+    data: Annotated[Path, typer.Option(help="The folder with the data sets.")] = Path("../shared/data"),
+    out: Annotated[Path, typer.Option("--out", help="Where to train; what is there is gone on with.")] = Path(
+        "runs/claims"
+    ),
+    device: Annotated[Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one.")] = "auto",
+    records: Annotated[Path | None, typer.Option(help="Where to write; records/claims by default.")] = None,
+    processes: Processes = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure published claims: their arms at equal budget, with intervals and a verdict each."""
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from rich.console import Console
+
+    from reknit.research.claims import check_claims
+    from reknit.research.listing import CLAIMS
+    from reknit.research.table import show_claim
+
+    found = check_claims(
+        names,
+        data,
+        out,
+        size=size,
+        seeds=seeds,
+        budget=budget,
+        records=records or CLAIMS,
+        processes=processes,
+        overwrite=overwrite,
+    )
+    for record in found:
+        show_claim(record, Console())

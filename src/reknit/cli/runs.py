@@ -1,0 +1,86 @@
+"""`reknit adapt` and `pretrain`: train a model on a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reknit.cli.options import Budget, Eval, MaxBad, Out, Overwrite, Resume, Set, settings_of
+
+
+def adapt(
+    corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
+    out: Out,
+    start: Annotated[
+        str | None, typer.Option(help='Folder or hub id, or "scratch"; all-MiniLM-L6-v2 of the hub by default.')
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first, such as dupmae.")] = None,
+    budget: Budget = "10m",
+    eval: Eval = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+    set: Set = None,
+) -> None:
+    """Adapt a search model to a corpus: train, judge, export, index, report."""
+    from reknit.adaptation.job import adapt as job
+    from reknit.runs.config import DEFAULT_START
+
+    result = job(
+        corpus,
+        out,
+        start=start or DEFAULT_START,
+        recipe=recipe,
+        budget=budget or "10m",
+        eval=eval or (),
+        settings=settings_of(set, max_bad),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    _show(result, out)
+
+
+def pretrain(
+    recipe: Annotated[str, typer.Argument(help="A name from `reknit recipes`.")],
+    corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
+    out: Out,
+    start: Annotated[str, typer.Option(help='Encoder folder or hub id, or "scratch".')] = "scratch",
+    budget: Budget = None,
+    eval: Eval = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    max_bad: MaxBad = None,
+    set: Set = None,
+) -> None:
+    """Train by one recipe alone and keep the result; `reknit recipes NAME` says how it differs from the paper."""
+    from reknit.adaptation.job import pretrain as job
+
+    result = job(
+        recipe,
+        corpus,
+        out,
+        start=start,
+        budget=budget,
+        eval=eval or (),
+        settings=settings_of(set, max_bad),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    _show(result, out)
+
+
+def _show(result: dict[str, Any], out: Path) -> None:
+    if not result:
+        return  # one of several processes that train together, and not the one that tells
+    from rich.console import Console
+
+    from reknit.report.table import results_table
+
+    results_table(result, Console())
+    for search in result["searches"]:
+        print(f"\nsearch: {search['query']}")
+        for hit in search["hits"]:
+            print(f"  {hit['score']:.4f}  {hit['title'] or hit['text'][:80]!r}")
+    print(f'\nmodel: {out / "model"}   report: {out / "report.html"}   search: reknit search {out} "..."')

@@ -1,0 +1,225 @@
+"""How each native family names its settings and its tensors in Hugging Face folders.
+
+Read from `transformers.models.{bert,roberta,xlm_roberta,distilbert,modernbert}`. A family is described once, and the
+same table serves reading and writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reknit.encoders.native.config import NativeConfig
+from reknit.errors import ReknitError
+
+ConfigDict = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture of transformers.
+
+    architecture: class name for `architectures` in config.json. token_table: name of the token embedding tensor, by
+    which the prefix of a checkpoint ("bert.", "model.", none) is found. depth_key: where config.json has the number of
+    layers. to_config: config.json -> NativeConfig. embeddings and block: {native name: hf names}, where several hf
+    tensors stand one below the other in the native one; block names have {layer} in them.
+    """
+
+    architecture: str
+    token_table: str
+    depth_key: str
+    to_config: Callable[[ConfigDict], NativeConfig]
+    embeddings: Mapping[str, tuple[str, ...]]
+    block: Mapping[str, tuple[str, ...]]
+
+    def names(self, native: str) -> tuple[str, ...]:
+        """The hf tensors of a native parameter such as "blocks.3.up.weight" or "embedding_norm.bias"."""
+        module, _, kind = native.rpartition(".")
+        if not module.startswith("blocks."):
+            return tuple(f"{name}.{kind}" for name in self.embeddings[module])
+        _, layer, part = module.split(".", 2)
+        return tuple(f"{name.format(layer=layer)}.{kind}" for name in self.block[part])
+
+
+def family_of(model_type: str) -> Family | None:
+    """The family of a `model_type` of config.json, or None when it has no native encoder."""
+    return FAMILIES.get(model_type)
+
+
+def _number(raw: ConfigDict, name: str, default: Any = None) -> Any:
+    value = raw.get(name)
+    value = default if value is None else value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ReknitError(f"config.json: {name!r} must be a number, found {value!r}; the file is broken or incomplete")
+    return value
+
+
+def _bert(raw: ConfigDict, position_offset: int = 0) -> NativeConfig:
+    if raw.get("position_embedding_type", "absolute") != "absolute":
+        raise ReknitError(
+            f"config.json: position_embedding_type {raw['position_embedding_type']!r} is not supported; "
+            "only models with absolute positions can be read"
+        )
+    return NativeConfig(
+        vocabulary=_number(raw, "vocab_size"),
+        dim=_number(raw, "hidden_size"),
+        depth=_number(raw, "num_hidden_layers"),
+        heads=_number(raw, "num_attention_heads"),
+        intermediate=_number(raw, "intermediate_size"),
+        max_positions=_number(raw, "max_position_embeddings", 512) - position_offset,
+        activation=raw.get("hidden_act") or "gelu",
+        dropout=_number(raw, "hidden_dropout_prob", 0.1),
+        attention_dropout=_number(raw, "attention_probs_dropout_prob", 0.1),
+        norm_epsilon=_number(raw, "layer_norm_eps", 1e-12),
+        initializer_range=_number(raw, "initializer_range", 0.02),
+        token_types=_number(raw, "type_vocab_size", 2),
+        position_offset=position_offset,
+        causal=bool(raw.get("is_decoder")),
+    )
+
+
+def _roberta(raw: ConfigDict) -> NativeConfig:
+    # Places are counted from padding_idx + 1 (fairseq's convention).
+    return _bert(raw, position_offset=_number(raw, "pad_token_id", 1) + 1)
+
+
+def _distilbert(raw: ConfigDict) -> NativeConfig:
+    return NativeConfig(
+        vocabulary=_number(raw, "vocab_size"),
+        dim=_number(raw, "dim", 768),
+        depth=_number(raw, "n_layers", 6),
+        heads=_number(raw, "n_heads", 12),
+        intermediate=_number(raw, "hidden_dim", 3072),
+        max_positions=_number(raw, "max_position_embeddings", 512),
+        activation=raw.get("activation") or "gelu",
+        dropout=_number(raw, "dropout", 0.1),
+        attention_dropout=_number(raw, "attention_dropout", 0.1),
+        initializer_range=_number(raw, "initializer_range", 0.02),
+        token_types=0,
+    )
+
+
+def _modernbert(raw: ConfigDict) -> NativeConfig:
+    depth = _number(raw, "num_hidden_layers", 22)
+    every = _number(raw, "global_attn_every_n_layers", 3)
+    kinds = raw.get("layer_types") or [
+        "sliding_attention" if layer % every else "full_attention" for layer in range(depth)
+    ]
+    if len(kinds) < depth or set(kinds) - {"sliding_attention", "full_attention"}:
+        raise ReknitError(f"config.json: layer_types does not describe the {depth} layers; the file is broken")
+    reach = _number(raw, "local_attention", 128) // 2
+    thetas = {
+        "full_attention": _rope_theta(raw, "full_attention", "global_rope_theta", 160_000.0),
+        "sliding_attention": _rope_theta(raw, "sliding_attention", "local_rope_theta", 10_000.0),
+    }
+    return NativeConfig(
+        vocabulary=_number(raw, "vocab_size"),
+        dim=_number(raw, "hidden_size", 768),
+        depth=depth,
+        heads=_number(raw, "num_attention_heads", 12),
+        intermediate=_number(raw, "intermediate_size", 1152),
+        max_positions=_number(raw, "max_position_embeddings", 8192),
+        activation=raw.get("hidden_activation") or "gelu",
+        dropout=_number(raw, "mlp_dropout", 0.0),
+        attention_dropout=_number(raw, "attention_dropout", 0.0),
+        norm_epsilon=_number(raw, "norm_eps", 1e-5),
+        initializer_range=_number(raw, "initializer_range", 0.02),
+        pre_norm=True,
+        gated=True,
+        token_types=0,
+        windows=tuple(reach if kind == "sliding_attention" else None for kind in kinds[:depth]),
+        rope_thetas=tuple(thetas[kind] for kind in kinds[:depth]),
+        attention_bias=bool(raw.get("attention_bias", False)),
+        feed_forward_bias=bool(raw.get("mlp_bias", False)),
+        norm_bias=bool(raw.get("norm_bias", False)),
+    )
+
+
+def _rope_theta(raw: ConfigDict, kind: str, old_name: str, default: float) -> float:
+    """transformers 5 keeps the bases in `rope_parameters`, transformers 4 in two fields of their own."""
+    parameters = (raw.get("rope_parameters") or {}).get(kind) or {}
+    scaling = raw.get("rope_scaling") or {}
+    rope_type = parameters.get("rope_type") or scaling.get("rope_type") or "default"
+    if rope_type != "default":
+        raise ReknitError(f"config.json: rotary embeddings of type {rope_type!r} are not supported, only 'default'")
+    return float(_number(parameters, "rope_theta", raw.get(old_name) or default))
+
+
+_BERT_LAYER = "encoder.layer.{layer}"
+_BERT_FAMILY = Family(
+    architecture="BertModel",
+    token_table="embeddings.word_embeddings.weight",
+    depth_key="num_hidden_layers",
+    to_config=_bert,
+    embeddings={
+        "tokens": ("embeddings.word_embeddings",),
+        "position_table": ("embeddings.position_embeddings",),
+        "token_types": ("embeddings.token_type_embeddings",),
+        "embedding_norm": ("embeddings.LayerNorm",),
+    },
+    block={
+        "query_key_value": tuple(f"{_BERT_LAYER}.attention.self.{part}" for part in ("query", "key", "value")),
+        "attention_output": (f"{_BERT_LAYER}.attention.output.dense",),
+        "attention_norm": (f"{_BERT_LAYER}.attention.output.LayerNorm",),
+        "up": (f"{_BERT_LAYER}.intermediate.dense",),
+        "down": (f"{_BERT_LAYER}.output.dense",),
+        "feed_forward_norm": (f"{_BERT_LAYER}.output.LayerNorm",),
+    },
+)
+
+
+def _roberta_family(architecture: str) -> Family:
+    shared = _BERT_FAMILY
+    return Family(architecture, shared.token_table, shared.depth_key, _roberta, shared.embeddings, shared.block)
+
+
+_DISTILBERT_LAYER = "transformer.layer.{layer}"
+_DISTILBERT_FAMILY = Family(
+    architecture="DistilBertModel",
+    token_table="embeddings.word_embeddings.weight",
+    depth_key="n_layers",
+    to_config=_distilbert,
+    embeddings={
+        "tokens": ("embeddings.word_embeddings",),
+        "position_table": ("embeddings.position_embeddings",),
+        "embedding_norm": ("embeddings.LayerNorm",),
+    },
+    block={
+        "query_key_value": tuple(f"{_DISTILBERT_LAYER}.attention.{part}_lin" for part in "qkv"),
+        "attention_output": (f"{_DISTILBERT_LAYER}.attention.out_lin",),
+        "attention_norm": (f"{_DISTILBERT_LAYER}.sa_layer_norm",),
+        "up": (f"{_DISTILBERT_LAYER}.ffn.lin1",),
+        "down": (f"{_DISTILBERT_LAYER}.ffn.lin2",),
+        "feed_forward_norm": (f"{_DISTILBERT_LAYER}.output_layer_norm",),
+    },
+)
+
+_MODERNBERT_FAMILY = Family(
+    architecture="ModernBertModel",
+    token_table="embeddings.tok_embeddings.weight",
+    depth_key="num_hidden_layers",
+    to_config=_modernbert,
+    embeddings={
+        "tokens": ("embeddings.tok_embeddings",),
+        "embedding_norm": ("embeddings.norm",),
+        "final_norm": ("final_norm",),
+    },
+    block={
+        "query_key_value": ("layers.{layer}.attn.Wqkv",),
+        "attention_output": ("layers.{layer}.attn.Wo",),
+        "attention_norm": ("layers.{layer}.attn_norm",),
+        "up": ("layers.{layer}.mlp.Wi",),
+        "down": ("layers.{layer}.mlp.Wo",),
+        "feed_forward_norm": ("layers.{layer}.mlp_norm",),
+    },
+)
+
+FAMILIES: Mapping[str, Family] = {
+    "bert": _BERT_FAMILY,
+    "roberta": _roberta_family("RobertaModel"),
+    "camembert": _roberta_family("CamembertModel"),
+    "xlm-roberta": _roberta_family("XLMRobertaModel"),
+    "distilbert": _DISTILBERT_FAMILY,
+    "modernbert": _MODERNBERT_FAMILY,
+}

@@ -1,0 +1,260 @@
+"""Encoders from Hugging Face folders and hub ids, fresh encoders, and native weights back in Hugging Face's form."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from reknit.encoders.base import Encoder
+from reknit.encoders.huggingface.families import FAMILIES, ConfigDict, Family, family_of
+from reknit.encoders.model_files import local_folder, read_json, read_weights
+from reknit.encoders.native.encoder import NativeEncoder
+from reknit.encoders.pooling_modes import TRAINED_POOLINGS
+from reknit.encoders.trained_pooling import TrainedPooling
+from reknit.errors import ReknitError
+
+
+class EncoderShape(Protocol):
+    """The fields of `reknit.recipe.EncoderSpec` that `build_encoder` reads."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def intermediate(self) -> int: ...
+    @property
+    def max_positions(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def pooling(self) -> str: ...
+    @property
+    def latents(self) -> int: ...
+    @property
+    def attention(self) -> str: ...
+
+
+class HuggingFaceEncoder(NativeEncoder):
+    """A `NativeEncoder` that remembers the config.json it came from, and any tensors that only heads use.
+
+    source: config.json as read. passengers: {hf name: tensor} of the base model that the native encoder does not
+    compute with (BERT's pooler); they are written back unchanged so that the folder stays complete.
+    """
+
+    def __init__(self, source: ConfigDict, passengers: dict[str, Tensor] | None = None) -> None:
+        family = _native_family(source)
+        super().__init__(family.to_config(source))
+        self.source = source
+        self.passengers = passengers or {}
+
+
+def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> HuggingFaceEncoder:
+    """A fresh encoder, weights drawn from torch's global generator.
+
+    spec: its shape; family "bert" (post-norm, learned positions) or "modernbert" (pre-norm, rotary positions, GeGLU,
+    every third layer global, the others seeing 64 tokens on either side); attention "causal" makes it see what came
+    before only, in all that it is used for; a trained pooling becomes its `pooler`. pad: the padding token's id, for
+    config.json. Raises ReknitError for another family, a shape that does not fit together, and causal attention in a
+    family that has none.
+    """
+    encoder = HuggingFaceEncoder(_source_of(spec, vocabulary_size, pad))
+    if spec.family == "bert":
+        # Unused by reknit, but without a pooler transformers warns that weights are missing.
+        encoder.passengers = {"pooler.dense.weight": torch.eye(spec.dim), "pooler.dense.bias": torch.zeros(spec.dim)}
+    if spec.pooling in TRAINED_POOLINGS:
+        # Drawn last, so that the encoder's own weights are the same with every pooling.
+        encoder.pooler = TrainedPooling(spec.pooling, spec.dim, spec.depth, spec.latents)
+    return encoder
+
+
+def check_shape(spec: EncoderShape) -> None:
+    """Raise ReknitError as `build_encoder` does, without building anything."""
+    source = _source_of(spec, vocabulary_size=1, pad=0)
+    _native_family(source).to_config(source)
+
+
+def _source_of(spec: EncoderShape, vocabulary_size: int, pad: int) -> ConfigDict:
+    """config.json of a fresh encoder."""
+    if spec.attention == "causal" and spec.family != "bert":
+        raise ReknitError(f'encoder.attention="causal" needs encoder.family="bert"; {spec.family} looks both ways')
+    if spec.family == "bert":
+        return {
+            "architectures": ["BertModel"],
+            "model_type": "bert",
+            "attention_probs_dropout_prob": spec.dropout,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": spec.dropout,
+            **({"is_decoder": True} if spec.attention == "causal" else {}),
+            "hidden_size": spec.dim,
+            "initializer_range": 0.02,
+            "intermediate_size": spec.intermediate,
+            "layer_norm_eps": 1e-12,
+            "max_position_embeddings": spec.max_positions,
+            "num_attention_heads": spec.heads,
+            "num_hidden_layers": spec.depth,
+            "pad_token_id": pad,
+            "position_embedding_type": "absolute",
+            "type_vocab_size": 2,
+            "vocab_size": vocabulary_size,
+        }
+    if spec.family == "modernbert":
+        # The settings of transformers 4 (also read by servers written for it) beside those of transformers 5.
+        return {
+            "architectures": ["ModernBertModel"],
+            "model_type": "modernbert",
+            "attention_bias": False,
+            "attention_dropout": spec.dropout,
+            "embedding_dropout": spec.dropout,
+            "global_attn_every_n_layers": 3,
+            "global_rope_theta": 160_000.0,
+            "hidden_activation": "gelu",
+            "hidden_size": spec.dim,
+            "initializer_range": 0.02,
+            "intermediate_size": spec.intermediate,
+            "local_attention": 128,
+            "local_rope_theta": 10_000.0,
+            "max_position_embeddings": spec.max_positions,
+            "mlp_bias": False,
+            "mlp_dropout": spec.dropout,
+            "norm_bias": False,
+            "norm_eps": 1e-5,
+            "num_attention_heads": spec.heads,
+            "num_hidden_layers": spec.depth,
+            "pad_token_id": pad,
+            "bos_token_id": None,
+            "eos_token_id": None,
+            "cls_token_id": None,
+            "sep_token_id": None,
+            "vocab_size": vocabulary_size,
+        }
+    raise ReknitError(f"cannot build a fresh encoder of family {spec.family!r}; use 'bert' or 'modernbert'")
+
+
+def load_encoder(path_or_id: str | Path) -> Encoder:
+    """The encoder of a local folder or hub id: native for the families of `FAMILIES`, else an `AutoModelEncoder`.
+
+    Only safetensors weights are read, never a pickle and never remote code; every weight becomes float32. The encoder
+    comes in evaluation mode (no dropout), as from transformers; `train()` changes that. Raises ReknitError, with its
+    own line each, for a missing folder, config.json or weights, pickle-only weights, damaged files, missing or
+    misshapen tensors and unknown architectures.
+    """
+    folder = local_folder(path_or_id)
+    source = read_json(folder / "config.json")
+    model_type = source.get("model_type")
+    if not isinstance(model_type, str):
+        raise ReknitError(f"{folder}/config.json names no model_type; this is not a transformers model")
+    if family_of(model_type) is None:
+        from reknit.encoders.huggingface.automodel import AutoModelEncoder
+
+        print(
+            f"warning: {model_type} models have no native encoder here; running through transformers, which is slower",
+            file=sys.stderr,
+        )
+        return AutoModelEncoder.load(folder, source)
+    weights = read_weights(folder)
+    return _native_from_weights(source, weights, folder)
+
+
+def native_state_to_hf(encoder: NativeEncoder, layers: int | None = None) -> tuple[ConfigDict, dict[str, Tensor]]:
+    """config.json and tensors with which `transformers.AutoModel` gives the same hidden states as `encoder`.
+
+    layers: keep only the first so many layers. Every field of the original config.json stays, except the number of
+    layers, the vocabulary size, the class name and the dtype (float32). Raises ReknitError for an encoder that has no
+    Hugging Face form, or `layers` outside 1 .. depth.
+    """
+    if not isinstance(encoder, HuggingFaceEncoder):
+        raise ReknitError("this encoder was not built or loaded in a Hugging Face family; it cannot be saved as one")
+    depth = encoder.depth if layers is None else layers
+    if not 1 <= depth <= encoder.depth:
+        raise ReknitError(
+            f"cannot keep {depth} layers of an encoder that has {encoder.depth}; use 1 to {encoder.depth}"
+        )
+    family = _native_family(encoder.source)
+    config = {name: value for name, value in encoder.source.items() if name not in ("auto_map", "torch_dtype")}
+    config |= {
+        "architectures": [family.architecture],
+        family.depth_key: depth,
+        "vocab_size": encoder.table.shape[0],
+        "dtype": "float32",
+    }
+    if config.get("layer_types"):
+        config["layer_types"] = config["layer_types"][:depth]
+    tensors = {name: tensor.clone() for name, tensor in encoder.passengers.items()}
+    for native, value in encoder.state_dict().items():
+        if native.startswith("blocks.") and int(native.split(".")[1]) >= depth:
+            continue
+        if native.startswith("pooler."):  # no part of the plain model
+            continue
+        names = family.names(native)
+        for name, part in zip(names, value.detach().float().cpu().chunk(len(names)), strict=True):
+            tensors[name] = part.clone()
+    return config, tensors
+
+
+def _native_family(source: ConfigDict) -> Family:
+    family = family_of(source.get("model_type", ""))
+    if family is None:
+        raise ReknitError(f"model_type {source.get('model_type')!r} is not one of {', '.join(FAMILIES)}")
+    return family
+
+
+def _native_from_weights(source: ConfigDict, weights: dict[str, Tensor], folder: Path) -> HuggingFaceEncoder:
+    family = _native_family(source)
+    # BERT checkpoints converted from TensorFlow name the two halves of a norm gamma and beta.
+    weights = {
+        re.sub(r"\.beta$", ".bias", re.sub(r"\.gamma$", ".weight", name)): tensor for name, tensor in weights.items()
+    }
+    prefixes = [name.removesuffix(family.token_table) for name in weights if name.endswith(family.token_table)]
+    if not prefixes:
+        raise ReknitError(f"{folder}: no tensor {family.token_table}; the weights are not a {family.architecture}")
+    prefix = min(prefixes, key=len)
+    base = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    with torch.device("meta"), _Undrawn():
+        encoder = HuggingFaceEncoder(source)
+    state: dict[str, Tensor] = {}
+    for native, expected in encoder.state_dict().items():
+        parts = [_take(base, name, folder) for name in family.names(native)]
+        value = parts[0].float() if len(parts) == 1 else torch.cat([part.float() for part in parts])
+        if value.shape != expected.shape:
+            raise ReknitError(
+                f"{folder}: {family.names(native)[0]} gives shape {list(value.shape)} where config.json asks for "
+                f"{list(expected.shape)}; weights and config.json do not belong together"
+            )
+        state[native] = value.contiguous()
+    encoder.load_state_dict(state, assign=True)
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(True)
+    encoder.passengers = {
+        name: tensor.float() for name, tensor in base.items() if name in ("pooler.dense.weight", "pooler.dense.bias")
+    }
+    return encoder.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Modules made within keep their weights as they are: drawing without storage makes torch import its compiler,
+    which takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+def _take(weights: dict[str, Tensor], name: str, folder: Path) -> Tensor:
+    if name not in weights:
+        raise ReknitError(
+            f"{folder}: the weights have no tensor {name}; weights and config.json do not belong together"
+        )
+    return weights[name]

@@ -1,0 +1,144 @@
+"""One arm of a comparison with one seed: trained, tuned, measured, kept."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from reknit.evaluation.measures import Measure
+from reknit.evaluation.probe import retrieval_probe, subsample_documents
+from reknit.export.sentence_transformers import save
+from reknit.jobs.files import read_json, write_json
+from reknit.jobs.interrupt import StopRequest
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.encode_texts import encoder_function
+from reknit.objectives.base import Objective, TextLikelihood
+from reknit.research.pretraining.config import Arm, ComparisonConfig, training_config, tuning_config
+from reknit.research.pretraining.material import Material
+from reknit.runs.config import RunConfig
+from reknit.runs.corpus import Corpus
+from reknit.runs.phases import phases_of, train_phases
+from reknit.runs.run_folder import RunFolder
+from reknit.runs.start import build_start, load_start
+from reknit.training.log import MetricsLog
+from reknit.training.team import Team
+
+
+def run_arm(
+    arm: Arm,
+    comparison: ComparisonConfig,
+    seed: int,
+    folder: RunFolder,
+    material: Material,
+    stop: StopRequest,
+) -> dict[str, Any]:
+    """Train and measure, or read what an earlier call has done; goes on where that was stopped.
+
+    folder: of this arm and seed, its `data` shared by all. Leaves model/ (as trained) and, after a tuning, tuned/ in
+    it. Returns plain data: what was spent, the value of each measure by its label, the curve of the retrieval probe.
+    """
+    if folder.result.exists():
+        return read_json(folder.result)
+    config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
+    if arm.recipe:
+        trained, training = _phase(config, folder, material.corpus, stop, None)
+    else:
+        trained, training = _untrained(config, folder, material.corpus, comparison)
+    tuned, tuning = trained, None
+    if tuning_run is not None:
+        # A folder of its own: a run's log keeps the phases of one configuration.
+        tuned, tuning = _phase(
+            tuning_run, RunFolder(folder.path / "tuning", folder.data), material.corpus, stop, trained
+        )
+    objective = _objective(config, folder, trained) if arm.recipe else None
+    values = {}
+    for measure in material.measures:
+        model = trained if measure.of == "trained" else tuned
+        values[measure.label] = _value(measure, model, objective, comparison, seed)
+    save(trained, folder.model)
+    if tuned is not trained:
+        save(tuned, folder.path / "tuned")
+    result = {
+        "arm": arm.name,
+        "recipe": arm.recipe and arm.recipe.card.name,
+        "seed": seed,
+        "training": training,
+        "tuning": tuning,
+        "values": values,
+        "curve": _curve(folder),
+    }
+    write_json(folder.result, result)
+    return result
+
+
+def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> Objective:
+    """The training's objective with its heads as they ended."""
+    name, recipe = phases_of(config)[0]
+    objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    folder.phase(name).load_objective("final", objective)
+    return objective.to(next(model.encoder.parameters()).device).eval()
+
+
+def _value(
+    measure: Measure, model: EmbeddingModel, objective: Objective | None, comparison: ComparisonConfig, seed: int
+) -> float | None:
+    """None where the measure wants a language model of a kind that there is not."""
+    if measure.score is not None:
+        layers, dims = measure.size or (None, None)
+        return measure.score(encoder_function(model, comparison.precision, quiet=True, layers=layers, dims=dims))
+    if measure.fine_tuned is not None:
+        return measure.fine_tuned(model, seed, comparison.precision)
+    assert measure.likelihood is not None
+    if objective is None:
+        return None
+    device = next(model.encoder.parameters()).device
+
+    def found(texts: list[str]) -> TextLikelihood | None:
+        batch = model.tokenizer.pack(texts, min(comparison.max_length, model.max_length)).to(device)
+        return objective.log_likelihood(model.encoder, batch)
+
+    def likelihood(texts: list[str]) -> tuple[list[float], list[int]]:
+        asked = found(texts)
+        assert asked is not None
+        return asked.logs.tolist(), asked.tokens.tolist()
+
+    kind = found(["a"])
+    if kind is None or measure.causal not in (None, kind.causal):
+        return None
+    return measure.likelihood(likelihood)
+
+
+def _untrained(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, comparison: ComparisonConfig
+) -> tuple[EmbeddingModel, dict[str, Any]]:
+    """(model, what was spent: nothing)."""
+    model = _cut_to(config, load_start(config) or build_start(config, folder, corpus, comparison.encoder))
+    model.encoder.eval()
+    return model, {"tokens": 0, "seconds": 0.0, "flops": 0.0}
+
+
+def _phase(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, stop: StopRequest, given: EmbeddingModel | None
+) -> tuple[EmbeddingModel, dict[str, Any]]:
+    """(model, what was spent) of the run's one phase, which begins with a copy of `given` or with the start."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    model = copy.deepcopy(given) or _cut_to(config, load_start(config) or build_start(config, folder, corpus))
+    probe = retrieval_probe(
+        subsample_documents(corpus.held_out.dev, config.probe.training_documents),
+        encoder_function(model, config.precision, quiet=True),
+    )
+    facts = train_phases(config, folder, corpus, model, probe, stop, Team())
+    model.encoder.eval()
+    return model, facts
+
+
+def _cut_to(config: RunConfig, model: EmbeddingModel) -> EmbeddingModel:
+    """All arms read texts of one length at most, whatever their start could read."""
+    model.max_length = min(model.max_length, config.max_length)
+    return model
+
+
+def _curve(folder: RunFolder) -> list[dict[str, float]]:
+    """The probe's values along the training, by what had been spent."""
+    lines = [line for line in MetricsLog(folder.metrics).read() if "probe" in line and line["phase"] == "pretrain"]
+    return [{"tokens": line["tokens"], "flops": line["flops"], "nDCG@10": line["probe"]["nDCG@10"]} for line in lines]

@@ -1,0 +1,168 @@
+"""The model that a run starts from: a given one, or a new one with a tokenizer trained on the corpus."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from reknit.encoders.huggingface.loading import build_encoder, check_shape
+from reknit.encoders.native.latent_semantic import LEAST_DIM, begin_with, latent_semantic_table
+from reknit.encoders.spec import EncoderSpec
+from reknit.errors import ReknitError
+from reknit.jobs.files import made_by_one, written_aside
+from reknit.jobs.precision import best_device
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
+from reknit.models.sentence_folder import DOCUMENT_PROMPTS
+from reknit.recipe import Recipe
+from reknit.runs.config import PromptSpec, RunConfig
+from reknit.runs.corpus import Corpus
+from reknit.runs.phases import phases_of
+from reknit.runs.run_folder import RunFolder
+from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
+from reknit.tokenizers.training import LEAST_VOCABULARY
+
+logger = logging.getLogger("reknit")
+
+# A new tokenizer is trained on a sample of about so many words: its trainer keeps every distinct word it meets, so the
+# memory would grow with the corpus, and the 30,000th piece of a sample of this size is still met often.
+TOKENIZER_WORDS = 10_000_000
+# What words have in common shows in so many; half a minute on two cores.
+LATENT_SEMANTIC_PASSAGES = 60_000
+LEAST_POSITIONS = 3  # two special tokens and one of the text
+
+
+def check_encoder(spec: EncoderSpec, setting: str = "encoder") -> None:
+    """Raise ReknitError when the encoder that `spec` describes cannot be built: its shape does not fit together, or the
+    first weights do not fit the shape. setting: what the user calls `spec`."""
+    if spec.token_table == "latent-semantic":
+        if spec.pooling != "mean":
+            raise ReknitError(
+                f"{setting}.token_table=latent-semantic is for texts that are the mean of their tokens, not "
+                f"{spec.pooling}: set {setting}.pooling=mean too"
+            )
+        if spec.dim < LEAST_DIM:
+            raise ReknitError(f"{setting}.token_table=latent-semantic needs {setting}.dim={LEAST_DIM} or more")
+    for field, value, least in (
+        ("vocabulary", spec.vocabulary, LEAST_VOCABULARY.get(spec.family, 1)),
+        ("max_positions", spec.max_positions, LEAST_POSITIONS),
+    ):
+        if value < least:
+            raise ReknitError(f"{setting}.{field} is {value}: it must be {least} or more")
+    check_shape(spec)
+
+
+def check_start(config: RunConfig, settings: Sequence[str]) -> None:
+    """Raise ReknitError when no encoder can be built as `config` has it, or one of `settings`, which are of the form
+    a.b=c, is about an encoder that is not built or about prompts of a model that has none."""
+    built = None
+    if config.from_scratch:
+        built, recipe = _first_phase(config)
+        check_encoder(recipe.encoder, f"{built}.encoder")
+        if config.prompts != PromptSpec():
+            raise ReknitError("prompts are of a trained start model; a new one knows none: leave them out")
+    for setting in settings:
+        phase, *field = setting.partition("=")[0].strip().split(".")
+        if field[:1] == ["encoder"] and phase != built:
+            reason = "a run from a trained model keeps its encoder"
+            if built:
+                reason = f"the encoder is the one of {built}: set {built}.{'.'.join(field)}"
+            raise ReknitError(f"--set {setting} would change nothing: {reason}")
+
+
+def load_start(config: RunConfig) -> EmbeddingModel | None:
+    """The given start model; None when the run starts from scratch.
+
+    Raises ReknitError when the model cannot be loaded or is of a kind that reknit can run but not train.
+    """
+    if config.from_scratch:
+        return None
+    model = load_embedding_model(config.start)
+    _give_prompts(model, config.prompts)
+    # Read it whole now: the folder may belong to the run that this one replaces.
+    _ = model.tokenizer.hf
+    model.encoder.to(best_device())
+    return model
+
+
+def _give_prompts(model: EmbeddingModel, given: PromptSpec) -> None:
+    if given.query is not None:
+        model.prompts["query"] = given.query
+    if given.document is not None:
+        # Its other names too, or the folder that is exported would still say what it was.
+        named = {"document", *(name for name in DOCUMENT_PROMPTS if name in model.prompts)}
+        model.prompts |= dict.fromkeys(named, given.document)
+
+
+def build_start(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, spec: EncoderSpec | None = None
+) -> EmbeddingModel:
+    """A new model, its tokenizer trained on the corpus (once; a resumed run finds it).
+
+    Its weights are random or, where the encoder's `token_table` says so, made of the corpus.
+
+    spec: of a run without phases; else they say what it is.
+    """
+    spec = spec or _first_phase(config)[1].encoder
+    tokenizer = prepare_tokenizer(spec, folder, corpus, config.seed)
+    torch.manual_seed(config.seed)
+    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+    if spec.token_table == "latent-semantic":
+        begin_with(encoder, _latent_semantic_table(spec, folder, corpus, tokenizer, config.seed))
+    encoder.to(best_device())
+    return EmbeddingModel(
+        encoder=encoder,
+        tokenizer=tokenizer,
+        pooling=spec.pooling,
+        normalize=True,
+        max_length=min(config.max_length, spec.max_positions),
+        name=folder.path.name,
+    )
+
+
+def prepare_tokenizer(spec: EncoderSpec, folder: RunFolder, corpus: Corpus, seed: int) -> Tokenizer:
+    """The run's own tokenizer, trained on texts drawn by the seed; made once in the data folder."""
+    saved = folder.data / "tokenizer"
+    if saved.exists():
+        return Tokenizer.load(saved)
+    logger.info("training a tokenizer of up to %d pieces on the corpus", spec.vocabulary)
+    texts = corpus.sampled_training_texts(TOKENIZER_WORDS, seed)
+    tokenizer = train_tokenizer(texts, spec.vocabulary, family=spec.family)
+    with written_aside(saved) as aside:
+        tokenizer.save(aside)
+    return tokenizer
+
+
+def _latent_semantic_table(
+    spec: EncoderSpec, folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, seed: int
+) -> Tensor:
+    """Made once in the data folder: a sum in another order, with another number of threads, ends in other digits."""
+    saved = folder.data / f"latent-semantic-{spec.dim}-{seed}.safetensors"
+    with made_by_one(saved):
+        if not saved.exists():
+            logger.info("first weights by latent semantic analysis of up to %d passages", LATENT_SEMANTIC_PASSAGES)
+            drawn = np.random.default_rng([seed, 3]).permutation(len(corpus.store))[:LATENT_SEMANTIC_PASSAGES]
+            tokens = _tokens_of(corpus, np.sort(drawn), tokenizer, spec.max_positions)
+            table = latent_semantic_table(tokens, tokenizer.is_special, spec.dim, seed)
+            with written_aside(saved) as aside:
+                save_file({"table": table}, aside)
+    return load_file(saved)["table"]
+
+
+def _tokens_of(corpus: Corpus, numbers: np.ndarray, tokenizer: Tokenizer, max_length: int) -> Iterator[np.ndarray]:
+    for some in np.array_split(numbers, len(numbers) // 1000 + 1):
+        texts = [corpus.training_text(number) for number in some.tolist()]
+        yield from (text.tokens for text in tokenizer.encode_batch(texts, max_length))
+
+
+def _first_phase(config: RunConfig) -> tuple[str, Recipe]:
+    """The name and recipe of the phase that says what a new encoder is."""
+    phases = phases_of(config)
+    if not phases:
+        raise ReknitError("a run needs at least one phase: name a recipe to pre-train or to tune with")
+    return phases[0]
