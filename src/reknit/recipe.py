@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from reknit.claim import ClaimCheck
 from reknit.encoders.spec import EncoderSpec
@@ -58,15 +58,41 @@ class BudgetSpec:
     seconds: float | None = None
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A card and typed settings. A descendant is made with `dataclasses.replace` and states only its difference."""
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What the catalogue lists: a published system, its card and how its claim is checked.
+
+    A survey or an analysis is a plain `System`; what trains is a `Recipe`; what a verb takes as `--method` a `Method`.
+    """
 
     card: Card
+    check: ClaimCheck | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(System):
+    """A training objective and typed settings. A descendant is made with `replace` and states only its difference."""
+
     objective: ObjectiveSpec
     data: DataSpec = field(default_factory=DataSpec)
     encoder: EncoderSpec = field(default_factory=EncoderSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
-    check: ClaimCheck | None = None
+
+
+class Part:
+    """One component with typed settings (a frozen dataclass) that a verb takes as a method.
+
+    role: what it is (adapter, weight map, mixer, tokenizer transfer, feature model ...). verb: the verb that takes it.
+    """
+
+    role: ClassVar[str]
+    verb: ClassVar[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(System):
+    """A published system that is one part of a verb's job."""
+
+    part: Part
