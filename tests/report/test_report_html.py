@@ -160,9 +160,9 @@ def test_numbers_that_are_not_numbers_are_a_dash():
 
 def test_a_long_log_stays_small_and_quick():
     lines = log_lines(40_000)
-    began = time.perf_counter()
+    began = time.process_time()
     page = render_report(full_result(), lines, full_config())
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 60, "about 1 s; far more where it grows with the square"
     assert len(page.encode()) < 200_000
 
 
