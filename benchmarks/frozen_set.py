@@ -250,6 +250,11 @@ def differences(before: Any, after: Any, place: str = "") -> list[str]:
     return [] if before == after else [f"{place}: {str(before)[:80]} -> {str(after)[:80]}"]
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """What `make` wrote, by file and output."""
+    return {name: recorded(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -262,7 +267,7 @@ def main() -> None:
     compare.add_argument("after", type=Path)
     given = parser.parse_args()
     if given.verb == "compare":
-        before, after = (recorded(json.loads(path.read_text(encoding="utf-8"))) for path in (given.before, given.after))
+        before, after = map(read_record, (given.before, given.after))
         lines = differences(before, after)
         print("\n".join(lines) or f"equal: {len(before)} files and outputs")
         sys.exit(1 if lines else 0)
