@@ -23,7 +23,7 @@ from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start
 from reknit.sources.pairs import PairSpec
-from reknit.sources.passages import PassageBatches, open_token_store
+from reknit.sources.passages import PassageBatches, PassageSpec, open_token_store
 from reknit.sources.queries import QuerySpec
 from reknit.sources.spec import DataSpec
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
