@@ -72,13 +72,18 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(System):
-    """A training objective and typed settings. A descendant is made with `replace` and states only its difference."""
+    """A training objective and typed settings. A descendant is made with `replace` and states only its difference.
+
+    after: recipes that train before this one, in order, each on the same encoder; they divide its budget in proportion
+    to their own.
+    """
 
     objective: ObjectiveSpec
     data: DataSpec = field(default_factory=PassageSpec)
     encoder: EncoderSpec = field(default_factory=EncoderSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
+    after: tuple[Recipe, ...] = ()
 
 
 class Part:

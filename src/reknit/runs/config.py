@@ -156,6 +156,9 @@ def from_json(value: dict[str, Any]) -> RunConfig:
         catalogue.find(value[phase]["card"]["name"]) if value[phase] else None for phase in ("pretrain", "tune")
     )
     for phase in ("pretrain", "tune"):
+        if value[phase]:
+            # What a system is checked by and which stages come before it is its own: no setting changes it.
+            value = value | {phase: {name: of for name, of in value[phase].items() if name not in ("check", "after")}}
         # Before sources had settings of their own, the teacher's were the recipe's.
         if value[phase] and "teacher" in value[phase]:
             data = {"teacher": value[phase]["teacher"]} | value[phase]["data"]

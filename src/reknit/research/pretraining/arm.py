@@ -73,7 +73,7 @@ def run_arm(
 
 def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> Objective:
     """The training's objective with its heads as they ended."""
-    phase = phases_of(config)[0]
+    phase = phases_of(config)[-1]
     objective = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
     folder.phase(phase.name).load_objective("final", objective)
     return objective.to(next(model.encoder.parameters()).device).eval()
