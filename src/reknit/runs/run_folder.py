@@ -14,6 +14,7 @@ from reknit.jobs.files import disk_full_explained, read_json, write_json
 from reknit.jobs.folder import JobFolder
 from reknit.recipe import BudgetSpec
 from reknit.runs.config import RunConfig, from_json, to_json
+from reknit.runs.result import RunResult
 from reknit.training.budget import format_budget
 from reknit.training.checkpoint import CheckpointFolder
 
@@ -29,6 +30,8 @@ _FREE = (
     ".time_share.",
     ".patience.",
     ".expansion.",
+    ".verdict.",
+    ".index.",
 )
 
 
@@ -51,9 +54,9 @@ class RunFolder(JobFolder):
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "train.log"
 
-    def found(self) -> dict[str, Any]:
-        """What result.json says; nothing where no run has ended, as in the folder of a model."""
-        return read_json(self.result) if self.result.is_file() else {}
+    def found(self) -> RunResult | None:
+        """What result.json says; None where no run has ended, as in the folder of a model."""
+        return RunResult.read(self.result)
 
     def phase(self, name: str) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints / name)
