@@ -262,7 +262,7 @@ def test_pretrain_ends_after_training_and_export(pretrained_run: Path) -> None:
     assert {name: result[name] for name in absent} == dict.fromkeys(absent)
     assert result["evaluations"] == []
     for file in ("report.html", "model/README.md"):
-        assert "Trained, not judged" in (pretrained_run / file).read_text(encoding="utf-8")
+        assert "Trained, not evaluated" in (pretrained_run / file).read_text(encoding="utf-8")
     assert library.load(pretrained_run).encode(["a text"]).shape == (1, 32)
     assert '"probe"' in (pretrained_run / "metrics.jsonl").read_text(), "its training is still watched"
     log = (pretrained_run / "train.log").read_text()
@@ -286,7 +286,7 @@ def test_a_run_without_index_says_how_to_make_one(pretrained_run: Path, corpus: 
     # Once asked for, it stays; and its command asks for it.
     reknit(*pretrain(corpus, run, "--resume")).succeeded()
     assert len(read_result(run)["searches"]) == 3
-    assert "index=true" in read_result(run)["command"]
+    assert "--index" in read_result(run)["command"]
     reknit(*pretrain(corpus, run, "--resume", "--set", "index=false")).succeeded()
     assert not (run / "index").exists()
     assert "give the run folder of a finished" in reknit("search", tmp_path, "turns").complaint()

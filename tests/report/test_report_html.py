@@ -162,7 +162,7 @@ def test_a_run_that_was_neither_judged_nor_indexed():
     page = Page(page_of(pretrained_result(), log_lines(40)[:60], full_config()))
     assert page.faults == []
     assert page.headings[0][1] == (
-        "Trained, not judged: the model learnt by retromae, and was not measured beside its start."
+        "Trained, not evaluated: the model was trained with retromae, and was not compared with the model it started from."
     )
     assert ("section", {"class": "verdict"}) in page.tags
     names = [name for _, name in page.headings]
@@ -171,7 +171,7 @@ def test_a_run_that_was_neither_judged_nor_indexed():
     for shown in (
         "model/ holds the model at the end of training, ready to load.",
         "reknit evaluate RUN --data BEIR_FOLDER",
-        "There is no index: the run's command with --resume --index makes one",
+        "There is no index: repeat the command with --resume --index to make one.",
         "No checkpoint is chosen by this.",
         "200 to watch the training by",
     ):

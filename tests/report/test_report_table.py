@@ -52,7 +52,7 @@ def test_names_are_no_markup():
 
 
 def test_missing_parts():
-    assert printed({}).startswith("Trained, not judged: the model learnt by nothing")
+    assert printed({}).startswith("Trained, not evaluated: the model was trained with nothing")
     assert "probe (200 queries, 5,000 documents)" in printed(empty_result())
 
 

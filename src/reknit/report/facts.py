@@ -95,7 +95,7 @@ def system_in_use(result: RunResult) -> str:
 
 def headline(result: RunResult) -> str:
     if result.verdict is None:
-        return "Trained, not judged"
+        return "Trained, not evaluated"
     return {"adapted": "Use the adapted model", "start": "Keep the start model"}[result.verdict.use]
 
 
@@ -105,7 +105,10 @@ def verdict_parts(result: RunResult) -> tuple[str, str]:
     if result.verdict is not None:
         return answer, result.verdict.sentence.removeprefix(answer).lstrip(":. ")
     recipes = " and ".join(phase.recipe for phase in result.training.phases)
-    return answer, f"the model learnt by {recipes or 'nothing'}, and was not measured beside its start."
+    return (
+        answer,
+        f"the model was trained with {recipes or 'nothing'}, and was not compared with the model it started from.",
+    )
 
 
 def date_text(result: RunResult) -> str:
@@ -153,9 +156,9 @@ def remarks(result: RunResult) -> list[str]:
     not run, and collections where word matching alone does better or hybrid search gained nothing."""
     found = []
     if result.verdict is None:
-        found.append("Labelled queries say how well it searches: reknit evaluate RUN --data BEIR_FOLDER.")
+        found.append("To evaluate it on labelled queries: reknit evaluate RUN --data BEIR_FOLDER.")
     if result.searches is None:
-        found.append("There is no index: the run's command with --resume --index makes one for reknit search.")
+        found.append("There is no index: repeat the command with --resume --index to make one.")
     if result.model_expands_queries and system_in_use(result) == "adapted":
         found += _expansion_remarks(result)
     if result.model_trained_pooling:

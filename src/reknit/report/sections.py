@@ -134,7 +134,7 @@ def export(result: RunResult) -> str:
     pairs = facts.export_facts(result)
     if not pairs:
         return ""
-    note = "The exported folder was loaded again and its vectors compared with those of the model that was measured."
+    note = "The exported folder was loaded again and its vectors compared with those of the model before it was saved."
     return f'<h2>Export check</h2><p class="quiet">{note}</p>{fact_list(pairs)}'
 
 

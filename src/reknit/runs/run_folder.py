@@ -80,8 +80,10 @@ class RunFolder(JobFolder):
             verb += ["--recipe", asked["pretrain"]]
         if asked["tune"] is None:
             verb = ["pretrain", asked["pretrain"], "--corpus", asked["corpus"]]
+            verb += ["--index"] if stored.get("index", True) else []
         options = ["--start", asked["start"], "--budget", format_budget(BudgetSpec(**asked["budget"]))]
-        for name, values in (("--eval", asked["eval"]), ("--set", stored["settings"])):
+        settings = stored["settings"] if asked["tune"] else _settings_of_pretraining(stored)
+        for name, values in (("--eval", asked["eval"]), ("--set", settings)):
             options += [part for value in values for part in (name, value)]
         return shlex.join(["reknit", *verb, "--out", str(self.path), *options])
 
@@ -135,6 +137,13 @@ class RunFolder(JobFolder):
             # What a full disk did not take is given up: the error that ended the run says so.
             with suppress(OSError):
                 handler.close()
+
+
+def _settings_of_pretraining(stored: dict[str, Any]) -> list[str]:
+    """The changed settings but what --index and --eval say already. Runs of before these had an index and a verdict."""
+    changed = [one for one in stored["settings"] if one.partition("=")[0].strip() not in ("index", "verdict")]
+    verdict = stored.get("verdict", True)
+    return changed if verdict == bool(stored["asked"]["eval"]) else [*changed, f"verdict={str(verdict).lower()}"]
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
