@@ -2,8 +2,8 @@
 
 `older/28af6fd.tar.xz` was written by commit 28af6fd: runs `finished` (from scratch, pre-trained), `distilled` (from a
 trained model) and `stopped` (Ctrl-C in the middle of training), the comparison `compared`, and the texts and labelled
-folders they were made of. `older/28af6fd-pretrained.tar.xz` holds one of its runs of `reknit pretrain`, which then ended with an
-index and a verdict.
+folders they were made of. `older/28af6fd-pretrained.tar.xz` holds `pretrained`, a run of `reknit pretrain`, which then
+ended with an index and a verdict.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from page_reader import Page
 from rich.console import Console
 
 import reknit as library
+from reknit.bench.adaptation import found_by_run
 from reknit.report.card import model_card
 from reknit.report.html import render_report
 from reknit.report.table import results_table
@@ -126,6 +127,18 @@ def test_an_older_result_is_shown_in_every_form(name: str, older: Path) -> None:
     printed = io.StringIO()
     results_table(found, Console(file=printed))
     assert printed.getvalue().startswith(found.verdict.sentence)
+
+
+def test_an_older_result_is_a_row_of_a_comparison(older: Path) -> None:
+    result = RunFolder(older / "finished").found()
+    assert result is not None
+    before = read_result(older / "finished")
+    row = found_by_run(result)
+    assert row["adapted"] == before["evaluations"][-1]["rows"]["adapted"]["nDCG@10"]["value"]
+    assert row["probe_verdict"] == before["probe_verdict"]["use"]
+    assert row["hybrid_by_weight"]["probe"] == before["evaluations"][0]["hybrids"]["hybrid"]["by_weight"]
+    assert (row["teacher"], row["kept_share"]) == (None, None)
+    assert row["query_expansion"] == before["query_expansion"]
 
 
 def test_an_older_pretraining_keeps_its_index_and_its_verdict(older: Path) -> None:

@@ -162,7 +162,8 @@ def test_a_run_that_was_neither_judged_nor_indexed():
     page = Page(page_of(pretrained_result(), log_lines(40)[:60], full_config()))
     assert page.faults == []
     assert page.headings[0][1] == (
-        "Trained, not evaluated: the model was trained with retromae, and was not compared with the model it started from."
+        "Trained, not evaluated: the model was trained with retromae, "
+        "and was not compared with the model it started from."
     )
     assert ("section", {"class": "verdict"}) in page.tags
     names = [name for _, name in page.headings]

@@ -235,11 +235,11 @@ def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int])
         seconds = run_module(["reknit", *words, "--set", f"seed={seed}", "--eval", folder], place)
         result = RunFolder(out).found()
     assert result is not None
-    return {"seed": seed, **_found(result), "seconds": seconds}
+    return {"seed": seed, **found_by_run(result), "seconds": seconds}
 
 
-def _found(result: RunResult) -> dict[str, Any]:
-    """What the record holds of a run with one labelled collection."""
+def found_by_run(result: RunResult) -> dict[str, Any]:
+    """What the record holds of a run that was judged by one labelled collection."""
     probe, labelled = result.evaluations
     assert result.verdict is not None
     assert result.probe_verdict is not None
