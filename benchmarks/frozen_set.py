@@ -33,6 +33,9 @@ SMALL = {"encoder.dim": 32, "encoder.depth": 2, "encoder.heads": 2, "encoder.int
 FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "modernbert")
 OBJECTIVES = ("mlm", "clm", "retromae", "dupmae", "electra", "starbucks", "text2token", "nv-embed", "ar2", "smith")
 
+ON_PAIRS = ("nv-embed", "ar2")
+PAIRS = {"pretrain.data.pairs_per_batch": 8, "pretrain.data.tokens_per_batch": None}
+
 
 def documents(count: int, seed: int) -> list[dict[str, str]]:
     """Documents {_id, title, text}, each about three things."""
@@ -140,7 +143,7 @@ def settings(*phases: str, **changes: Any) -> list[str]:
         given |= {f"{phase}.{name}": value for name, value in (SMALL | {"encoder.vocabulary": 300}).items()}
     given |= {"pretrain.data.tokens_per_batch": 256} if "pretrain" in phases else {}
     given |= changes
-    return [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    return [word for name, value in given.items() if value is not None for word in ("--set", f"{name}={value}")]
 
 
 def run_all(jobs: Jobs) -> None:
@@ -155,7 +158,7 @@ def run_all(jobs: Jobs) -> None:
     jobs("adapt from scratch", *adapt, "--out", "scratch", "--start", "scratch", *settings("tune"), *batch)
     jobs("adapt a model", *adapt, "--out", "adapted", "--start", "pretrained", *settings(), *batch)
     for name in OBJECTIVES:
-        words = settings("pretrain") if name != "ar2" else settings("pretrain", **{"pretrain.data.pairs_per_batch": 8})
+        words = settings("pretrain", **(PAIRS if name in ON_PAIRS else {}))
         jobs(
             f"pretrain {name}", "pretrain", name, "--corpus", "corpus.jsonl", "--out", f"objective-{name}",
             "--budget", "1500tok", *words,

@@ -10,6 +10,7 @@ from itertools import islice
 
 from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.judge import Judgement
+from reknit.data.text.corpus import Corpus
 from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
 from reknit.jobs.files import remove, write_json
@@ -23,7 +24,6 @@ from reknit.retrieval.description import HYBRID_WEIGHT
 from reknit.retrieval.index import Hit, Index, build_index
 from reknit.retrieval.search import search
 from reknit.runs.config import RunConfig, to_json
-from reknit.runs.corpus import Corpus
 from reknit.runs.result import (
     CorpusFacts,
     ExpansionFacts,
@@ -137,8 +137,8 @@ def _result(
     config, folder, judgement = finished.config, finished.folder, finished.judgement
     expansion = finished.adapted.expansion
     teacher = None
-    if folder.lessons.exists():
-        teacher = from_plain(TeacherFacts, DistillationTargets.open(folder.lessons).facts, "teacher")
+    if folder.distillation_targets.exists():
+        teacher = from_plain(TeacherFacts, DistillationTargets.open(folder.distillation_targets).facts, "teacher")
     return RunResult(
         reknit_version=__version__,
         command=folder.command(),

@@ -17,6 +17,7 @@ from reknit.adaptation.judge import judge
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.train import train
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.holdout import PROBE
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
@@ -26,11 +27,12 @@ from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
 from reknit.recipe import BudgetSpec
 from reknit.runs.config import DEFAULT_START, SCRATCH, ExpansionSpec, RunConfig, with_overrides
-from reknit.runs.corpus import Corpus, check_corpus_path, prepare_corpus
+from reknit.runs.corpus import check_corpus_path, prepare_corpus
 from reknit.runs.phases import check_batches, check_parts, phases_of, train_phases
 from reknit.runs.result import RunResult
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, check_start, load_start
+from reknit.sources.queries import QuerySpec
 from reknit.training.budget import parse_budget
 from reknit.training.team import Team, join_team
 
@@ -216,12 +218,12 @@ def _train_and_deliver(
 
 def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: EncodeTexts) -> None:
     """Make the lessons of the phase that learns from a teacher, if there is one."""
-    for _, recipe in phases_of(config):
-        if recipe.data.source == "queries":
-            limit = config.budget.seconds
-            seconds = None if limit is None else recipe.teacher.time_share * limit
+    for phase in phases_of(config):
+        if isinstance(phase.recipe.data, QuerySpec):
+            spec, limit = phase.recipe.data.teacher, config.budget.seconds
+            seconds = None if limit is None else spec.time_share * limit
             make_distillation_targets(
-                folder.lessons, corpus, encode_start, recipe.teacher, seconds=seconds, seed=config.seed
+                folder.distillation_targets, corpus, encode_start, spec, seconds=seconds, seed=config.seed
             )
 
 

@@ -9,12 +9,12 @@ from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.expansion import make_expansion
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.weight_interpolation import interpolate_weights
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.probe import retrieval_probe
 from reknit.jobs.interrupt import Interrupted, listen_for_stop
 from reknit.jobs.typed_json import from_plain
 from reknit.models.encode_texts import cached, encoder_function
 from reknit.runs.config import RunConfig
-from reknit.runs.corpus import Corpus
 from reknit.runs.phases import train_phases
 from reknit.runs.result import Training
 from reknit.runs.run_folder import RunFolder
