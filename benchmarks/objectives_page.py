@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reknit.claim import EVERY_MEASURE
-from reknit.evaluation.measures import PERPLEXITY, PSEUDO_PERPLEXITY
+from reknit.evaluation.perplexity import PERPLEXITY, PSEUDO_PERPLEXITY
 from reknit.jobs.files import read_json
 from reknit.report.table import markdown_table
 from reknit.research.comparison import measured
@@ -38,9 +38,9 @@ def page() -> str:
     text = """
         **This page cannot show which objective is best.** Wherever an untrained encoder was among the arms, no
         objective on single texts was shown to be better than it at these sizes (trainings of seconds to minutes,
-        encoders of three or four layers), so what a ranking of them shows is how little each has disturbed random weights. The rankings
-        that this page used to have are gone for that reason; the claims that rested on them are *blind* in
-        [catalogue.md](catalogue.md).
+        encoders of three or four layers), so what a ranking of them shows is how little each has disturbed random
+        weights. The rankings that this page used to have are gone for that reason; the claims that rested on them are
+        *blind* in [catalogue.md](catalogue.md).
 
         Made by `benchmarks/objectives_page.py`. In brackets: 95% intervals over three seeds; a star marks a difference
         whose interval leaves 0 out.
