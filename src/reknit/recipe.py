@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from reknit.claim import ClaimCheck
 from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.base import ObjectiveSpec
-from reknit.sources.spec import DataSpec, TeacherSpec
+from reknit.sources.passages import PassageSpec
+from reknit.sources.spec import DataSpec
 
 CAPABILITIES = {
     "search": "Search and compare texts by meaning",
@@ -99,14 +100,18 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(System):
-    """A training objective and typed settings. A descendant is made with `replace` and states only its difference."""
+    """A training objective and typed settings. A descendant is made with `replace` and states only its difference.
+
+    after: recipes that train before this one, in order, each on the same encoder; they divide its budget in proportion
+    to their own.
+    """
 
     objective: ObjectiveSpec
-    data: DataSpec = field(default_factory=DataSpec)
+    data: DataSpec = field(default_factory=PassageSpec)
     encoder: EncoderSpec = field(default_factory=EncoderSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
-    teacher: TeacherSpec = field(default_factory=TeacherSpec)
+    after: tuple[Recipe, ...] = ()
 
 
 class Part:

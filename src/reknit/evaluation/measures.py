@@ -63,6 +63,6 @@ def _opened(folder: Path, classified_texts: int, fine_tuning: FineTuningSpec) ->
     except ReknitError as error:
         raise ReknitError(
             f"--eval {folder} is nothing to measure by: {error}. Give a folder with corpus.jsonl (BEIR), with "
-            "train.tsv and test.tsv (label, text), with test.tsv (score, sentence1, sentence2), with .jsonl files of sentence "
-            "pairs, or texts for perplexity"
+            "train.tsv and test.tsv (label, text), with test.tsv (score, sentence1, sentence2), with .jsonl files of "
+            "sentence pairs, or texts for perplexity"
         ) from error

@@ -7,6 +7,7 @@ from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card
 from reknit.research.pretraining.experiment import PretrainingExperiment
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -38,7 +39,7 @@ RECIPE = replace(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
-    data=replace(SIMCSE.data, pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
+    data=PairSpec(pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
     encoder=EncoderSpec(pooling="mean"),
     check=ClaimCheck(
         experiment=PretrainingExperiment(

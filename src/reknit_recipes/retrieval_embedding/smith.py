@@ -5,7 +5,7 @@ from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.sentence_blocks import SentenceBlocksSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.research.pretraining.experiment import PretrainingExperiment
-from reknit.sources.spec import DataSpec
+from reknit.sources.passages import PassageSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -44,7 +44,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=SentenceBlocksSpec(),
-    data=DataSpec(max_length=256),
+    data=PassageSpec(max_length=256),
     encoder=EncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
 from reknit.research.pretraining.experiment import PretrainingExperiment
-from reknit.sources.spec import DataSpec
+from reknit.sources.passages import PassageSpec
 from reknit_recipes.text_objective.electra import RECIPE as ELECTRA
 
 RECIPE = replace(
@@ -33,7 +33,7 @@ RECIPE = replace(
         ),
     ),
     objective=ReplacedTokenDetectionSpec(ratio=0.25, max_positions=1024),
-    data=DataSpec(max_length=1024, tokens_per_batch=8192),
+    data=PassageSpec(max_length=1024, tokens_per_batch=8192),
     encoder=replace(ELECTRA.encoder, family="modernbert", max_positions=1024),
     check=ClaimCheck(
         experiment=PretrainingExperiment(

@@ -5,7 +5,7 @@ from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.identifier_aware import IdentifierAwareSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.research.pretraining.experiment import PretrainingExperiment
-from reknit.sources.spec import DataSpec
+from reknit.sources.passages import PassageSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -41,7 +41,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=IdentifierAwareSpec(),
-    data=DataSpec(tagger="code"),
+    data=PassageSpec(tagger="code"),
     encoder=EncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(

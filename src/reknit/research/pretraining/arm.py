@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from reknit.claim import Outcome
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.measure import Subject
 from reknit.evaluation.probe import retrieval_probe, subsample_documents
 from reknit.export.sentence_transformers import save
@@ -28,7 +29,6 @@ from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.research.pretraining.material import Material
 from reknit.research.pretraining.unigram import unigram_entropy
 from reknit.runs.config import RunConfig
-from reknit.runs.corpus import Corpus
 from reknit.runs.phases import phases_of, train_phases
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, load_start
@@ -109,9 +109,9 @@ def _final_loss(folder: RunFolder) -> float | None:
 
 def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> Objective:
     """The training's objective with its heads as they ended."""
-    name, recipe = phases_of(config)[0]
-    objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
-    folder.phase(name).load_objective("final", objective)
+    phase = phases_of(config)[-1]
+    objective = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    folder.phase(phase.name).load_objective("final", objective)
     return objective.to(next(model.encoder.parameters()).device).eval()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.curation import hash_text
 from reknit.errors import ReknitError
 from reknit.evaluation.measure import Measure
@@ -15,7 +16,7 @@ from reknit.jobs.files import read_json, write_json
 from reknit.research.pretraining.config import ComparisonConfig, shared_run
 from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.runs.config import SCRATCH
-from reknit.runs.corpus import Corpus, prepare_corpus
+from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import prepare_tokenizer
 
