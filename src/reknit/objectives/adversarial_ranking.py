@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -15,7 +16,14 @@ from reknit.decoders.cross_encoder import CrossEncoder
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import adversarial_ranking, distilled_ranking, list_cross_entropy
-from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput, of_whole_batch
+from reknit.objectives.base import (
+    WHOLE_TEXTS,
+    EmbeddingObjective,
+    FollowsProgress,
+    ObjectiveSpec,
+    StepOutput,
+    of_whole_batch,
+)
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
 
 
@@ -58,6 +66,8 @@ class AdversarialRanking(FollowsProgress, EmbeddingObjective):
     """
 
     auxiliary = frozenset({"ranker"})
+    vector_losses = frozenset({"contrastive", "adversarial", "distilled"})
+    visible = MappingProxyType(dict.fromkeys((*vector_losses, "ranker"), WHOLE_TEXTS))
 
     def __init__(self, spec: AdversarialRankingSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
         super().__init__()
@@ -75,6 +85,21 @@ class AdversarialRanking(FollowsProgress, EmbeddingObjective):
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         # The share goes on to `score`, so that processes divide the ranker's work as they do the encoder's.
         return self.score(of_whole_batch(self.embed(encoder, batch, rng), batch), batch)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        spec = self.spec
+        by_retriever = "what the retriever finds nearest can be told from the others, whatever the texts are"
+        found: dict[str, float | str] = {"ranker": by_retriever}
+        if self.stage == "warm-up":
+            return found | self.contrastive.floors(encoder, batch, rng)
+        if spec.contrastive_weight:
+            (floor,) = self.contrastive.floors(encoder, batch, rng).values()
+            found["contrastive"] = spec.contrastive_weight * float(floor)
+        if spec.adversarial_weight:
+            found["adversarial"] = by_retriever
+        if spec.adversarial_weight < 1.0:
+            found["distilled"] = by_retriever
+        return found
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """Losses of the whole batch's vectors, [N, dim]. `batch` is the whole one or a share of it, whose pairs alone

@@ -46,6 +46,10 @@ class BottleneckLanguageModel(ReconstructionObjective):
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
 
+    @property
+    def left_to_right(self) -> bool:
+        return True
+
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         plain = predict_next(batch, rng)
         found = {"causal": predicted_from_before(plain, encoder(plain).last, self.head)}

@@ -47,6 +47,10 @@ class CausalLanguageModel(ReconstructionObjective):
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
 
+    @property
+    def left_to_right(self) -> bool:
+        return True
+
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = predict_next(batch, rng, masked_share=self.spec.masked_share)
         return {"causal": predicted_from_before(view, encoder(view).last, self.head)}

@@ -77,6 +77,11 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
     def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decided(encoder, batch, self.corrupted(batch, rng))}
 
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        if self.clusters.learnt:
+            return {"detection": "tokens of small clusters are replacements more often than others"}
+        return super().floors(encoder, batch, rng)
+
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         view = self.corrupted(batch, rng)
         decided = self._decided(encoder, batch, view)

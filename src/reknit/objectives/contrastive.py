@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.info_nce import info_nce
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Contrastive(EmbeddingObjective):
     are not corrupted here: how a pair comes about is the data's matter.
     """
 
+    vector_losses = frozenset({"contrastive"})
+    visible = MappingProxyType({"contrastive": WHOLE_TEXTS})
+
     def __init__(self, spec: ContrastiveSpec, dim: int, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
@@ -57,6 +62,11 @@ class Contrastive(EmbeddingObjective):
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return self.projection(pool(encoder(View.clean(batch)), self.pooling))
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        pairs = batch.num_sequences // 2
+        share = 1.0 / (2 * pairs - 1 if self.spec.same_side else pairs)
+        return {"contrastive": -math.log(share) * (1.0 - share) ** self.spec.focal}
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         spec = self.spec

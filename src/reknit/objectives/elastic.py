@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -13,7 +15,7 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.info_nce import info_nce, score_divergence
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
 from reknit.objectives.contrastive import sides_of
 
 _MOST_SIZES = 6
@@ -53,6 +55,8 @@ class ElasticContrastive(EmbeddingObjective):
     """Losses "contrastive" (InfoNCE, the mean over the sizes) and "alignment" (towards the full model's scores)."""
 
     partial = frozenset({"alignment"})
+    vector_losses = frozenset({"contrastive", "alignment"})
+    visible = MappingProxyType(dict.fromkeys(vector_losses, WHOLE_TEXTS))
 
     def __init__(
         self, spec: ElasticContrastiveSpec, sizes: list[tuple[int, int]], depth: int, dim: int, pooling: str
@@ -70,6 +74,12 @@ class ElasticContrastive(EmbeddingObjective):
             kept = torch.arange(vectors.shape[1], device=vectors.device) < dims
             cut.append(vectors.float() * kept)
         return torch.stack(cut, dim=1)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        found: dict[str, float | str] = {"contrastive": math.log(batch.num_sequences // 2)}
+        if self.spec.alignment and len(self.sizes):
+            found["alignment"] = "all sizes may score alike, whatever the texts are"
+        return found
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         spec = self.spec

@@ -24,6 +24,7 @@ from reknit.objectives.predictions import (
     losses_of,
     predicted_in_place,
     tied_vocabulary,
+    token_entropy,
 )
 
 
@@ -82,6 +83,7 @@ class ElasticAutoencoder(ReconstructionObjective):
         self.partial = frozenset(
             f"{kind}_{layers}x{dims}" for layers, dims in sizes if layers < depth for kind in ("masked", "decoded")
         )
+        self.vector_losses = frozenset(f"decoded_{layers}x{dims}" for layers, dims in sizes)
         self.head = SlicedLanguageModelHead(dim, vocabulary)
         self.decoder = MaskedDecoder(
             dim, heads=spec.decoder_heads, max_positions=spec.max_positions, dropout=spec.dropout
@@ -113,6 +115,11 @@ class ElasticAutoencoder(ReconstructionObjective):
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        # In a few steps a vector tells a decoder next to nothing of a random text: what it knows is what is kept.
+        decoded = (1.0 - self.spec.keep_share) * token_entropy(batch.vocabulary) / (2 * len(self.sizes))
+        return super().floors(encoder, batch, rng) | dict.fromkeys(self.vector_losses, decoded)
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
         """Of the full size's masked language model."""

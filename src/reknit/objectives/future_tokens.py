@@ -58,6 +58,10 @@ class FutureTokens(ReconstructionObjective):
         self.decoder = TextDecoder(dim, spec.layers, max_positions=spec.ahead, dropout=spec.dropout)
         draw_like_bert((self.unfold,))
 
+    @property
+    def left_to_right(self) -> bool:
+        return True
+
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
         drawn = drawn_tokens(batch, draw_seed(rng), spec.share)

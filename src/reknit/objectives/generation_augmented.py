@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -16,10 +17,10 @@ from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import distilled_ranking
 from reknit.objectives.adversarial_ranking import cosines, hardest_lists, score_lists
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput, of_whole_batch
+from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput, of_whole_batch
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
 from reknit.objectives.draws import GENERATED_PAIR, draw_seed, text_draws
-from reknit.objectives.predictions import tied_vocabulary
+from reknit.objectives.predictions import tied_vocabulary, token_entropy
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class GenerationAugmented(EmbeddingObjective):
     over a query's list learns from the softmax of these scores, which learn by "generation" alone.
     """
 
+    vector_losses = frozenset({"contrastive", "agreement"})
+    visible = MappingProxyType(dict.fromkeys(vector_losses, WHOLE_TEXTS))
+
     def __init__(self, spec: GenerationAugmentedSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
         super().__init__()
         self.spec = spec
@@ -64,6 +68,14 @@ class GenerationAugmented(EmbeddingObjective):
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return self.contrastive.embed(encoder, batch, rng)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        found = self.contrastive.floors(encoder, batch, rng)
+        if self.spec.generation_weight:
+            found["generation"] = self.spec.generation_weight * token_entropy(batch.vocabulary)
+        if self.spec.agreement_weight:
+            found["agreement"] = "both ways to rank may agree, whatever the texts are"
+        return found
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """The loss of the vectors alone, "contrastive"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -61,6 +62,8 @@ class IdentifierAware(ReconstructionObjective):
     each token of the clean text whether it belongs to an identifier. "identifiers": all occurrences of some identifiers
     are masked, and the decoder writes the text.
     """
+
+    visible = MappingProxyType({"tagging": "the tags are no part of what the encoder sees"})
 
     def __init__(self, spec: IdentifierAwareSpec, encoder: Encoder) -> None:
         super().__init__()

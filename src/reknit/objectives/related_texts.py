@@ -7,6 +7,7 @@ the data's business (`data.pair_kinds`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -62,6 +63,9 @@ class RelatedTexts(ReconstructionObjective):
     Encoder and pooling are those that are exported; two texts are "[CLS] first [SEP] second [SEP]", of one token type.
     Raises ReknitError for a batch that is not of pairs, and as `joined_rows` does.
     """
+
+    vector_losses = frozenset({"related"})
+    visible = MappingProxyType({"related": "whether two texts belong together is to be read from both"})
 
     def __init__(self, spec: RelatedTextsSpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()

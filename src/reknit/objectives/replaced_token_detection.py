@@ -101,6 +101,7 @@ class ReplacedTokenDetection(ReconstructionObjective):
         self.generator = Generator(width, dim, depth, rows, max_positions=spec.max_positions, dropout=spec.dropout)
         self.detection = DetectionHead(encoder.dim)
         if spec.embeddings == "disentangled":
+            self.untrained = {"followed": "step"}
             self.table = nn.Parameter(encoder.table.detach().clone())
             # A parameter, so that processes that train in slices slice it like the table.
             self.followed = nn.Parameter(self.table.detach().clone(), requires_grad=False)
@@ -119,6 +120,10 @@ class ReplacedTokenDetection(ReconstructionObjective):
 
     def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decisions(encoder, batch, self._fill(encoder, batch, rng)[1])}
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        detection = "a generator's tokens can be told from the text's own until it takes all for alike likely"
+        return super().floors(encoder, batch, rng) | {"detection": detection}
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         filled, view = self._fill(encoder, batch, rng)

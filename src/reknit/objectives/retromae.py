@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from reknit.objectives.predictions import (
     losses_of,
     predicted_in_place,
     tied_vocabulary,
+    token_entropy,
 )
 
 
@@ -73,6 +75,9 @@ class RetroMAE(ReconstructionObjective):
     The sentence vector is the one that is exported: the encoder's output pooled as `pooling` says (papers: "cls").
     """
 
+    vector_losses = frozenset({"decoder"})
+    visible = MappingProxyType({"bag_of_words": "a text's words are read from the states of the text that shows them"})
+
     def __init__(self, spec: RetroMAESpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
@@ -98,6 +103,14 @@ class RetroMAE(ReconstructionObjective):
             loss = bag_of_words(self.head(encoded.last[rows]), encoder.table, self.head.bias, cu_seqlens, words)
             output.losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
         return output
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        found = super().floors(encoder, batch, rng)
+        # In a few steps a vector tells a decoder next to nothing of a random text, so nothing of it counts as seen.
+        found["decoder"] = token_entropy(batch.vocabulary)
+        if self.spec.bag_of_words_weight:
+            found["bag_of_words"] = self.visible["bag_of_words"]
+        return found
 
     def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
         """Of the encoder's own masked language model."""

@@ -51,11 +51,18 @@ class CausalThenMasked(FollowsProgress, ReconstructionObjective):
         return "causal" if self.now is self.causal else "masked"
 
     @property
+    def left_to_right(self) -> bool:
+        return self.now.left_to_right
+
+    @property
     def head(self) -> nn.Module:
         return self.now.head
 
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return self.now.predictions(encoder, batch, rng)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        return self.now.floors(encoder, batch, rng)
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return self.now(encoder, batch, rng)

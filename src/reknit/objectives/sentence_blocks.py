@@ -58,6 +58,8 @@ class SentenceBlocks(ReconstructionObjective):
     for a sharp choice, and no wider, whatever the encoder's own scale is.
     """
 
+    vector_losses = frozenset({"blocks"})
+
     def __init__(self, spec: SentenceBlocksSpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -51,6 +52,8 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
     ended with.
     """
 
+    vector_losses = frozenset({"token_targets"})
+    visible = MappingProxyType({"token_targets": "a text's vector is to tell the words that the text shows"})
     texts_seen: Tensor
     texts_with: Tensor
 
@@ -60,6 +63,7 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
         vocabulary = tied_vocabulary(encoder)
         self.head = LanguageModelHead(encoder.dim, vocabulary)
         if spec.first_stage < 1.0:
+            self.untrained = {"first_encoder": "stage", "first_head": "stage"}
             self.first_encoder = copy.deepcopy(encoder).requires_grad_(False)
             self.first_head = copy.deepcopy(self.head).requires_grad_(False)
         # Buffers, so that a resumed run has counted what was counted before.

@@ -75,11 +75,16 @@ class UnifiedModes(ReconstructionObjective):
     """
 
     spec: UnifiedModesSpec
+    vector_losses = frozenset({"contrastive"})
 
     def __init__(self, spec: UnifiedModesSpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
         self.head = LanguageModelHead(dim, vocabulary)
+
+    @property
+    def left_to_right(self) -> bool:
+        return self.spec.tasks == ["causal"]
 
     def stage_of(self, rng: torch.Generator) -> str:
         return self.spec.drawn(rng)

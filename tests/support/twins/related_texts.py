@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from itertools import pairwise
+from unittest import mock
 
 import torch
-from naive_losses import naive_binary_cross_entropy, naive_cross_entropy
 from torch import Tensor
+from toy_models import amplify
 
 from reknit.corruptions.masking import mask_tokens
 from reknit.data.batch import Batch, View
 from reknit.decoders.enhanced import hashed_uniform
 from reknit.encoders.base import Encoder
+from reknit.objectives import related_texts
 from reknit.objectives.draws import draw_seed
 from reknit.objectives.related_texts import RelatedTexts
+from twins.base import Losses, Twin, groups_of, same_draws
+from twins.losses.binary_cross_entropy import naive_binary_cross_entropy
+from twins.losses.cross_entropy import naive_cross_entropy
 
 
-def naive_related_texts(
-    objective: RelatedTexts, encoder: Encoder, batch: Batch, rng: torch.Generator
-) -> dict[str, Tensor]:
-    spec, seed = objective.spec, draw_seed(rng)
-    groups = list(range(batch.num_sequences // 2)) if batch.groups is None else batch.groups.tolist()
+class RelatedTwin(Twin):
+    def compare(self, objective: RelatedTexts, encoder: Encoder, batch: Batch) -> tuple[Losses, Losses]:
+        amplify(objective, encoder, factor=2.0)  # what a fresh head says hardly depends on what is read
+        losses = objective(encoder, batch, same_draws()).losses
+        return losses, naive_related_texts(objective, encoder, batch, same_draws())
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Neighbours are what a first text is read with, besides its own."""
+        return mock.patch.object(related_texts, "drawn_lists", _own_pairs)
+
+
+def naive_related_texts(objective: RelatedTexts, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Losses:
+    spec, seed, groups = objective.spec, draw_seed(rng), groups_of(batch)
     texts = [slice(start, end) for start, end in pairwise(batch.cu_seqlens.tolist())]
     together, labels = [], []
     for i, group in enumerate(groups):
@@ -58,3 +72,12 @@ def naive_related_texts(
 
 def _draw(seed: int, i: int, j: int) -> float:
     return float(hashed_uniform(seed, torch.tensor(i), torch.tensor(j)))
+
+
+def _own_pairs(batch: Batch, negatives: int, hard: int, seed: int) -> tuple[Tensor, Tensor]:
+    """In place of `drawn_lists`: no negatives."""
+    own = torch.arange(batch.num_sequences // 2)[:, None]
+    return own, torch.ones_like(own, dtype=torch.bool)
+
+
+TWIN = RelatedTwin()

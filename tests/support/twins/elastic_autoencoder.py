@@ -6,8 +6,8 @@ import math
 from itertools import pairwise
 
 import torch
-from naive_losses import naive_cross_entropy
 from torch import Tensor, nn
+from toy_models import amplify
 
 from reknit.corruptions.masking import mask_tokens_twice
 from reknit.data.batch import Batch
@@ -17,11 +17,20 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.native.block import TransformerBlock
 from reknit.objectives.draws import draw_seed, drawn_tokens
 from reknit.objectives.elastic_autoencoder import ElasticAutoencoder
+from twins.base import Losses, Twin, same_draws
+from twins.losses.cross_entropy import naive_cross_entropy
+
+
+class AutoencoderTwin(Twin):
+    def compare(self, objective: ElasticAutoencoder, encoder: Encoder, batch: Batch) -> tuple[Losses, Losses]:
+        amplify(objective, encoder, factor=2.0)  # what a fresh decoder says hardly depends on what it reads
+        losses = objective(encoder, batch, same_draws()).losses
+        return losses, naive_elastic_autoencoder(objective, encoder, batch, same_draws())
 
 
 def naive_elastic_autoencoder(
     objective: ElasticAutoencoder, encoder: Encoder, batch: Batch, rng: torch.Generator
-) -> dict[str, Tensor]:
+) -> Losses:
     """With "cls" pooling. The masks are those of the objective, and so are the gaps drawn for the decoder."""
     spec, seed = objective.spec, draw_seed(rng)
     ratios = (spec.encoder_ratio, spec.decoder_ratio)
@@ -83,3 +92,6 @@ def naive_block(block: TransformerBlock, hidden: Tensor) -> Tensor:
 def naive_norm(norm: nn.LayerNorm, row: Tensor) -> Tensor:
     centred = row - row.mean()
     return centred / (centred.square().mean() + norm.eps).sqrt() * norm.weight + norm.bias
+
+
+TWIN = AutoencoderTwin()
