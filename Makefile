@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 
-.PHONY: install quickstart test test-slow lint bench bench-adaptation claims clean
+.PHONY: install quickstart test test-slow lint dist bench bench-adaptation claims clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A wheel and a source archive in dist/, checked as PyPI checks them.
+dist: install
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dist]'
+	rm -rf dist build
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 # Speed side by side with other libraries: about 50 minutes on a quiet machine; writes records/bench and
 # docs/performance.md. The peers live in an environment of their own (see benchmarks/peers.txt).
@@ -64,4 +71,4 @@ claims: install
 	$(BIN)/python benchmarks/catalogue_page.py
 
 clean:
-	rm -rf $(VENV) runs build
+	rm -rf $(VENV) runs build dist

@@ -140,6 +140,10 @@ class RunConfig:
     """Texts that the start model, and so the adapted one, expects before queries and documents."""
     expansion: ExpansionSpec = field(default_factory=ExpansionSpec)
     """Query expansion of the adapted model by the terms of the corpus."""
+    verdict: bool = True
+    """Measure the model beside its start when training has ended, on the collections of eval or else on the probe."""
+    index: bool = True
+    """Index the passages for search; `--index` of `reknit pretrain`."""
     checkpoint_minutes: NonNegativeFloat = 2.0
     """Minutes between two checkpoints; after a crash, what was trained since the last one is trained again."""
     parallel: ParallelChoice = "ddp"
