@@ -31,6 +31,7 @@ for verb in (
     corpora.encode,
     corpora.curate,
     catalogue.recipes,
+    catalogue.settings,
     measuring.bench,
     catalogue.compare,
     catalogue.claim,

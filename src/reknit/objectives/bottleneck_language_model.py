@@ -21,13 +21,15 @@ from reknit.objectives.predictions import (
     predicted_from_before,
     tied_vocabulary,
 )
+from reknit.ranges import NonNegativeFloat
 
 
 @dataclass(frozen=True)
 class BottleneckLanguageModelSpec(ObjectiveSpec):
-    """Settings of GEM (Zhang et al. 2025). bottleneck_weight: of the second loss beside 1 for plain next tokens."""
+    """Settings of GEM (Zhang et al. 2025)."""
 
-    bottleneck_weight: float = 1.0
+    bottleneck_weight: NonNegativeFloat = 1.0
+    """Weight of the loss through the bottleneck token, beside 1 for plain next tokens; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         if self.bottleneck_weight < 0.0:

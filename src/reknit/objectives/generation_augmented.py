@@ -21,23 +21,27 @@ from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpe
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
 from reknit.objectives.draws import GENERATED_PAIR, draw_seed, text_draws
 from reknit.objectives.predictions import tied_vocabulary, token_entropy
+from reknit.ranges import NonNegativeFloat, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class GenerationAugmentedSpec(ObjectiveSpec):
-    """Settings of ULLME's generation-augmented learning (Man et al. 2024).
+    """Settings of ULLME's generation-augmented learning (Man et al. 2024)."""
 
-    generation_weight: of the negative log-likelihood of a passage, given its query. agreement_weight: of the
-    divergence between both ways to rank a query's passages. negatives: passages of other groups in a query's list, the
-    nearest ones. share: of the pairs of a step, drawn afresh, that are generated. contrastive: settings of the first
-    loss; its temperature divides the similarities in the divergence too.
+    generation_weight: NonNegativeFloat = 1.0
+    """Weight of the negative log-likelihood of a passage given its query; 0 leaves it out."""
+    agreement_weight: NonNegativeFloat = 1.0
+    """Weight of the divergence between the two rankings of a query's passages, by vectors and by likelihood; 0 leaves
+    it out.
     """
-
-    generation_weight: float = 1.0
-    agreement_weight: float = 1.0
-    negatives: int = 1
-    share: float = 0.25
+    negatives: PositiveInt = 1
+    """Passages of other documents in a query's list, the nearest ones of the batch."""
+    share: PositiveFraction = 0.25
+    """Fraction of the pairs of a step, drawn anew each step, that generation and agreement are computed on; the cost of
+    a step grows with it.
+    """
     contrastive: ContrastiveSpec = field(default_factory=ContrastiveSpec)
+    """The contrastive loss; its temperature also divides the similarities in the divergence."""
 
     def __post_init__(self) -> None:
         if min(self.generation_weight, self.agreement_weight) < 0.0:

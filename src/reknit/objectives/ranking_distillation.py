@@ -14,13 +14,15 @@ from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.ranking_divergence import ranking_divergence
 from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.ranges import PositiveFloat
 
 
 @dataclass(frozen=True)
 class RankingDistillationSpec(ObjectiveSpec):
-    """temperature: divides the student's cosine similarities."""
+    """Settings of learning to rank passages as a teacher does (ListNet's loss, Cao et al. 2007)."""
 
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
+    """Divides the student's cosine similarities before the softmax over passages."""
 
     def __post_init__(self) -> None:
         if self.temperature <= 0.0:

@@ -14,15 +14,19 @@ from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, T
 from reknit.objectives.causal_language_model import CausalLanguageModel, CausalLanguageModelSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
 from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.ranges import Fraction
 
 
 @dataclass(frozen=True)
 class CausalThenMaskedSpec(ObjectiveSpec):
-    """switch_at: share of the budget that causal language modelling gets before masked language modelling follows."""
+    """Causal language modelling first, masked language modelling after it, each with its own head."""
 
-    switch_at: float = 0.5
+    switch_at: Fraction = 0.5
+    """Fraction of the budget after which masked language modelling takes the place of causal language modelling."""
     causal: CausalLanguageModelSpec = field(default_factory=CausalLanguageModelSpec)
+    """Causal language modelling, before the switch."""
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
+    """Masked language modelling, after the switch."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.switch_at <= 1.0:
