@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import EncoderSpec, TextEncoderSpec
 from reknit.objectives.base import ObjectiveSpec
 from reknit.sources.spec import DataSpec, TeacherSpec
 
@@ -75,7 +75,7 @@ class Recipe(System):
 
     objective: ObjectiveSpec
     data: DataSpec = field(default_factory=DataSpec)
-    encoder: EncoderSpec = field(default_factory=EncoderSpec)
+    encoder: EncoderSpec = field(default_factory=TextEncoderSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
     teacher: TeacherSpec = field(default_factory=TeacherSpec)

@@ -38,7 +38,7 @@ from reknit.research.statistics import interval, mean_ranks, paired_interval
 from reknit.runs.config import SCRATCH, to_json, with_overrides
 from reknit.runs.corpus import check_corpus_path
 from reknit.runs.phases import check_batches, check_parts, phases_of
-from reknit.runs.start import check_encoder, load_start
+from reknit.runs.start import load_start
 from reknit.training.budget import format_budget, parse_budget
 from reknit.training.team import Team
 
@@ -209,7 +209,7 @@ def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Mea
         recipes = [recipe for recipe in (shared_recipe(arm, config) for arm in arms) if recipe]
         untrained = [config.encoder for arm in arms if arm.name == UNTRAINED]
         for encoder in (*(recipe.encoder for recipe in recipes), *untrained):
-            check_encoder(encoder)
+            encoder.check()
             for layers, dims in map(parse_size, config.sizes):
                 if layers > encoder.depth or dims > encoder.dim:
                     raise ReknitError(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
@@ -37,7 +37,7 @@ RECIPE = replace(
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
     data=replace(SIMCSE.data, pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     check=ClaimCheck(
         better=(
             ("contrastive-primer:data.pair_kinds=twin", "contrastive-primer"),

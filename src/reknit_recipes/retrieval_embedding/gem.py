@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.bottleneck_language_model import BottleneckLanguageModelSpec
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
@@ -37,7 +37,7 @@ RECIPE = replace(
         ),
     ),
     objective=BottleneckLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="last", attention="causal"),
+    encoder=TextEncoderSpec(pooling="last", attention="causal"),
     check=ClaimCheck(
         better=(
             ("gem", "gem:objective.bottleneck_weight=0.0"),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -36,7 +36,7 @@ RECIPE = replace(
             "Other libraries cannot run the pooling and take the plain mean of an exported model.",
         ),
     ),
-    encoder=EncoderSpec(pooling="layer-attention"),
+    encoder=TextEncoderSpec(pooling="layer-attention"),
     check=ClaimCheck(
         better=(
             ("pooling-attention", "pooling-attention:encoder.pooling=last:encoder.attention=causal"),

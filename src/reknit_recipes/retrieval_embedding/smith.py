@@ -1,7 +1,7 @@
 """SMITH: documents as blocks of sentences; masked words within blocks, masked blocks within documents."""
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.sentence_blocks import SentenceBlocksSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.sources.spec import DataSpec
@@ -43,7 +43,7 @@ RECIPE = Recipe(
     ),
     objective=SentenceBlocksSpec(),
     data=DataSpec(max_length=256),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(("smith", "smith:objective.blocks_weight=0.0"), ("smith", "mlm:objective.ratio=0.15")),

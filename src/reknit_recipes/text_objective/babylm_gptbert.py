@@ -1,7 +1,7 @@
 """GPT-BERT: causal and masked next-token prediction in one batch; winner of the second BabyLM challenge."""
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.hybrid_language_model import HybridLanguageModelSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -29,7 +29,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=HybridLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=5e-4, weight_decay=0.1, adam_beta2=0.98),
     check=ClaimCheck(
         better=(("babylm-gptbert", "mlm"), ("babylm-gptbert", "clm")),

@@ -1,7 +1,7 @@
 """CodeT5: an encoder and a decoder that write source code again, find its identifiers and guess them."""
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.identifier_aware import IdentifierAwareSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.sources.spec import DataSpec
@@ -40,7 +40,7 @@ RECIPE = Recipe(
     ),
     objective=IdentifierAwareSpec(),
     data=DataSpec(tagger="code"),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(

@@ -1,7 +1,7 @@
 """ERNIE-Gram: hide an n-gram behind one mask and predict it by a number of its own."""
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.explicit_ngrams import ExplicitNgramSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -39,7 +39,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=ExplicitNgramSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(("ernie-gram", "ernie-gram:objective.contiguous=true"), ("ernie-gram", "mlm:objective.ratio=0.15")),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
 
@@ -34,7 +35,7 @@ RECIPE = replace(
         ),
     ),
     objective=MaskedLanguageModelSpec(ratio=0.3, random_share=0.0, keep_share=0.0),
-    encoder=replace(MLM.encoder, family="modernbert"),
+    encoder=TextEncoderSpec(family="modernbert", pooling="mean"),
     check=ClaimCheck(
         better=(("ettin", "clm"), ("ettin", "mlm-vs-clm:objective.switch_at=0.8:objective.masked.ratio=0.3")),
         settings=("encoder.family=modernbert",),

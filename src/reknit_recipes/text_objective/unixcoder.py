@@ -1,7 +1,7 @@
 """UniXcoder: one transformer as encoder, decoder and both, and vectors of code by contrast."""
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.unified_modes import UnifiedModesSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -46,7 +46,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=UnifiedModesSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(("unixcoder", "mlm"), ("unixcoder", "unixcoder:objective.contrastive_weight=0.0")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from reknit import catalogue
 from reknit.data.text.passages import PASSAGE_WORDS
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.evaluation.fine_tuning import FineTuningSpec
 from reknit.jobs.precision import PrecisionChoice
@@ -39,7 +39,7 @@ class ComparisonConfig:
     budget: BudgetSpec
     eval: tuple[str, ...] = ()
     start: str = SCRATCH
-    encoder: EncoderSpec = field(default_factory=lambda: EncoderSpec(pooling="mean"))
+    encoder: TextEncoderSpec = field(default_factory=lambda: TextEncoderSpec(pooling="mean"))
     optimiser: OptimiserSpec = field(default_factory=lambda: OptimiserSpec(learning_rate=5e-4))
     max_length: int = 128
     tokens_per_batch: int = 4096
@@ -96,7 +96,8 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
         data = replace(data, max_length=comparison.max_length, tokens_per_batch=comparison.tokens_per_batch)
     fixed = replace(arm.recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
     found = with_overrides(fixed, arm.settings)
-    if found.encoder.vocabulary != comparison.encoder.vocabulary:
+    shape = found.encoder
+    if not isinstance(shape, TextEncoderSpec) or shape.vocabulary != comparison.encoder.vocabulary:
         raise ReknitError(f"{arm.name}: all arms share the tokenizer; set encoder.vocabulary of the comparison")
     if found.data.max_length > max(data.max_length, comparison.max_length):
         raise ReknitError(f"{arm.name}: max_length of {comparison.max_length} is the limit of all arms: raise that")
