@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import TokenEncoder
 from reknit.encoders.huggingface.families import FAMILIES, ConfigDict, Family, family_of
 from reknit.encoders.model_files import local_folder, read_json, read_weights
 from reknit.encoders.native.config import NativeConfig
@@ -38,7 +38,7 @@ def native_config(source: ConfigDict) -> NativeConfig:
     return _native_family(source).to_config(source)
 
 
-def load_encoder(path_or_id: str | Path) -> Encoder:
+def load_encoder(path_or_id: str | Path) -> TokenEncoder:
     """The encoder of a local folder or hub id: native for the families of `FAMILIES`, else an `AutoModelEncoder`.
 
     Only safetensors weights are read, never a pickle and never remote code; every weight becomes float32. The encoder

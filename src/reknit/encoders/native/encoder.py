@@ -16,7 +16,7 @@ from reknit.data.attention_rules import AttentionRule, Both, Window, bidirection
 from reknit.data.batch import View, positions_of
 from reknit.encoders.attention.dropout import Dropout
 from reknit.encoders.attention.layout import AttentionLayout
-from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.base import Encoded, TokenEncoder
 from reknit.encoders.native.block import Rotation, TransformerBlock, layer_norm
 from reknit.encoders.native.config import NativeConfig
 from reknit.errors import ReknitError
@@ -24,7 +24,7 @@ from reknit.errors import ReknitError
 __all__ = ["NativeConfig", "NativeEncoder"]
 
 
-class NativeEncoder(Encoder):
+class NativeEncoder(TokenEncoder):
     """The packed transformer.
 
     `Encoded.states[l]` for l >= 1 is what this encoder cut to its first l layers would put out: in pre-norm families
