@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from reknit.claim import ClaimCheck
 from reknit.encoders.spec import EncoderSpec, TextEncoderSpec
 from reknit.objectives.base import ObjectiveSpec
-from reknit.sources.spec import DataSpec, TeacherSpec
+from reknit.sources.passages import PassageSpec
+from reknit.sources.spec import DataSpec
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,10 @@ class Recipe(System):
     """A training objective and typed settings. A descendant is made with `replace` and states only its difference."""
 
     objective: ObjectiveSpec
-    data: DataSpec = field(default_factory=DataSpec)
+    data: DataSpec = field(default_factory=PassageSpec)
     encoder: EncoderSpec = field(default_factory=TextEncoderSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
-    teacher: TeacherSpec = field(default_factory=TeacherSpec)
 
 
 class Part:

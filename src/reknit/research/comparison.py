@@ -197,9 +197,9 @@ def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Mea
         )
     tuning = tuning_config(config, 0)
     for run in [*(training_config(arm, config, 0) for arm in arms), *([] if tuning is None else [tuning])]:
-        for _, recipe in phases_of(run):
-            if recipe.data.source == "queries":
-                name = recipe.card.name
+        for phase in phases_of(run):
+            if phase.recipe.data.learns_from_start:
+                name = phase.recipe.card.name
                 raise ReknitError(f"{name} learns from a teacher, which a comparison does not make: leave it out")
         check_batches(run, Team())
     for arm in arms:

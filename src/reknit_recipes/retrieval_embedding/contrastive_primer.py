@@ -6,6 +6,7 @@ from reknit.claim import ClaimCheck
 from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -36,7 +37,7 @@ RECIPE = replace(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
-    data=replace(SIMCSE.data, pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
+    data=PairSpec(pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
     encoder=TextEncoderSpec(pooling="mean"),
     check=ClaimCheck(
         better=(

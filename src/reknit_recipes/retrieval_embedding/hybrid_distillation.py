@@ -3,7 +3,7 @@
 from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.ranking_distillation import RankingDistillationSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.sources.queries import QuerySpec
 
 RECIPE = Recipe(
     card=Card(
@@ -12,8 +12,8 @@ RECIPE = Recipe(
         year=2026,
         family="retrieval-embedding",
         paper="reknit's own, from known parts: ListNet's loss (Cao et al. 2007, "
-        "https://dl.acm.org/doi/10.1145/1273496.1273513); with tune.teacher.neighbours, scores regularised over them "
-        "(Diaz 2007, https://doi.org/10.1007/s10791-007-9034-8) and documents expanded by them (Tao et al. 2006, "
+        "https://dl.acm.org/doi/10.1145/1273496.1273513); with tune.data.teacher.neighbours, scores regularised over "
+        "them (Diaz 2007, https://doi.org/10.1007/s10791-007-9034-8) and documents expanded by them (Tao et al. 2006, "
         "https://aclanthology.org/N06-1052)",
         adds="One dense model that has learnt from its own hybrid with BM25, from documents alone.",
         facts=(
@@ -28,7 +28,7 @@ RECIPE = Recipe(
         "booktitle={ICML}, year={2007}}",
     ),
     objective=RankingDistillationSpec(temperature=0.05),
-    data=DataSpec(source="queries", pairs_per_batch=64, query_max_length=48),
+    data=QuerySpec(pairs_per_batch=64, query_max_length=48),
     encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999, adam_epsilon=1e-8),
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec
-from reknit.sources.spec import DataSpec
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -33,8 +33,7 @@ RECIPE = replace(
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
     # Where there are titles they are nearest to what people type, so they are half of the pairs.
-    data=DataSpec(
-        source="pairs",
+    data=PairSpec(
         pair_kinds=("title", "title", "title", "neighbour", "crop", "twin"),
         max_length=96,
         query_max_length=32,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from reknit.claim import ClaimCheck
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec
-from reknit.sources.spec import DataSpec
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -38,7 +38,7 @@ RECIPE = replace(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.04, symmetric=True, same_side=True),
-    data=DataSpec(source="pairs", pair_kinds=("span-mask",), max_length=50, query_max_length=50, pairs_per_batch=200),
+    data=PairSpec(pair_kinds=("span-mask",), max_length=50, query_max_length=50, pairs_per_batch=200),
     optimiser=OptimiserSpec(
         learning_rate=2e-5, warmup_ratio=0.0, lr_scheduler_type="constant", adam_beta2=0.999, adam_epsilon=1e-8
     ),

@@ -2,7 +2,7 @@
 
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.sources.pairs import PairSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -29,7 +29,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.05, projection=True),
-    data=DataSpec(source="pairs", pair_kinds=("twin",), max_length=32, query_max_length=32, pairs_per_batch=64),
+    data=PairSpec(pair_kinds=("twin",), max_length=32, query_max_length=32, pairs_per_batch=64),
     optimiser=OptimiserSpec(
         learning_rate=3e-5, weight_decay=0.0, warmup_ratio=0.0, adam_beta2=0.999, adam_epsilon=1e-8
     ),

@@ -4,7 +4,7 @@ from reknit.claim import ClaimCheck
 from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.sentence_blocks import SentenceBlocksSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.sources.passages import PassageSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -42,7 +42,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=SentenceBlocksSpec(),
-    data=DataSpec(max_length=256),
+    data=PassageSpec(max_length=256),
     encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(

@@ -4,7 +4,7 @@ from reknit.claim import ClaimCheck
 from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.identifier_aware import IdentifierAwareSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.sources.passages import PassageSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -39,7 +39,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=IdentifierAwareSpec(),
-    data=DataSpec(tagger="code"),
+    data=PassageSpec(tagger="code"),
     encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reknit.claim import ClaimCheck
 from reknit.objectives.related_texts import RelatedTextsSpec
-from reknit.sources.spec import DataSpec
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.text_objective.rts import RECIPE as RTS
 
 RECIPE = replace(
@@ -33,7 +33,7 @@ RECIPE = replace(
         ),
     ),
     objective=RelatedTextsSpec(),
-    data=DataSpec(source="pairs", pair_kinds=("sentences",), pairs_per_batch=32, pairs_per_document=4),
+    data=PairSpec(pair_kinds=("sentences",), pairs_per_batch=32, pairs_per_document=4),
     check=ClaimCheck(
         # Worse than no training may still be better than MLM: at the small size MLM loses similarity.
         better=(*((name, "mlm:objective.ratio=0.15") for name in ("ssp", "sp", "psd")), ("ssp", "untrained")),

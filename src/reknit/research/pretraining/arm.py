@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.measures import Measure
 from reknit.evaluation.probe import retrieval_probe, subsample_documents
 from reknit.export.sentence_transformers import save
@@ -16,7 +17,6 @@ from reknit.objectives.base import Objective, TextLikelihood
 from reknit.research.pretraining.config import Arm, ComparisonConfig, training_config, tuning_config
 from reknit.research.pretraining.material import Material
 from reknit.runs.config import RunConfig
-from reknit.runs.corpus import Corpus
 from reknit.runs.phases import phases_of, train_phases
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, load_start
@@ -73,9 +73,9 @@ def run_arm(
 
 def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> Objective:
     """The training's objective with its heads as they ended."""
-    name, recipe = phases_of(config)[0]
-    objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
-    folder.phase(name).load_objective("final", objective)
+    phase = phases_of(config)[0]
+    objective = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    folder.phase(phase.name).load_objective("final", objective)
     return objective.to(next(model.encoder.parameters()).device).eval()
 
 

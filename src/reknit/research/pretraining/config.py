@@ -91,15 +91,13 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
     """The arm's recipe with all that the comparison fixes; what the arm's own settings change of it stays changed."""
     if arm.recipe is None:
         return None
-    data = arm.recipe.data
-    if data.source == "passages":
-        data = replace(data, max_length=comparison.max_length, tokens_per_batch=comparison.tokens_per_batch)
+    data = arm.recipe.data.as_compared(comparison.max_length, comparison.tokens_per_batch)
     fixed = replace(arm.recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
     found = with_overrides(fixed, arm.settings)
     shape = found.encoder
     if not isinstance(shape, TextEncoderSpec) or shape.vocabulary != comparison.encoder.vocabulary:
         raise ReknitError(f"{arm.name}: all arms share the tokenizer; set encoder.vocabulary of the comparison")
-    if found.data.max_length > max(data.max_length, comparison.max_length):
+    if found.data.longest > max(data.longest, comparison.max_length):
         raise ReknitError(f"{arm.name}: max_length of {comparison.max_length} is the limit of all arms: raise that")
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.curation import hash_text
 from reknit.errors import ReknitError
 from reknit.evaluation.measures import Measure, open_measures
@@ -13,7 +14,7 @@ from reknit.jobs.files import read_json, write_json
 from reknit.research.pretraining.config import ComparisonConfig, shared_run
 from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.runs.config import SCRATCH
-from reknit.runs.corpus import Corpus, prepare_corpus
+from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import prepare_tokenizer
 
