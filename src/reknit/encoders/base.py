@@ -19,10 +19,12 @@ class Encoded:
 
     states: {layer: [K, dim]}; layer 0 is the embedding output, layer `depth` the final output (after the final norm
         where the architecture has one).
-    cu_seqlens: [N + 1] int64 offsets of the sequences on the K axis (K = T unless the view kept only some positions).
+    cu_seqlens: [N + 1] int64 offsets of the sequences on the K axis (K = T unless the view kept only some positions,
+        or the encoder's stem gave fewer rows than it got).
     positions: [K] int64, place of each row in its own original sequence.
     depth: number of layers of the encoder.
     pooler: the encoder's trained pooling, where it has one.
+    owner: [T] int64, the row of the K axis that each of the view's rows went into, where a stem gave fewer; else None.
     """
 
     states: dict[int, Tensor]
@@ -30,6 +32,7 @@ class Encoded:
     positions: Tensor
     depth: int
     pooler: Pooler | None = None
+    owner: Tensor | None = None
 
     @property
     def last(self) -> Tensor:

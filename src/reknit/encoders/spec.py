@@ -9,8 +9,9 @@ from typing import Literal
 import torch
 
 from reknit.encoders.base import Encoder
-from reknit.encoders.huggingface.families import ConfigDict
+from reknit.encoders.huggingface.families import OWN, ConfigDict
 from reknit.encoders.huggingface.loading import HuggingFaceEncoder, native_config
+from reknit.encoders.mixers.named import MixerName, named_mixer
 from reknit.encoders.native.latent_semantic import LEAST_DIM
 from reknit.encoders.pooling_modes import TRAINED_POOLINGS, TrainedPoolingMode
 from reknit.encoders.trained_pooling import TrainedPooling
@@ -56,7 +57,8 @@ class TextEncoderSpec(EncoderSpec):
     only, when it is trained and when it embeds; it should pool "last" or "mean". pooling: one of those by name, or a
     pooling that is trained with the encoder (`encoders/trained_pooling.py`), with so many latents. token_table:
     "latent-semantic" begins with what the corpus's words have in common (`encoders/native/latent_semantic.py`); it
-    needs the pooling "mean".
+    needs the pooling "mean". mixer: what the blocks mix tokens with (`encoders/mixers/`); with another than attention
+    the exported model is one that only reknit runs.
     """
 
     family: Literal["bert", "modernbert"] = "bert"
@@ -71,10 +73,11 @@ class TextEncoderSpec(EncoderSpec):
     latents: int = 64
     attention: Literal["bidirectional", "causal"] = "bidirectional"
     token_table: Literal["random", "latent-semantic"] = "random"
+    mixer: MixerName = "attention"
 
     def build(self, vocabulary_size: int, *, pad: int = 0) -> HuggingFaceEncoder:
         encoder = HuggingFaceEncoder(self._source(vocabulary_size, pad))
-        if self.family == "bert":
+        if self.family == "bert" and self.mixer == "attention":
             # Unused by reknit, but without a pooler transformers warns that weights are missing.
             encoder.passengers = {
                 "pooler.dense.weight": torch.eye(self.dim),
@@ -101,16 +104,28 @@ class TextEncoderSpec(EncoderSpec):
             if value < least:
                 raise ReknitError(f"{setting}.{field} is {value}: it must be {least} or more")
         native_config(self._source(vocabulary_size=1, pad=0))
+        named_mixer(self.mixer, self.dim, self.heads)
 
     def _source(self, vocabulary_size: int, pad: int) -> ConfigDict:
         """config.json of the fresh encoder."""
         if self.attention == "causal" and self.family != "bert":
             raise ReknitError(f'encoder.attention="causal" needs encoder.family="bert"; {self.family} looks both ways')
+        if self.mixer != "attention":
+            return self._own(vocabulary_size, pad)
         if self.family == "bert":
             return self._bert(vocabulary_size, pad)
         if self.family == "modernbert":
             return self._modernbert(vocabulary_size, pad)
         raise ReknitError(f"cannot build a fresh encoder of family {self.family!r}; use 'bert' or 'modernbert'")
+
+    def _own(self, vocabulary_size: int, pad: int) -> ConfigDict:
+        if self.family != "bert":
+            raise ReknitError(
+                f"encoder.mixer={self.mixer} needs encoder.family=bert: the windows and rotary positions of "
+                f"{self.family} are those of attention"
+            )
+        own = {"architectures": ["ReknitEncoder"], "model_type": OWN, "family": self.family, "mixer": self.mixer}
+        return self._bert(vocabulary_size, pad) | own
 
     def _bert(self, vocabulary_size: int, pad: int) -> ConfigDict:
         return {

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from reknit.encoders.base import TokenEncoder
-from reknit.encoders.huggingface.families import FAMILIES, ConfigDict, Family, family_of
+from reknit.encoders.huggingface.families import FAMILIES, OWN, ConfigDict, Family, family_of
 from reknit.encoders.model_files import local_folder, read_json, read_weights
 from reknit.encoders.native.config import NativeConfig
 from reknit.encoders.native.encoder import NativeEncoder
@@ -30,6 +30,13 @@ class HuggingFaceEncoder(NativeEncoder):
         super().__init__(native_config(source))
         self.source = source
         self.passengers = passengers or {}
+
+    @property
+    def only_here(self) -> str:
+        """Why no other library can run this encoder, in one sentence; empty where they can."""
+        if self.source.get("model_type") != OWN:
+            return ""
+        return f"Only reknit runs this model: its blocks mix tokens by {self.config.mixer}, not by attention."
 
 
 def native_config(source: ConfigDict) -> NativeConfig:
