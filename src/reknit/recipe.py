@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import EncoderSpec, TextEncoderSpec
 from reknit.objectives.base import ObjectiveSpec
 from reknit.ranges import FractionBelowOne, NonNegativeFloat, PositiveFloat, PositiveInt
 from reknit.sources.passages import PassageSpec
@@ -121,7 +121,7 @@ class Recipe(System):
     """What the model is trained to do."""
     data: DataSpec = field(default_factory=PassageSpec)
     """What a training batch is made of."""
-    encoder: EncoderSpec = field(default_factory=EncoderSpec)
+    encoder: EncoderSpec = field(default_factory=TextEncoderSpec)
     """The encoder that is built when a run starts from scratch; a trained start model keeps its own."""
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     """The optimiser and its learning-rate schedule."""

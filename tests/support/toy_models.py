@@ -13,8 +13,8 @@ from twins import twin_of
 
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.data.batch import Batch, TeacherTargets, Vocabulary, counted_spans
-from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.base import Objective, ObjectiveSpec
 from reknit.recipe import Recipe
 from reknit.sources.pairs import PairSpec
@@ -31,8 +31,8 @@ SEVERAL = (5, 14, 7) * 8
 
 def toy_encoder(seed: int = 0, dropout: float = 0.1, **changes: Any) -> HuggingFaceEncoder:
     torch.manual_seed(seed)
-    shape = EncoderSpec(dim=32, depth=2, heads=2, intermediate=64, max_positions=64, dropout=dropout, **changes)
-    return build_encoder(shape, TOY_VOCABULARY.size)
+    shape = TextEncoderSpec(dim=32, depth=2, heads=2, intermediate=64, max_positions=64, dropout=dropout, **changes)
+    return shape.build(TOY_VOCABULARY.size)
 
 
 def toy_pair(

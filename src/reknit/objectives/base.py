@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from reknit.collectives import gathered_rows
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
 from reknit.objectives.companions import Companions
+
+EncoderT = TypeVar("EncoderT", bound=Encoder, contravariant=True)
+"""The encoders that an objective can train: any, or those of tokens."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class TextLikelihood:
     causal: bool
 
 
-class Objective(nn.Module, ABC):
+class Objective(nn.Module, ABC, Generic[EncoderT]):
     """Owns all that is needed for training only: decoders, heads, generators, teachers.
 
     What it declares, so that one set of checks can be run on all objectives (`tests/recipes/test_every_recipe.py`):
@@ -85,7 +88,7 @@ class Objective(nn.Module, ABC):
         return self.stage
 
     @abstractmethod
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> StepOutput:
         """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance.
 
         Where several processes divide a step, `batch` is this one's share and `rng` the same on all of them: a draw is
@@ -93,20 +96,20 @@ class Objective(nn.Module, ABC):
         (`reknit.collectives`), as the functions in `losses` are.
         """
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         """What each loss of the step `forward` makes of the same arguments cannot fall below, in nats, where tokens are
         independent and all alike likely, and texts unrelated; a sentence that says why where there is no such bound."""
         return {}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: EncoderT, batch: Batch) -> TextLikelihood | None:
         """How likely each text is, where the objective trains a language model; else None. Without gradients."""
         return None
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: EncoderT, progress: float) -> None:
         """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""
 
 
-class FollowsProgress(Objective):
+class FollowsProgress(Objective[EncoderT]):
     """An objective that changes with the spent share of the budget, from 0 to 1.
 
     `progress` is a buffer, so that a resumed run goes on where it was.
@@ -118,25 +121,25 @@ class FollowsProgress(Objective):
         super().__init__()
         self.register_buffer("progress", torch.zeros(()))
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: EncoderT, progress: float) -> None:
         self.progress.fill_(progress)
 
 
 WHOLE_TEXTS = "texts are embedded whole, and what is asked for is which of them belong together"
 
 
-class EmbeddingObjective(Objective):
+class EmbeddingObjective(Objective[EncoderT]):
     """An objective on one vector per sequence, split so that nesting, gradient caching and gathering patch nothing."""
 
     @abstractmethod
-    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+    def embed(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> Tensor:
         """[N, dim] one vector per sequence of the batch."""
 
     @abstractmethod
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """Losses from the vectors alone; no encoder runs here. In a shared step both are those of all processes."""
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> StepOutput:
         return self.score(of_whole_batch(self.embed(encoder, batch, rng), batch), batch.whole)
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from reknit.corruptions.next_token import predict_next
 from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.losses.cross_entropy import token_losses
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood, of_whole_batch
@@ -50,14 +50,14 @@ class CausalLanguageModel(ReconstructionObjective):
     def left_to_right(self) -> bool:
         return True
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = predict_next(batch, rng, masked_share=self.spec.masked_share)
         return {"causal": predicted_from_before(view, encoder(view).last, self.head)}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         return causal_log_likelihood(encoder, self.head, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
 
@@ -89,7 +89,7 @@ class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress):
 
     spec: ReweightedLanguageModelSpec
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         made = self.predictions(encoder, batch, rng)["causal"]
         losses = token_losses(made.states, encoder.table, self.head.bias, made.targets)
         texts = segments_of(batch.cu_seqlens)[made.positions]

@@ -13,7 +13,7 @@ from reknit.corruptions.cluster_swapping import cluster_shares, swap_by_clusters
 from reknit.corruptions.masking import mask_tokens, ordinary_tokens
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.detection_head import DetectionHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
@@ -50,7 +50,7 @@ class ClusteredTokenDetectionSpec(ObjectiveSpec):
             raise ReknitError(f"warm_up is {self.warm_up}; it must be between 0 and 1")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ClusteredTokenDetection:
-        return ClusteredTokenDetection(self, encoder, vocabulary)
+        return ClusteredTokenDetection(self, token_encoder(encoder), vocabulary)
 
 
 class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
@@ -59,7 +59,7 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
     Once there are clusters, what was overlooked in earlier steps is likelier to be tried again.
     """
 
-    def __init__(self, spec: ClusteredTokenDetectionSpec, encoder: Encoder, vocabulary: Vocabulary) -> None:
+    def __init__(self, spec: ClusteredTokenDetectionSpec, encoder: TokenEncoder, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.spec = spec
         self.detection = DetectionHead(encoder.dim)
@@ -76,18 +76,18 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
             batch, rng, clusters.numbers, cluster_shares(clusters.counts, self.spec.beta), ratio=ratio
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decided(encoder, batch, self.corrupted(batch, rng))}
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         if self.clusters.learnt:
             return {"detection": "tokens of small clusters are replacements more often than others"}
         return super().floors(encoder, batch, rng)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         view = self.corrupted(batch, rng)
         decided = self._decided(encoder, batch, view)
         if self.training and self.clusters.learnt:
@@ -95,12 +95,12 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
         loss, accuracy = decided.loss()
         return StepOutput({"detection": loss}, {"detection_accuracy": accuracy})
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         super().after_step(encoder, progress)
         if progress >= self.spec.warm_up and not self.clusters.learnt:
             self.clusters.learn(whole(encoder.table))
 
-    def _decided(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
+    def _decided(self, encoder: TokenEncoder, batch: Batch, view: View) -> Decisions:
         return decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)
 
     @torch.no_grad()

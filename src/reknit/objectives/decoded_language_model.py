@@ -11,7 +11,7 @@ from reknit.data.attention_rules import VisibleKeys
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -62,7 +62,7 @@ class DecodedLanguageModel(ReconstructionObjective):
             dim, spec.layers, default_heads(dim), intermediate=4 * dim, dropout=spec.dropout
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec, seed = self.spec, draw_seed(rng)
         view = spec.masked.corrupt(batch, rng)
         encoded = encoder(view).last
@@ -76,13 +76,13 @@ class DecodedLanguageModel(ReconstructionObjective):
             states = torch.where(from_encoder[:, None], encoded[places].to(states.dtype), states)
         return {"masked": Predictions(self.head(states), places, view.targets[places], view.masked[places])}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         def states_of(view: View) -> Tensor:
             return self.head(self.decoder(encoder(view).last, view.cu_seqlens))
 
         return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _rules(self, hidden: Tensor, draws: Tensor) -> list[VisibleKeys]:

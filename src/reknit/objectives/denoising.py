@@ -13,7 +13,7 @@ from reknit.corruptions.noising import Noise, noised
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.language_model_head import TiedBias
 from reknit.decoders.text_decoder import TextDecoder
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
@@ -57,7 +57,7 @@ class DenoisingSpec(ObjectiveSpec):
             raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Denoising:
-        return Denoising(self, encoder, pooling)
+        return Denoising(self, token_encoder(encoder), pooling)
 
 
 class Denoising(ReconstructionObjective):
@@ -65,7 +65,7 @@ class Denoising(ReconstructionObjective):
     "decoder" where the decoder has the sentence vector only, pooled as the exported model does.
     """
 
-    def __init__(self, spec: DenoisingSpec, encoder: Encoder, pooling: str) -> None:
+    def __init__(self, spec: DenoisingSpec, encoder: TokenEncoder, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
         if spec.memory == "vector":
@@ -75,7 +75,7 @@ class Denoising(ReconstructionObjective):
             encoder.dim, spec.layers or encoder.depth, max_positions=spec.max_positions, dropout=spec.dropout
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
         view, unseen = noised(
             batch,
@@ -92,12 +92,12 @@ class Denoising(ReconstructionObjective):
             offsets = torch.arange(batch.num_sequences + 1, device=memory.device)
         return {name: written_text(self.decoder, batch, encoder.table, memory, offsets, unseen)}
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         # In a few steps a vector tells a decoder next to nothing of a random text, so nothing of it counts as seen.
         told = dict.fromkeys(self.vector_losses, token_entropy(batch.vocabulary))
         return super().floors(encoder, batch, rng) | told
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
 

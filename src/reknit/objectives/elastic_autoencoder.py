@@ -11,7 +11,7 @@ from reknit.corruptions.masking import mask_tokens_twice
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.language_model_head import SlicedLanguageModelHead
 from reknit.decoders.masked_decoder import MaskedDecoder
-from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.base import Encoded, Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -101,7 +101,7 @@ class ElasticAutoencoder(ReconstructionObjective):
             dim, heads=spec.decoder_heads, max_positions=spec.max_positions, dropout=spec.dropout
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec, seed = self.spec, draw_seed(rng)
         shown, sparse = mask_tokens_twice(
             batch,
@@ -125,15 +125,15 @@ class ElasticAutoencoder(ReconstructionObjective):
             found[f"decoded_{layers}x{dims}"] = Predictions(decoded, rows, sparse.targets[rows], unseen, weight)
         return found
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         # In a few steps a vector tells a decoder next to nothing of a random text: what it knows is what is kept.
         decoded = (1.0 - self.spec.keep_share) * token_entropy(batch.vocabulary) / (2 * len(self.sizes))
         return super().floors(encoder, batch, rng) | dict.fromkeys(self.vector_losses, decoded)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         """Of the full size's masked language model."""
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask

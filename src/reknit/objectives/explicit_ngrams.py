@@ -12,7 +12,7 @@ from reknit.corruptions.ngrams import ALONE, FIRST, SEEN, mask_bigrams, view_pla
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.bigram_lexicon import BigramLexicon
@@ -95,7 +95,7 @@ class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
         """[T] bool, where a bigram of the lexicon begins."""
         return self.lexicon.numbers(batch) >= 0
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
         if self.stage == "counting":
             view = mask_tokens(batch, rng, ratio=spec.ratio, random_share=0.0, keep_share=0.0)
@@ -120,15 +120,15 @@ class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
             )
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         return masked_log_likelihood(encoder, self.head, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         if self.training and self.stage == "counting":
             self.lexicon.count(batch.whole)
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         super().after_step(encoder, progress)
         if self.stage != "counting" and not self.lexicon.learnt:
             self.lexicon.learn()

@@ -13,7 +13,7 @@ from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.text_decoder import TextDecoder
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import draw_seed, drawn_tokens
@@ -67,7 +67,7 @@ class FutureTokens(ReconstructionObjective):
     def left_to_right(self) -> bool:
         return True
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
         drawn = drawn_tokens(batch, draw_seed(rng), spec.share)
         rows = drawn.nonzero().squeeze(1)
@@ -89,10 +89,10 @@ class FutureTokens(ReconstructionObjective):
             )
         return found
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def _write(self, encoder: Encoder, batch: Batch, states: Tensor, rows: Tensor) -> Tensor:
+    def _write(self, encoder: TokenEncoder, batch: Batch, states: Tensor, rows: Tensor) -> Tensor:
         """[R, ahead, dim]: at place j what the state of a row makes of its token and the j that follow it.
 
         Beyond the end of a text stand other tokens, behind all that is asked for.

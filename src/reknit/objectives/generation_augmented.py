@@ -13,7 +13,7 @@ from reknit.data.attention_rules import causal
 from reknit.data.batch import Batch, Vocabulary, positions_of, segments_of
 from reknit.decoders.cross_encoder import joined
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import distilled_ranking
 from reknit.objectives.adversarial_ranking import cosines, hardest_lists, score_lists
@@ -50,7 +50,7 @@ class GenerationAugmentedSpec(ObjectiveSpec):
             raise ReknitError("objective.negatives must be 1 or more, and objective.share above 0 and at most 1")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> GenerationAugmented:
-        return GenerationAugmented(self, encoder, vocabulary, pooling)
+        return GenerationAugmented(self, token_encoder(encoder), vocabulary, pooling)
 
 
 class GenerationAugmented(EmbeddingObjective):
@@ -64,13 +64,15 @@ class GenerationAugmented(EmbeddingObjective):
     vector_losses = frozenset({"contrastive", "agreement"})
     visible = MappingProxyType(dict.fromkeys(vector_losses, WHOLE_TEXTS))
 
-    def __init__(self, spec: GenerationAugmentedSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
+    def __init__(
+        self, spec: GenerationAugmentedSpec, encoder: TokenEncoder, vocabulary: Vocabulary, pooling: str
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.contrastive = spec.contrastive.build(encoder, vocabulary, pooling)
         self.head = LanguageModelHead(encoder.dim, tied_vocabulary(encoder))
 
-    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+    def embed(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return self.contrastive.embed(encoder, batch, rng)
 
     def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
@@ -85,7 +87,7 @@ class GenerationAugmented(EmbeddingObjective):
         """The loss of the vectors alone, "contrastive"."""
         return self.contrastive.score(embeddings, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         spec, whole, seed = self.spec, batch.whole, draw_seed(rng)
         embeddings = of_whole_batch(self.embed(encoder, batch, rng), batch)
         output = self.score(embeddings, whole)
@@ -110,7 +112,9 @@ class GenerationAugmented(EmbeddingObjective):
             output.losses["agreement"] = spec.agreement_weight * agreement
         return output
 
-    def log_likelihood_of_passages(self, encoder: Encoder, batch: Batch, queries: Tensor, passages: Tensor) -> Tensor:
+    def log_likelihood_of_passages(
+        self, encoder: TokenEncoder, batch: Batch, queries: Tensor, passages: Tensor
+    ) -> Tensor:
         """[P] the mean of log p(token | query, tokens before it) over the ordinary tokens of each passage.
 
         queries, passages: [P] numbers of sequences of the batch. 0 for a passage without ordinary tokens.

@@ -11,7 +11,7 @@ from reknit.corruptions.masking import mask_tokens, ordinary_tokens
 from reknit.data.attention_rules import CausalWhere
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import CAUSAL_TEXT, draw_seed, text_draws
@@ -65,7 +65,7 @@ class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
         # Chance decides how many texts of a step are causal, and the ratio falls: counted ten times, not once.
         return str(int(10 * float(self.progress)))
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view, causal = self._view(batch, rng)
         states = encoder(view).last
         found = {}
@@ -78,11 +78,11 @@ class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
             found[name] = Predictions(self.head(states[places - 1]), places, view.targets[places], unseen, weight)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         """Of the causal model."""
         return causal_log_likelihood(encoder, self.head, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _view(self, batch: Batch, rng: torch.Generator) -> tuple[View, Tensor]:

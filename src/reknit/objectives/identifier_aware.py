@@ -16,7 +16,7 @@ from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.detection_head import DetectionHead
 from reknit.decoders.language_model_head import TiedBias
 from reknit.decoders.text_decoder import TextDecoder
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import StepOutput
 from reknit.objectives.denoising import written_text
@@ -65,7 +65,7 @@ class IdentifierAwareSpec(DrawnTasksSpec):
         super().__post_init__()
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> IdentifierAware:
-        return IdentifierAware(self, encoder)
+        return IdentifierAware(self, token_encoder(encoder))
 
 
 class IdentifierAware(ReconstructionObjective):
@@ -78,7 +78,7 @@ class IdentifierAware(ReconstructionObjective):
 
     visible = MappingProxyType({"tagging": "the tags are no part of what the encoder sees"})
 
-    def __init__(self, spec: IdentifierAwareSpec, encoder: Encoder) -> None:
+    def __init__(self, spec: IdentifierAwareSpec, encoder: TokenEncoder) -> None:
         super().__init__()
         self.spec = spec
         self.head = TiedBias(tied_vocabulary(encoder))
@@ -90,21 +90,21 @@ class IdentifierAware(ReconstructionObjective):
     def stage_of(self, rng: torch.Generator) -> str:
         return self.spec.drawn(rng)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         task = self.stage_of(rng)
         return {} if task == "tagging" else {task: self._written(task, encoder, batch, rng)}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"tagging": self._found(encoder, batch)} if self.stage_of(rng) == "tagging" else {}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         task = self.stage_of(rng)
         if task == "tagging":
             loss, accuracy = self._found(encoder, batch).loss()
             return StepOutput({task: loss}, {f"{task}_accuracy": accuracy})
         return losses_of({task: self._written(task, encoder, batch, rng)}, encoder.table, self.head.bias)
 
-    def _written(self, task: str, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Predictions:
+    def _written(self, task: str, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> Predictions:
         spec = self.spec
         if task == "identifiers":
             view, unseen = mask_identifiers(batch, rng, share=spec.identifier_share)
@@ -114,7 +114,7 @@ class IdentifierAware(ReconstructionObjective):
         weight = spec.weight(task)
         return written_text(self.decoder, batch, encoder.table, encoded.last, encoded.cu_seqlens, unseen, weight)
 
-    def _found(self, encoder: Encoder, batch: Batch) -> Decisions:
+    def _found(self, encoder: TokenEncoder, batch: Batch) -> Decisions:
         places = ordinary_tokens(batch).nonzero().squeeze(1)
         states = encoder(View.clean(batch)).last[places]
         return Decisions(self.detection(states), places, tags_of(batch)[places] >= 0, self.spec.weight("tagging"))

@@ -12,7 +12,7 @@ from reknit.corruptions.masking import mask_tokens
 from reknit.corruptions.span_token_masking import mask_span_tokens
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.likelihood import masked_log_likelihood
@@ -73,16 +73,16 @@ class MaskedLanguageModel(ReconstructionObjective):
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.corrupt(batch, rng)
         return {"masked": predicted_in_place(view, self.read(encoder(view).last), self.head)}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask
         return masked_log_likelihood(encoder, self.head, batch, read=self.read)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def read(self, states: Tensor) -> Tensor:

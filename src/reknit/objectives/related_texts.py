@@ -18,7 +18,7 @@ from reknit.decoders.cross_encoder import joined_rows
 from reknit.decoders.detection_head import DetectionHead
 from reknit.decoders.enhanced import hashed_uniform
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.adversarial_ranking import largest_allowed
@@ -82,23 +82,23 @@ class RelatedTexts(ReconstructionObjective):
         """What hidden tokens are predicted by."""
         return self.language.head
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {"masked": self._read(encoder, batch, rng)[0]}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"related": self._read(encoder, batch, rng)[1]}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         return self.language.log_likelihood(encoder, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         masked, related = self._read(encoder, batch, rng)
         output = losses_of({"masked": masked}, encoder.table, self.head.bias)
         loss, output.metrics["related_accuracy"] = related.loss()
         output.losses["related"] = loss
         return output
 
-    def _read(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, Decisions]:
+    def _read(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, Decisions]:
         """What is said of this share's pairs; positions are those of the whole batch's tokens, a pair's where its first
         text begins."""
         whole, spec = batch.whole, self.spec

@@ -12,7 +12,7 @@ from reknit.corruptions.masking import mask_tokens, ordinary_ids, ordinary_token
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.detection_head import DetectionHead
 from reknit.decoders.generator import Generator
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import SAMPLED_TOKEN, draw_seed, token_draws
@@ -42,14 +42,14 @@ class RandomTokenDetection(ReconstructionObjective):
         self.spec = spec
         self.detection = DetectionHead(dim)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         view = mask_tokens(batch, rng, ratio=self.spec.ratio, random_share=1.0, keep_share=0.0)
         return {"detection": decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         loss, accuracy = self.decisions(encoder, batch, rng)["detection"].loss()
         return StepOutput({"detection": loss}, {"detection_accuracy": accuracy})
 
@@ -90,7 +90,7 @@ class ReplacedTokenDetectionSpec(ObjectiveSpec):
             raise ReknitError(f"generator_depth is {self.generator_depth}; a generator has one layer at least")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ReplacedTokenDetection:
-        return ReplacedTokenDetection(self, encoder)
+        return ReplacedTokenDetection(self, token_encoder(encoder))
 
 
 class ReplacedTokenDetection(ReconstructionObjective):
@@ -101,7 +101,7 @@ class ReplacedTokenDetection(ReconstructionObjective):
 
     auxiliary = frozenset({"generator"})
 
-    def __init__(self, spec: ReplacedTokenDetectionSpec, encoder: Encoder) -> None:
+    def __init__(self, spec: ReplacedTokenDetectionSpec, encoder: TokenEncoder) -> None:
         super().__init__()
         self.spec = spec
         rows, width = encoder.table.shape
@@ -120,21 +120,21 @@ class ReplacedTokenDetection(ReconstructionObjective):
         """Of the generator: what its predictions are made by."""
         return self.generator.head
 
-    def prediction_table(self, encoder: Encoder) -> Tensor:
+    def prediction_table(self, encoder: TokenEncoder) -> Tensor:
         """[V, width] the table that the generator reads and predicts by."""
         return encoder.table if self.spec.embeddings == "shared" else self.table
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {"generator": self._fill(encoder, batch, rng)[0]}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decisions(encoder, batch, self._fill(encoder, batch, rng)[1])}
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         detection = "a generator's tokens can be told from the text's own until it takes all for alike likely"
         return super().floors(encoder, batch, rng) | {"detection": detection}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         filled, view = self._fill(encoder, batch, rng)
         generator, generator_accuracy = filled.loss(self.prediction_table(encoder), self.generator.head.bias)
         detection, accuracy = self._decisions(encoder, batch, view).loss()
@@ -142,13 +142,13 @@ class ReplacedTokenDetection(ReconstructionObjective):
         return StepOutput({"generator": generator, "detection": detection}, metrics)
 
     @torch.no_grad()
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         if self.spec.embeddings == "disentangled":
             # The encoder's table is the generator's plus what the encoder has learnt itself.
             encoder.table.add_(self.table - self.followed)
             self.followed.copy_(self.table)
 
-    def _fill(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, View]:
+    def _fill(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, View]:
         """The generator's predictions, and the text with its samples in place."""
         spec, table, seed = self.spec, self.prediction_table(encoder), draw_seed(rng)
         masked = mask_tokens(batch, rng, ratio=spec.ratio, random_share=0.0, keep_share=spec.keep_share)
@@ -161,12 +161,12 @@ class ReplacedTokenDetection(ReconstructionObjective):
         predicted = Predictions(states, places, batch.tokens[places], masked.masked[places])
         return predicted, replace(masked, tokens=tokens, masked=torch.zeros_like(masked.masked))
 
-    def _decisions(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
+    def _decisions(self, encoder: TokenEncoder, batch: Batch, view: View) -> Decisions:
         asked = view.predict if self.spec.decided == "masked" else ordinary_tokens(batch)
         return decide(self.detection, encoder, view, asked, self.spec.detection_weight)
 
 
-def decide(head: DetectionHead, encoder: Encoder, view: View, asked: Tensor, weight: float) -> Decisions:
+def decide(head: DetectionHead, encoder: TokenEncoder, view: View, asked: Tensor, weight: float) -> Decisions:
     """Which of the tokens `asked` about ([T] bool) are not the text's own."""
     places = asked.nonzero().squeeze(1)
     replaced = view.tokens[places] != view.targets[places]

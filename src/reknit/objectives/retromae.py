@@ -14,7 +14,7 @@ from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.bag_of_words import ordinary_content
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.base import Encoded, Encoder, TokenEncoder
 from reknit.encoders.native.config import default_heads
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
@@ -99,10 +99,10 @@ class RetroMAE(ReconstructionObjective):
             dropout=spec.dropout,
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return self._predict(encoder, batch, rng, draw_seed(rng))[0]
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         seed = draw_seed(rng)
         predicted, encoded = self._predict(encoder, batch, rng, seed)
         output = losses_of(predicted, encoder.table, self.head.bias)
@@ -113,7 +113,7 @@ class RetroMAE(ReconstructionObjective):
             output.losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
         return output
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         found = super().floors(encoder, batch, rng)
         # In a few steps a vector tells a decoder next to nothing of a random text, so nothing of it counts as seen.
         found["decoder"] = token_entropy(batch.vocabulary)
@@ -121,7 +121,7 @@ class RetroMAE(ReconstructionObjective):
             found["bag_of_words"] = self.visible["bag_of_words"]
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         """Of the encoder's own masked language model."""
         return masked_log_likelihood(encoder, self.head, batch)
 
@@ -130,7 +130,7 @@ class RetroMAE(ReconstructionObjective):
         return pool(encoded, self.pooling)
 
     def _predict(
-        self, encoder: Encoder, batch: Batch, rng: torch.Generator, seed: int
+        self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator, seed: int
     ) -> tuple[dict[str, Predictions], Encoded]:
         spec = self.spec
         view = mask_tokens(batch, rng, ratio=spec.encoder_ratio, whole_words=spec.whole_words)

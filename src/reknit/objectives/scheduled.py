@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from reknit.data.batch import Batch, Vocabulary
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.causal_language_model import CausalLanguageModel, CausalLanguageModelSpec
@@ -33,13 +33,13 @@ class CausalThenMaskedSpec(ObjectiveSpec):
             raise ReknitError(f"switch_at is {self.switch_at}; it must be between 0 and 1")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> CausalThenMasked:
-        return CausalThenMasked(self, encoder, vocabulary, pooling)
+        return CausalThenMasked(self, token_encoder(encoder), vocabulary, pooling)
 
 
 class CausalThenMasked(FollowsProgress, ReconstructionObjective):
     """Loss "causal" until the switch, then "masked"; each part has its own head."""
 
-    def __init__(self, spec: CausalThenMaskedSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
+    def __init__(self, spec: CausalThenMaskedSpec, encoder: TokenEncoder, vocabulary: Vocabulary, pooling: str) -> None:
         super().__init__()
         self.spec = spec
         self.causal = spec.causal.build(encoder, vocabulary, pooling)
@@ -62,14 +62,14 @@ class CausalThenMasked(FollowsProgress, ReconstructionObjective):
     def head(self) -> nn.Module:
         return self.now.head
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return self.now.predictions(encoder, batch, rng)
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         return self.now.floors(encoder, batch, rng)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return self.now(encoder, batch, rng)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         return self.now.log_likelihood(encoder, batch)

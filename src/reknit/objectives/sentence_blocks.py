@@ -13,7 +13,7 @@ from reknit.data.batch import Batch, Vocabulary, positions_of, segments_of
 from reknit.decoders.document_transformer import DocumentTransformer
 from reknit.decoders.enhanced import hashed_uniform
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -73,20 +73,20 @@ class SentenceBlocks(ReconstructionObjective):
         if spec.blocks_weight:
             self.document = DocumentTransformer(dim, spec.layers, max_blocks=spec.max_blocks, dropout=spec.dropout)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return self._predict(encoder, batch, rng)[0]
 
-    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+    def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         return self._predict(encoder, batch, rng)[1]
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         predicted, matches = self._predict(encoder, batch, rng)
         output = losses_of(predicted, encoder.table, self.head.bias)
         for name, found in matches.items():
             output.losses[name], output.metrics[f"{name}_accuracy"] = found.loss()
         return output
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         """Of each text's blocks, each read alone, as the encoder has learnt it."""
         if self.spec.masked.random_share + self.spec.masked.keep_share >= 1.0:
             return None  # it has never seen a mask
@@ -100,7 +100,7 @@ class SentenceBlocks(ReconstructionObjective):
         return TextLikelihood(logs, tokens, of_blocks.causal)
 
     def _predict(
-        self, encoder: Encoder, batch: Batch, rng: torch.Generator
+        self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator
     ) -> tuple[dict[str, Predictions], dict[str, Matches]]:
         seed = draw_seed(rng)
         blocks = cut_into_blocks(batch, self.spec.block_tokens)

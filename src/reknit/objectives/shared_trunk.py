@@ -12,7 +12,7 @@ from reknit.data.attention_rules import causal
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -60,7 +60,7 @@ class SharedTrunk(ReconstructionObjective):
         self.understanding = self._branch(dim)
         self.writing = self._branch(dim) if spec.causal_weight else None
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.masked.corrupt(batch, rng)
         states = self.understanding(encoder(view).last, view.cu_seqlens)
         found = {"masked": predicted_in_place(view, states, self.head)}
@@ -70,7 +70,7 @@ class SharedTrunk(ReconstructionObjective):
             found["causal"] = predicted_from_before(view, states, self.head, self.spec.causal_weight)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         """Of the branch that understands."""
 
         def states_of(view: View) -> Tensor:
@@ -78,7 +78,7 @@ class SharedTrunk(ReconstructionObjective):
 
         return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _branch(self, dim: int) -> TransformerStack:

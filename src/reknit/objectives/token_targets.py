@@ -12,7 +12,7 @@ from torch import Tensor
 from reknit.corruptions.masking import ordinary_ids, ordinary_tokens
 from reknit.data.batch import Batch, View, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
@@ -42,7 +42,7 @@ class TokenTargetSpec(ObjectiveSpec):
             raise ReknitError(f"frequent_share is {self.frequent_share}; it must be above 0 and at most 1")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> TokenTargets:
-        return TokenTargets(self, encoder, pooling)
+        return TokenTargets(self, token_encoder(encoder), pooling)
 
 
 class TokenTargets(FollowsProgress, ReconstructionObjective):
@@ -58,7 +58,7 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
     texts_seen: Tensor
     texts_with: Tensor
 
-    def __init__(self, spec: TokenTargetSpec, encoder: Encoder, pooling: str) -> None:
+    def __init__(self, spec: TokenTargetSpec, encoder: TokenEncoder, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
         vocabulary = tied_vocabulary(encoder)
@@ -75,15 +75,15 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
     def stage(self) -> str:
         return "first" if float(self.progress) < self.spec.first_stage or self.spec.first_stage == 1.0 else "second"
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {}
 
-    def distributions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
+    def distributions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
         states = self.head(pool(encoder(View.clean(batch)), self.pooling))
         targets = self._key_words(batch) if self.stage == "first" else self._derived_words(batch)
         return {"token_targets": Distributions(states, batch.cu_seqlens[:-1], targets)}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         if self.training:
             self._count(batch.whole)
         found = self.distributions(encoder, batch, rng)["token_targets"]
@@ -91,7 +91,7 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
         return StepOutput({"token_targets": loss}, {"token_targets_accuracy": accuracy})
 
     @torch.no_grad()
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         before = self.stage
         super().after_step(encoder, progress)
         if self.stage != before:

@@ -12,7 +12,7 @@ from reknit.corruptions.next_token import predict_next
 from reknit.corruptions.rewriting import damaged_then_clean
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import StepOutput, TextLikelihood
@@ -94,26 +94,26 @@ class UnifiedModes(ReconstructionObjective):
     def stage_of(self, rng: torch.Generator) -> str:
         return self.spec.drawn(rng)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         task = self.stage_of(rng)
         return {} if task == "contrastive" else {task: self._predicted(task, encoder, batch, rng)}
 
-    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+    def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         task = self.stage_of(rng)
         return {task: self._matched(encoder, batch)} if task == "contrastive" else {}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         task = self.stage_of(rng)
         if task == "contrastive":
             loss, accuracy = self._matched(encoder, batch).loss()
             return StepOutput({task: loss}, {f"{task}_accuracy": accuracy})
         return losses_of({task: self._predicted(task, encoder, batch, rng)}, encoder.table, self.head.bias)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         # Without that task it has never read from left to right alone.
         return causal_log_likelihood(encoder, self.head, batch) if self.spec.causal_weight else None
 
-    def _predicted(self, task: str, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Predictions:
+    def _predicted(self, task: str, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> Predictions:
         spec, weight = self.spec, self.spec.weight(task)
         if task == "masked":
             view = spec.masked.corrupt(batch, rng)
@@ -127,7 +127,7 @@ class UnifiedModes(ReconstructionObjective):
         rows = written.positions
         return replace(written, positions=made.places[rows], unseen=made.unseen[rows])
 
-    def _matched(self, encoder: Encoder, batch: Batch) -> Matches:
+    def _matched(self, encoder: TokenEncoder, batch: Batch) -> Matches:
         """InfoNCE as the choice of each text's second vector by its first, [N, dim] both."""
         # Each side takes the root of the temperature, so that their product is the cosine divided by it.
         states, targets = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from reknit import catalogue
 from reknit.data.text.passages import PASSAGE_WORDS
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.evaluation.fine_tuning import FineTuningSpec
 from reknit.jobs.precision import PrecisionChoice
@@ -42,7 +42,7 @@ class ComparisonConfig:
     """Model that every arm starts from: a folder, a Hugging Face hub id, or "scratch" for random weights, the same for
     all arms of a seed.
     """
-    encoder: EncoderSpec = field(default_factory=lambda: EncoderSpec(pooling="mean"))
+    encoder: TextEncoderSpec = field(default_factory=lambda: TextEncoderSpec(pooling="mean"))
     """The encoder of every arm where they start from scratch, in place of each recipe's own."""
     optimiser: OptimiserSpec = field(default_factory=lambda: OptimiserSpec(learning_rate=5e-4))
     """The optimiser of every arm and its learning-rate schedule, in place of each recipe's own."""
@@ -124,7 +124,8 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
     data = arm.recipe.data.as_compared(comparison.max_length, comparison.tokens_per_batch)
     fixed = replace(arm.recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
     found = with_overrides(fixed, arm.settings)
-    if found.encoder.vocabulary != comparison.encoder.vocabulary:
+    shape = found.encoder
+    if not isinstance(shape, TextEncoderSpec) or shape.vocabulary != comparison.encoder.vocabulary:
         raise ReknitError(f"{arm.name}: all arms share the tokenizer; set encoder.vocabulary of the comparison")
     if found.data.longest > max(data.longest, comparison.max_length):
         raise ReknitError(f"{arm.name}: max_length of {comparison.max_length} is the limit of all arms: raise that")
