@@ -148,9 +148,10 @@ def positive_information(near):  # type: ignore[no-untyped-def]  # scipy has no 
     words = np.asarray(near.sum(axis=1)).ravel()
     contexts = words**_SMOOTHING
     found = near.tocoo()
-    with np.errstate(divide="ignore"):
-        expected = words[found.row] * (contexts / contexts.sum())[found.col]
-        found.data = np.maximum(np.log(found.data / expected), 0.0)
+    if not found.nnz:
+        return near
+    expected = words[found.row] * (contexts / contexts.sum())[found.col]
+    found.data = np.maximum(np.log(found.data / expected), 0.0)
     found = found.tocsr()
     found.eliminate_zeros()
     return found
