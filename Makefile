@@ -58,7 +58,7 @@ bench-adaptation: install
 # call, so that they share trainings. Stopped, it goes on with what runs/claims holds. Remakes docs/catalogue.md.
 claims: install
 	missing=$$(for name in $$($(BIN)/python -c \
-		"from reknit.research.claims import checked_recipes; print(*checked_recipes())"); do \
+		"from reknit.research.claims import checked_systems; print(*checked_systems())"); do \
 		test -f records/claims/$$name.json || echo $$name; done); \
 	test -z "$$missing" || $(BIN)/reknit claim $$missing
 	$(BIN)/python benchmarks/catalogue_page.py
