@@ -1,6 +1,8 @@
 """WECHSEL: new tokens begin as means of the old tokens with a similar meaning, also in another language."""
 
+from reknit.claim import Bound, ClaimCheck, Pair
 from reknit.recipe import Card, Method
+from reknit.research.vocabulary.experiment import FRACTION, LOSS, GermanTransfer
 from reknit.vocabulary.wechsel import Wechsel
 
 SYSTEM = Method(
@@ -10,6 +12,7 @@ SYSTEM = Method(
         "language models",
         year=2022,
         family="tokenizer-vocabulary",
+        capability="vocabulary",
         paper="https://arxiv.org/abs/2112.06598",
         adds="A new tokenizer's rows as softmax-weighted means of the nearest old rows, by static word vectors of both "
         "languages in one space.",
@@ -37,6 +40,17 @@ SYSTEM = Method(
             "Special tokens are matched by their part ([CLS]) instead of their spelling.",
         ),
         status="deviates",
+    ),
+    check=ClaimCheck(
+        experiment=GermanTransfer(),
+        better=(
+            Pair("wechsel", "random", LOSS),
+            Pair("wechsel", "scratch", LOSS),
+            Pair("wechsel", "shuffled-wechsel", LOSS),
+        ),
+        bounds=(Bound("wechsel", FRACTION, at_most=0.25),),
+        measures="claim",
+        needs="A start trained for days, texts without translations, and downstream tasks.",
     ),
     part=Wechsel(),
 )

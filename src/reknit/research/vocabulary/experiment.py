@@ -18,7 +18,7 @@ import torch
 from reknit.claim import Experiment, Outcome, Pair, Size
 from reknit.encoders.spec import EncoderSpec
 from reknit.errors import ReknitError
-from reknit.jobs.files import read_json, write_json
+from reknit.jobs.files import made_by_one, read_json, write_json
 from reknit.jobs.interrupt import StopRequest
 from reknit.research.vocabulary.masked_model import (
     MASKED,
@@ -138,9 +138,14 @@ class GermanTransfer(Experiment):
         """{"curve", "spent"} of one arm with one seed, trained unless it was before."""
         place = folder / "arms" / re.sub(r"[^\w.=-]", "_", arm) / f"seed-{seed}"
         done = place / "curve.json"
-        if done.exists():
-            return read_json(done)
-        place.mkdir(parents=True, exist_ok=True)
+        # Arms that run beside one another all need the curve of random rows.
+        with made_by_one(done):
+            if not done.exists():
+                self._train(arm, seed, texts, folder, place, stop)
+        return read_json(done)
+
+    def _train(self, arm: str, seed: int, texts: GermanTexts, folder: Path, place: Path, stop: StopRequest) -> None:
+        """Train one arm in the folder `place` and write its curve.json there."""
         model = self._model(arm, seed, texts, folder)
         held_out = batches_of(model.tokenizer, texts.held_out[::_HELD_OUT_EVERY])
         first = {"step": 0, "loss": held_out_loss(model, held_out)}
@@ -160,9 +165,8 @@ class GermanTransfer(Experiment):
         lines = log.read()
         points = [{"step": line["step"], "loss": line["probe"]["loss"]} for line in lines if "probe" in line]
         spent = {"tokens": max(line["tokens"] for line in lines), "seconds": time.perf_counter() - began}
-        write_json(done, {"curve": [first, *points], "spent": spent})
+        write_json(place / "curve.json", {"curve": [first, *points], "spent": spent})
         shutil.rmtree(place / "german")
-        return read_json(done)
 
     def _model(self, arm: str, seed: int, texts: GermanTexts, folder: Path) -> MaskedModel:
         tokenizer = Tokenizer.load(folder / "german" / "tokenizer")

@@ -21,7 +21,6 @@ from reknit.objectives.base import Objective
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.sources.passages import PassageBatches, open_token_store
-from reknit.sources.spec import DataSpec
 from reknit.sources.token_store import TokenStore
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.training.checkpoint import CheckpointFolder, save_tensors
@@ -101,7 +100,6 @@ def train(
     device = best_device()
     encoder.to(device)
     objective.to(device)
-    data = DataSpec(max_length=MAX_LENGTH, tokens_per_batch=schedule.tokens)
     optimiser = OptimiserSpec(
         learning_rate=schedule.learning_rate,
         lr_scheduler_type=schedule.lr_scheduler_type,
@@ -120,7 +118,7 @@ def train(
         settings,
         encoder,  # type: ignore[arg-type]
         objective,
-        PassageBatches(store, data, seed),
+        PassageBatches(store, schedule.tokens, seed),
         checkpoints,
         log,
         probe=probe,
