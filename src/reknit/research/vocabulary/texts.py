@@ -34,7 +34,7 @@ class GermanTexts:
 
 
 def german_texts(data: Path) -> GermanTexts:
-    """Read from the data folder. A text that is in both halves is in `held_out` alone."""
+    """Read from the data folder. A text that is in both halves is in `held_out` alone, and its translation nowhere."""
     german, english = (_sentences(data, code, ("train", "dev")) for code in ("de", "en"))
     paragraphs = {code: _paragraphs(data / XQUAD.format(code)) for code in ("de", "en")}
     names = sorted(set(paragraphs["de"]) & set(paragraphs["en"]))
@@ -44,13 +44,13 @@ def german_texts(data: Path) -> GermanTexts:
         (data / TATOEBA / f"tatoeba.deu-eng.{code}").read_text(encoding="utf-8").splitlines() for code in ("deu", "eng")
     ]
     held_out = dict.fromkeys(_sentences(data, "de", ("test",)) + [paragraphs["de"][name] for name in kept_out])
-    sentences = [*zip(english, german, strict=True), *zip(tatoeba[1], tatoeba[0], strict=True)]
-    train = dict.fromkeys([german for _, german in sentences] + [paragraphs["de"][name] for name in trained])
+    translated = [*zip(english, german, strict=True), *zip(tatoeba[1], tatoeba[0], strict=True)]
+    sentences = [pair for pair in translated if pair[1] not in held_out]
     return GermanTexts(
-        train=tuple(text for text in train if text not in held_out),
+        train=tuple(dict.fromkeys([*(own for _, own in sentences), *(paragraphs["de"][name] for name in trained)])),
         held_out=tuple(held_out),
-        english=tuple(dict.fromkeys([*(english for english, _ in sentences), *(paragraphs["en"][n] for n in trained)])),
-        pairs=tuple(word_pairs(pair for pair in sentences if pair[1] not in held_out)),
+        english=tuple(dict.fromkeys([*(own for own, _ in sentences), *(paragraphs["en"][name] for name in trained)])),
+        pairs=tuple(word_pairs(sentences)),
     )
 
 
