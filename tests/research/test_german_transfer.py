@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import small_documents
 from transfer_checks import foreign
@@ -135,6 +135,7 @@ def test_an_arm_that_cannot_be(arm: str, data: Path, prepared: Path) -> None:
         TINY.prepare(data, prepared, [arm])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=8), st.floats(0, 10))
 def test_steps_until_a_loss(losses: list[float], goal: float) -> None:
     curve = [{"step": 10.0 * place, "loss": loss} for place, loss in enumerate(losses)]

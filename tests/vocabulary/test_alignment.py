@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import naive_vocabulary as naive
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reknit.errors import ReknitError
@@ -17,6 +18,7 @@ from reknit.vocabulary.word_vectors import WordVectors, unit_rows
 SIDE = st.lists(st.sampled_from(list("abcdef")), min_size=2, max_size=5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SIDE, SIDE), max_size=12))
 def test_word_pairs_of_sentences(sentences: list[tuple[list[str], list[str]]]) -> None:
     found = word_pairs((" ".join(left), " ".join(right)) for left, right in sentences)
@@ -91,3 +93,18 @@ def test_a_broken_file_of_translations(content: str, complaint: str, tmp_path: P
         read_pairs(path)
     with pytest.raises(ReknitError, match="cannot be read as a table"):
         read_pairs(tmp_path / "absent.tsv")
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), max_size=12), max_size=5))
+def test_any_file_is_read_or_complained_of(lines: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pairs.tsv")
+        path.write_text("\n".join(lines), encoding="utf-8")
+        if all(line.count("\t") == 1 for line in lines if line.strip()) and any(line.strip() for line in lines):
+            found = read_pairs(path)
+            assert found == sorted(set(found))
+            assert all(word == word.lower() for pair in found for word in pair)
+        else:
+            with pytest.raises(ReknitError, match=r"pairs\.tsv.*(a tab between them|it is empty)"):
+                read_pairs(path)

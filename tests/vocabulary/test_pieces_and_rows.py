@@ -7,7 +7,7 @@ from typing import Literal
 import naive_vocabulary as naive
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import small_documents
 
@@ -30,6 +30,7 @@ def test_vectors_of_pieces(family: Literal["bert", "modernbert"], lowercase: boo
     assert found.any(axis=1).sum() > 20
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.floats(0.02, 2.0))
 def test_rows_from_the_nearest(seed: int, neighbours: int, temperature: float) -> None:
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import naive_vocabulary as naive
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reknit.errors import ReknitError
@@ -21,12 +21,14 @@ WORDS = 6
 TEXTS = st.lists(st.lists(st.integers(-1, WORDS - 1), max_size=12), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(1, 4))
 def test_counts_of_neighbours(texts: list[list[int]], window: int) -> None:
     found = count_neighbours([np.array(text, dtype=np.int64) for text in texts], WORDS, window)
     assert np.allclose(found.toarray(), naive.count_neighbours(texts, WORDS, window))
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_positive_information(texts: list[list[int]]) -> None:
     near = naive.count_neighbours(texts, WORDS, 2)

@@ -24,14 +24,14 @@ def read_pairs(path: Path | str) -> list[WordPair]:
     that cannot be read, and for a line without exactly one tab.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ReknitError(f"{path} cannot be read as a table of translations ({error})") from error
     pairs = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        parts = line.split("\t")
+        parts = line.rstrip("\r").split("\t")
         if len(parts) != 2:
             raise ReknitError(f"{path}, line {number}: a source and a target with a tab between them are needed")
         pairs.append((parts[0], parts[1]))

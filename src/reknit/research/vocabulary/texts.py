@@ -40,9 +40,7 @@ def german_texts(data: Path) -> GermanTexts:
     names = sorted(set(paragraphs["de"]) & set(paragraphs["en"]))
     kept_out = names[::_HELD_OUT_EVERY]
     trained = [name for name in names if name not in set(kept_out)]
-    tatoeba = [
-        (data / TATOEBA / f"tatoeba.deu-eng.{code}").read_text(encoding="utf-8").splitlines() for code in ("deu", "eng")
-    ]
+    tatoeba = [_lines(data / TATOEBA / f"tatoeba.deu-eng.{code}") for code in ("deu", "eng")]
     held_out = dict.fromkeys(_sentences(data, "de", ("test",)) + [paragraphs["de"][name] for name in kept_out])
     translated = [*zip(english, german, strict=True), *zip(tatoeba[1], tatoeba[0], strict=True)]
     sentences = [pair for pair in translated if pair[1] not in held_out]
@@ -65,11 +63,14 @@ def english_passages(data: Path) -> Iterator[str]:
 def _sentences(data: Path, code: str, splits: tuple[str, ...]) -> list[str]:
     found = []
     for split in splits:
-        lines = (data / STS.format(code) / f"{split}.tsv").read_text(encoding="utf-8").split("\n")
-        found += [text for line in lines[1:] if line for text in line.split("\t")[1:3]]
+        lines = _lines(data / STS.format(code) / f"{split}.tsv")
+        found += [text for line in lines[1:] for text in line.split("\t")[1:3]]
     return found
 
 
 def _paragraphs(folder: Path) -> dict[str, str]:
-    lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
-    return {record["_id"]: record["text"] for record in map(json.loads, lines)}
+    return {record["_id"]: record["text"] for record in map(json.loads, _lines(folder / "corpus.jsonl"))}
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
