@@ -48,6 +48,11 @@ def feature_name(number: int, words: Sequence[FeatureWord]) -> str:
     return ", ".join(word.word for word in words[:_WORDS_IN_NAME]) or f"feature {number}"
 
 
+def fired(words: Sequence[str]) -> str:
+    """The words of a passage that a feature fires on, or that it fires on none of them."""
+    return ", ".join(words) or "special tokens alone"
+
+
 def marked(whole: str, marks: Sequence[tuple[int, int]], limit: int = EXCERPT_CHARACTERS) -> str:
     """HTML of the part of a text around its marks, about `limit` characters long, with the marks in bold."""
     first = marks[0][0] if marks else 0
@@ -85,7 +90,7 @@ def _hit(hit: Hit) -> str:
         cells = (
             f"{one.contribution:+.3f}",
             "yes" if one.in_query else "no",
-            text(", ".join(one.fires_on), 60) or "–",
+            text(fired(one.fires_on), 60),
         )
         rows.append(f"<tr>{name}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     title = text(hit.title or hit.id, 160)
@@ -95,9 +100,9 @@ def _hit(hit: Hit) -> str:
         f'<div class="search"><h3 dir="auto">“{text(hit.query, 300)}”</h3><ol><li><b dir="auto">{title}</b> '
         f'<span class="quiet">{text(about, 300)}</span>'
         f'<p dir="auto">{marked(hit.text, hit.marks, 3 * EXCERPT_CHARACTERS)}</p></li></ol></div>'
-        '<p class="quiet">Contribution: what the similarity of query and passage loses when the feature is taken out of '
-        "all tokens of the passage and the layers above run again. What features do together is not the sum of it.</p>"
-        + table(("feature", "contribution", "in the query", "fires on"), rows, "scores")
+        '<p class="quiet">Contribution: what the similarity of query and passage loses when the feature is taken out '
+        "of all tokens of the passage and the layers above run again. What features do together is not the sum of "
+        "it.</p>" + table(("feature", "contribution", "in the query", "fires on"), rows, "scores")
     )
 
 
@@ -138,12 +143,12 @@ def _passage(excerpt: Excerpt) -> str:
 def _method(result: ExplainResult) -> str:
     sample = result.sample
     return (
-        f'<p class="quiet">Half of the sampled passages ({sample.seen_passages:,}) trained the features and chose their '
-        "words: those on which a feature's activation is most concentrated beside how often they occur, with a lift of 2 "
-        "or more (the number after ×: mean activation on the word over that on all words). On the other half "
-        f"({sample.sampled_passages - sample.seen_passages:,}), AUROC is the probability that a passage with one of the "
-        "words has a higher largest activation than one without. The control is random directions, described and tested "
-        "alike. Error: squared error over that of the mean state, on unseen passages.</p>"
+        f'<p class="quiet">Half of the sampled passages ({sample.seen_passages:,}) trained the features and chose '
+        "their words: those on which a feature's activation is most concentrated beside how often they occur, with a "
+        "lift of 2 or more (the number after ×: mean activation on the word over that on all words). On the other "
+        f"half ({sample.sampled_passages - sample.seen_passages:,}), AUROC is the probability that a passage with one "
+        "of the words has a higher largest activation than one without. The control is random directions, described "
+        "and tested alike. Error: squared error over that of the mean state, on unseen passages.</p>"
     )
 
 

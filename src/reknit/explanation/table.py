@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reknit.explanation.page import feature_name
+from reknit.explanation.page import feature_name, fired
 from reknit.explanation.result import ExplainResult
 from reknit.report.table import print_whole
 
@@ -31,7 +31,7 @@ def show(result: ExplainResult, console: Console) -> None:
                 str(one.number),
                 f"{one.contribution:+.3f}",
                 "yes" if one.in_query else "no",
-                Text(", ".join(one.fires_on)),
+                Text(fired(one.fires_on)),
                 Text(feature_name(one.number, one.words)),
             )
         print_whole(made, console)
