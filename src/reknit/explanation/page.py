@@ -14,6 +14,7 @@ from reknit.report.markup import fact_list, table, text
 
 EXCERPT_CHARACTERS = 260
 _WORDS_IN_NAME = 3
+_LONGEST_WORD = 40
 
 
 def write_page(path: Path, result: ExplainResult) -> None:
@@ -54,21 +55,39 @@ def fired(words: Sequence[str]) -> str:
 
 
 def marked(whole: str, marks: Sequence[tuple[int, int]], limit: int = EXCERPT_CHARACTERS) -> str:
-    """HTML of the part of a text around its marks, about `limit` characters long, with the marks in bold."""
-    first = marks[0][0] if marks else 0
-    last = max((end for _, end in marks if end - first <= limit), default=first)
-    start = max(0, min(first, len(whole) - limit) if last - first > limit else (first + last - limit) // 2)
-    end = min(len(whole), start + limit)
-    start = max(0, end - limit)
-    # Words are left whole.
-    start = whole.rfind(" ", 0, start) + 1 if start else 0
-    end = whole.find(" ", end) if whole.find(" ", end) > 0 else len(whole)
+    """HTML of the `limit` characters of a text, or some more, that have the most marks, with the marks in bold.
+
+    marks: places in the text, in order and apart.
+    """
+    start, end = _window(len(whole), marks, limit)
+    start, end = _whole_words(whole, start, end)
     pieces, place = ["…" if start else ""], start
     for begin, stop in marks:
-        if start <= begin and stop <= end:
+        begin, stop = max(begin, start), min(stop, end)
+        if begin < stop:
             pieces += [text(whole[place:begin]), f"<b>{text(whole[begin:stop])}</b>"]
             place = stop
     return "".join([*pieces, text(whole[place:end]), "…" if end < len(whole) else ""])
+
+
+def _window(length: int, marks: Sequence[tuple[int, int]], limit: int) -> tuple[int, int]:
+    """Where to cut: around the marks that fit together, most of them; the beginning without any."""
+    together = [[mark for mark in marks if first <= mark[0] and mark[1] <= first + limit] for first, _ in marks]
+    most = max(together, key=len, default=[])
+    middle = (most[0][0] + most[-1][1]) // 2 if most else 0
+    start = max(0, min(middle - limit // 2, length - limit))
+    return start, min(length, start + limit)
+
+
+def _whole_words(whole: str, start: int, end: int) -> tuple[int, int]:
+    """A cut inside a word moves out to the next space, where that is near."""
+    if start:
+        space = whole.rfind(" ", max(0, start - _LONGEST_WORD), start)
+        start = space + 1 if space >= 0 else start
+    if end < len(whole):
+        space = whole.find(" ", end, end + _LONGEST_WORD)
+        end = space if space >= 0 else end
+    return start, end
 
 
 def _summary(result: ExplainResult) -> list[tuple[str, str]]:
