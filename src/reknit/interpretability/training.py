@@ -73,6 +73,28 @@ def _auxiliary(model: FeatureModel, spec: FeatureModelSpec, activations: Tensor,
     return (code @ model.decoder[dead] - error).square().mean()
 
 
+def train_step(
+    model: FeatureModel,
+    spec: FeatureModelSpec,
+    states: Tensor,
+    idle: IdleFeatures,
+    optimiser: torch.optim.Optimizer,
+    progress: float,
+) -> dict[str, float]:
+    """One step on [B, dim] states; progress: fraction of the training that is over. Returns each loss before it."""
+    rate = learning_rate(spec.optimiser, progress)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    losses = feature_losses(model, spec, states, idle)
+    optimiser.zero_grad()
+    torch.stack(list(losses.values())).sum().backward()
+    nn.utils.clip_grad_norm_(model.parameters(), spec.optimiser.max_grad_norm)
+    model.project_gradient()
+    optimiser.step()
+    model.normalise_decoder()
+    return {name: float(loss.detach()) for name, loss in losses.items()}
+
+
 def train_features(
     spec: FeatureModelSpec,
     store: ActivationStore,
@@ -108,7 +130,7 @@ def train_features(
         if time.monotonic() - written > _SECONDS_BETWEEN_CHECKPOINTS:
             checkpoints.save(step, model, idle, optimiser, {"step": step})
             written = time.monotonic()
-        losses = _step(model, spec, store.rows(_batch(order, rows, size, step)), idle, optimiser, step / steps)
+        losses = train_step(model, spec, store.rows(_batch(order, rows, size, step)), idle, optimiser, step / steps)
         if on_progress is not None:
             on_progress((step + 1) * size, loss=float(sum(losses.values())))
     shutil.rmtree(folder, ignore_errors=True)
@@ -120,24 +142,3 @@ def _batch(order: EpochOrder, rows: int, size: int, step: int) -> np.ndarray:
     epoch, first = divmod(step * size, rows)
     found = order(epoch)[first : first + size]
     return found if len(found) == size else np.concatenate((found, order(epoch + 1)[: size - len(found)]))
-
-
-def _step(
-    model: FeatureModel,
-    spec: FeatureModelSpec,
-    states: Tensor,
-    idle: IdleFeatures,
-    optimiser: torch.optim.Optimizer,
-    progress: float,
-) -> dict[str, float]:
-    rate = learning_rate(spec.optimiser, progress)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    losses = feature_losses(model, spec, states, idle)
-    optimiser.zero_grad()
-    torch.stack(list(losses.values())).sum().backward()
-    nn.utils.clip_grad_norm_(model.parameters(), spec.optimiser.max_grad_norm)
-    model.project_gradient()
-    optimiser.step()
-    model.normalise_decoder()
-    return {name: float(loss.detach()) for name, loss in losses.items()}

