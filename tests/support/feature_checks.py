@@ -3,7 +3,7 @@ not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,6 @@ from reknit.interpretability.features_folder import SavedFeatures
 from reknit.interpretability.training import IdleFeatures, feature_losses, train_step
 
 DIM, ACTIVE = 16, 3
-Saved = Callable[[FeatureModel, Path], FeatureModel]
 
 
 def random_states(seed: int, count: int = 24, dim: int = DIM) -> Tensor:
@@ -116,7 +115,9 @@ def check_unit_rows(model: FeatureModel, spec: FeatureModelSpec) -> None:
     """The decoder's rows have length 1 at the start and after steps, and steps do change them."""
     before = model.decoder.detach().clone()
     assert (before.norm(dim=1) - 1).abs().max() < 1e-5, "rows are not of length 1 at the start"
-    optimiser, idle = torch.optim.SGD(model.parameters(), lr=50.0), IdleFeatures(model.width)
+    # Far enough that rows which are only turned would grow.
+    spec = replace(spec, optimiser=replace(spec.optimiser, learning_rate=50.0))
+    optimiser, idle = torch.optim.SGD(model.parameters()), IdleFeatures(model.width)
     for seed in range(3):
         train_step(model.train(), spec, random_states(seed), idle, optimiser, 0.5)
     assert (model.decoder.norm(dim=1) - 1).abs().max() < 1e-5, "rows are not of length 1 after training"
