@@ -161,7 +161,8 @@ def _write_states(
             batch = tokens.batch(numbers)
             with torch.inference_mode():
                 states = model.encoder(View.clean(batch.to(device)), layers=[layer]).states[layer].float().cpu().numpy()
-            written = states.astype(stored)
+            with np.errstate(over="ignore"):
+                written = states.astype(stored)
             if not np.isfinite(written).all():
                 raise ReknitError(f"the states of layer {layer} are too large for {stored}: set stored=float32")
             file.write(written.tobytes())
