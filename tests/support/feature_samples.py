@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 TEXTS = [f"{document['title']}. {document['text']}" for document in small_documents(24)]
 
 
+@functools.cache
 def small_tokenizer() -> Tokenizer:
     return train_tokenizer(TEXTS, 200)
 
