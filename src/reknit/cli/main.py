@@ -10,7 +10,7 @@ import time
 
 import typer
 
-from reknit.cli import catalogue, corpora, measuring, models, runs, vocabulary
+from reknit.cli import catalogue, corpora, explaining, measuring, models, runs, vocabulary
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere, Interrupted
 
@@ -28,6 +28,7 @@ for verb in (
     models.evaluate,
     measuring.frontier,
     models.search,
+    explaining.explain,
     models.export,
     corpora.encode,
     corpora.curate,
