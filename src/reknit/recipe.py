@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from reknit.claim import ClaimCheck
 from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.base import ObjectiveSpec
+from reknit.part import Part
 from reknit.sources.spec import DataSpec, TeacherSpec
 
 
@@ -79,16 +80,6 @@ class Recipe(System):
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
-
-
-class Part:
-    """One component with typed settings (a frozen dataclass) that a verb takes as a method.
-
-    role: what it is (adapter, weight map, mixer, tokenizer transfer, feature model ...). verb: the verb that takes it.
-    """
-
-    role: ClassVar[str]
-    verb: ClassVar[str]
 
 
 @dataclass(frozen=True, kw_only=True)
