@@ -53,12 +53,12 @@ def output(encoder: nn.Module) -> Tensor:
         return encoder(ragged_view()).last
 
 
-def disturb(adapter: Adapter) -> None:
+def disturb(adapter: Adapter, strength: float = 1.0) -> None:
     """Every weight becomes another, as training would make it."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in adapter.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+            parameter.add_(0.2 * strength * torch.randn(parameter.shape, generator=generator))
 
 
 def built(spec: AdapterSpec, encoder: NativeEncoder) -> Adapter:

@@ -10,7 +10,7 @@ import time
 
 import typer
 
-from reknit.cli import catalogue, corpora, measuring, models, runs
+from reknit.cli import catalogue, corpora, measuring, models, runs, tuning
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere, Interrupted
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 for verb in (
     runs.adapt,
     runs.pretrain,
+    tuning.tune,
     models.evaluate,
     measuring.frontier,
     models.search,
