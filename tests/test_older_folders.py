@@ -74,6 +74,8 @@ def test_a_finished_older_run_is_resumed(older: Path) -> None:
     after = read_result(older / "distilled")
     assert after["training"]["tokens"] == before["training"]["tokens"], "finished phases are not repeated"
     assert after["verdict"]["use"] == before["verdict"]["use"]
+    stored = json.loads((older / "distilled" / "config.json").read_text())
+    assert stored["tune"]["data"]["teacher"]["ranked"] == 32, "the teacher's settings, which were the recipe's"
 
 
 def test_a_stopped_older_run_goes_on_to_its_end(older: Path) -> None:

@@ -281,7 +281,7 @@ def test_start_that_can_be_measured_but_not_trained(model: Path, tmp_path: Path)
     dense = models.Dense(in_features=32, out_features=16)
     wrapped = SentenceTransformer(modules=[*SentenceTransformer(str(model), device="cpu"), dense])
     wrapped.save(str(tmp_path / "dense"))
-    assert "measure but not train" in unsuitable_start(tmp_path / "dense", tmp_path)
+    assert "not train, cut or export it" in unsuitable_start(tmp_path / "dense", tmp_path)
 
 
 # Words of the command line

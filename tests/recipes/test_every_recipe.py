@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,10 @@ from reknit.objectives.predictions import Predictions, ReconstructionObjective
 from reknit.objectives.related_texts import RelatedTextsSpec
 from reknit.objectives.replaced_token_detection import RandomTokenDetectionSpec
 from reknit.recipe import Recipe
+from reknit.sources.pairs import PairSpec
+from reknit.sources.passages import PassageSpec
+from reknit.sources.queries import QuerySpec
+from reknit.sources.spec import DataSpec
 
 RECIPES = recipes()
 GOLDEN = Path(__file__).parent / "golden.json"
@@ -78,13 +83,13 @@ def test_bottleneck(recipe: Recipe) -> None:
 def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
     """Two batches that begin with the same sequence, or the same pair, and go on differently."""
     lengths = ((20, 4, 30), (13, 24, 3, 3, 40))
-    per_example = 2 if recipe.data.source == "pairs" else 1
+    per_example = 2 if isinstance(recipe.data, PairSpec) else 1
     first = [toy_sequence(11 + 3 * number, checks.generator(number + 1)) for number in range(per_example)]
     made = []
     for seed, rest in enumerate(lengths):
         sequences = [*first, *(toy_sequence(length, checks.generator(seed + 7)) for length in rest[per_example - 1 :])]
         batch = Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example)
-        lesson = toy_lesson(len(sequences), 5) if recipe.data.source == "queries" else None
+        lesson = toy_lesson(len(sequences), 5) if isinstance(recipe.data, QuerySpec) else None
         made.append(fit_for(recipe, replace(batch, teacher_targets=lesson)))
     return made[0], made[1]
 
@@ -110,10 +115,10 @@ def entropy_floors(recipe: Recipe, pairs: int) -> dict[str, float]:
         own = 1 / (1 + recipe.objective.negatives)
         chosen = -own * math.log(own) - (1 - own) * math.log(1 - own)
         return {"related": chosen, "masked": (1 - recipe.objective.masked.keep_share) * chance(ORDINARY_IDS)}
-    if recipe.data.source == "pairs":
+    if isinstance(recipe.data, PairSpec):
         same_side = getattr(recipe.objective, "same_side", False)
         return {"contrastive": chance(2 * pairs - 1 if same_side else pairs)}
-    if recipe.data.source == "queries":
+    if isinstance(recipe.data, QuerySpec):
         return {"ranking": ranking_chance()}
     spec = getattr(recipe.objective, "masked", recipe.objective)
     kept = 0.0 if isinstance(spec, ExplicitNgramSpec) else getattr(spec, "keep_share", 0.1)
@@ -174,18 +179,17 @@ def ranking_chance() -> float:
 @every_recipe
 def test_entropy_floor(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
-    fresh = {
-        "pairs": lambda step: toy_pairs(step + 100, pairs=16),
-        "queries": lambda step: toy_queries(step + 100),
-        "passages": lambda step: batch_for(recipe, step + 100),
+    fresh: dict[type[DataSpec], Callable[[int], Batch]] = {
+        PairSpec: lambda step: toy_pairs(step + 100, pairs=16),
+        QuerySpec: lambda step: toy_queries(step + 100),
+        PassageSpec: lambda step: batch_for(recipe, step + 100),
     }
-    source = recipe.data.source
     checks.check_entropy_floor(
         objective,
         encoder,
-        fresh[source],
+        fresh[type(recipe.data)],
         entropy_floors(recipe, pairs=16),
-        learning_rate=1e-2 if source == "passages" else 1e-3,
+        learning_rate=1e-2 if isinstance(recipe.data, PassageSpec) else 1e-3,
     )
 
 
@@ -193,7 +197,7 @@ def test_entropy_floor(recipe: Recipe) -> None:
 def test_no_peek(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
     if isinstance(objective, ReconstructionObjective):
-        per_example = 2 if recipe.data.source == "pairs" else 1
+        per_example = 2 if isinstance(recipe.data, PairSpec) else 1
         batch = replace(toy_batch(3, SEVERAL), sequences_per_example=per_example)
         checks.check_no_peek(objective, encoder, fit_for(recipe, batch))
     else:
@@ -210,9 +214,9 @@ def test_teacher_moves(recipe: Recipe) -> None:
 @every_recipe
 def test_against_naive(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
-    if recipe.data.source == "queries":
+    if isinstance(recipe.data, QuerySpec):
         batch = toy_queries(4)
-    elif recipe.data.source == "pairs":
+    elif isinstance(recipe.data, PairSpec):
         batch = replace(toy_pairs(4, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
         if isinstance(objective, EmbeddingObjective):
             checks.check_positives(objective, toy_pairs(4, pairs=6))
@@ -224,7 +228,7 @@ def test_against_naive(recipe: Recipe) -> None:
 @every_recipe
 def test_loss_falls(recipe: Recipe) -> None:
     encoder, objective = toy_pair(recipe)
-    batch = toy_pairs(9, twins=True) if recipe.data.source == "pairs" else batch_for(recipe, 9)
+    batch = toy_pairs(9, twins=True) if isinstance(recipe.data, PairSpec) else batch_for(recipe, 9)
     # In a game each makes the other's part harder, and a ranker must know something before it can teach. Of several
     # tasks, each needs steps of its own.
     steps = 150 if hasattr(objective, "ranker") else max(40, 15 * len(getattr(recipe.objective, "tasks", [])))
@@ -257,4 +261,4 @@ def test_card_is_complete(recipe: Recipe) -> None:
     assert (card.status == "deviates") == bool(card.deviates)
     assert 1900 < card.year < 2100
     assert math.isfinite(recipe.optimiser.learning_rate)
-    assert bool(recipe.data.pair_kinds) == (recipe.data.source == "pairs")
+    assert not isinstance(recipe.data, PairSpec) or recipe.data.pair_kinds

@@ -8,6 +8,7 @@ import pytest
 from encoder_samples import minilm_folder
 from small_corpus import small_documents, write_small_corpus
 
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.documents import Document, ReadReport
 from reknit.data.text.holdout import hold_out
 from reknit.data.text.passage_store import PassageStore
@@ -15,7 +16,7 @@ from reknit.errors import ReknitError
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.runs.config import RunConfig
-from reknit.runs.corpus import Corpus, prepare_corpus
+from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
 
 

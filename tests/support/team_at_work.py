@@ -37,6 +37,8 @@ from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives import masked_language_model, predictions
 from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.sources.pairs import PairSpec
+from reknit.sources.queries import QuerySpec
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import trained_by
 from reknit.training.log import MetricsLog
@@ -63,11 +65,11 @@ SOME_DIVIDED = divided()[::5]
 
 def batch_of(name: str, step: int) -> Batch:
     """Ragged batches; among them one too small to divide, and one that leaves a process nothing to predict."""
-    if find(name).data.source == "pairs":
+    if isinstance(find(name).data, PairSpec):
         batch = toy_pairs(step, pairs=1 if step == 3 else 7)
         return replace(batch, groups=torch.arange(batch.num_sequences // 2) // 2)
     lengths = {3: (9,), 4: (30, 2)}.get(step, (5, 17, 9, 12, 24, 3, 14, 20, 6))
-    batch = toy_queries(step, lengths) if find(name).data.source == "queries" else toy_batch(step, lengths)
+    batch = toy_queries(step, lengths) if isinstance(find(name).data, QuerySpec) else toy_batch(step, lengths)
     return fit_for(find(name), batch, step)
 
 

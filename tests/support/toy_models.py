@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,10 @@ from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encode
 from reknit.encoders.spec import EncoderSpec
 from reknit.objectives.base import Objective, ObjectiveSpec
 from reknit.recipe import Recipe
+from reknit.sources.pairs import PairSpec
+from reknit.sources.passages import PassageSpec
+from reknit.sources.queries import QuerySpec
+from reknit.sources.spec import DataSpec
 
 TOY_VOCABULARY = Vocabulary(size=64, pad=0, mask=4, cls=2, sep=3, special=(0, 1, 2, 3, 4), sentence_ends=(61, 62, 63))
 ORDINARY_IDS = 59
@@ -123,12 +128,14 @@ def with_spans(batch: Batch, seed: int) -> Batch:
 
 def fit_for(recipe: Recipe, batch: Batch, seed: int = 0) -> Batch:
     """The batch with spans where the recipe asks for a tagger."""
-    return batch if recipe.data.tagger == "none" else with_spans(batch, seed)
+    tagged = isinstance(recipe.data, PassageSpec) and recipe.data.tagger != "none"
+    return with_spans(batch, seed) if tagged else batch
 
 
 def batch_for(recipe: Recipe, seed: int) -> Batch:
-    makers = {"pairs": toy_pairs, "queries": toy_queries, "passages": toy_batch}
-    return fit_for(recipe, makers[recipe.data.source](seed), seed)
+    makers: dict[type[DataSpec], Callable[[int], Batch]]
+    makers = {PairSpec: toy_pairs, QuerySpec: toy_queries, PassageSpec: toy_batch}
+    return fit_for(recipe, makers[type(recipe.data)](seed), seed)
 
 
 def generator(seed: int) -> torch.Generator:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from reknit.adaptation.verdict import Verdict, decide
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.retrieval import Evaluation
 from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
@@ -24,7 +25,6 @@ from reknit.report.html import write_report
 from reknit.retrieval.index import Index, build_index
 from reknit.retrieval.search import HYBRID_WEIGHT, search
 from reknit.runs.config import RunConfig, to_json
-from reknit.runs.corpus import Corpus
 from reknit.runs.run_folder import RunFolder
 from reknit.sources.distillation_targets import DistillationTargets
 from reknit.training.log import MetricsLog
@@ -77,7 +77,9 @@ def deliver(
         "hybrid_weight": hybrid_weight,
         "query_expansion": expansion and {"terms": len(expansion.terms), "weight": expansion.weight},
         "training": training,
-        "teacher": DistillationTargets.open(folder.lessons).facts if folder.lessons.exists() else None,
+        "teacher": DistillationTargets.open(folder.distillation_targets).facts
+        if folder.distillation_targets.exists()
+        else None,
         "corpus": _corpus_facts(corpus),
     }
     save(model, folder.model)

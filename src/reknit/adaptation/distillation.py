@@ -14,16 +14,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from reknit.adaptation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.passages import count_words
 from reknit.errors import ReknitError
 from reknit.evaluation.probe import with_fewer_shared_words
 from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.jobs.progress import Progress
 from reknit.models.encode_texts import EncodeTexts
-from reknit.runs.corpus import Corpus
 from reknit.sources.distillation_targets import DistillationTargets
 from reknit.sources.pseudo_queries import PseudoQuery, mine_queries
-from reknit.sources.spec import TeacherSpec
+from reknit.sources.queries import TeacherSpec
 
 logger = logging.getLogger("reknit")
 

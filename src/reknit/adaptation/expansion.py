@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.metrics import values_of
 from reknit.evaluation.retrieval import vectors_of
 from reknit.evaluation.significance import nearest_as_good
@@ -15,7 +16,6 @@ from reknit.models.encode_texts import EncodeTexts
 from reknit.models.query_expansion import DEFAULT_WEIGHT, QueryExpansion
 from reknit.retrieval.dense import dense_rankings
 from reknit.runs.config import ExpansionSpec
-from reknit.runs.corpus import Corpus
 
 logger = logging.getLogger("reknit")
 

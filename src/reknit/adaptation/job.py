@@ -17,6 +17,7 @@ from reknit.adaptation.hybrid_weight import choose_hybrid_weight
 from reknit.adaptation.verdict import PROBE, decide
 from reknit.adaptation.weight_interpolation import interpolate_weights
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents
@@ -28,10 +29,11 @@ from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
 from reknit.recipe import BudgetSpec
 from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.runs.config import DEFAULT_START, SCRATCH, ExpansionSpec, RunConfig, with_overrides
-from reknit.runs.corpus import Corpus, check_corpus_path, prepare_corpus
+from reknit.runs.corpus import check_corpus_path, prepare_corpus
 from reknit.runs.phases import check_batches, check_parts, chooses_weights, phases_of, train_phases
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, check_start, load_start
+from reknit.sources.queries import QuerySpec
 from reknit.training.budget import parse_budget
 from reknit.training.team import Team, join_team
 
@@ -274,12 +276,12 @@ def _chosen_here(config: RunConfig) -> str:
 
 def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: EncodeTexts) -> None:
     """Make the lessons of the phase that learns from a teacher, if there is one."""
-    for _, recipe in phases_of(config):
-        if recipe.data.source == "queries":
-            limit = config.budget.seconds
-            seconds = None if limit is None else recipe.teacher.time_share * limit
+    for phase in phases_of(config):
+        if isinstance(phase.recipe.data, QuerySpec):
+            spec, limit = phase.recipe.data.teacher, config.budget.seconds
+            seconds = None if limit is None else spec.time_share * limit
             make_distillation_targets(
-                folder.lessons, corpus, encode_start, recipe.teacher, seconds=seconds, seed=config.seed
+                folder.distillation_targets, corpus, encode_start, spec, seconds=seconds, seed=config.seed
             )
 
 

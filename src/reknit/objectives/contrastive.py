@@ -77,6 +77,6 @@ def sides_of(embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     if batch.sequences_per_example != 2:
         raise ReknitError(
             f"contrastive objectives need pairs, but a batch has {batch.sequences_per_example} sequence(s) per "
-            'example; set data.source to "pairs"'
+            "example; give its recipe data=PairSpec(...)"
         )
     return embeddings[0::2], embeddings[1::2]

@@ -44,7 +44,9 @@ class RankingDistillation(EmbeddingObjective):
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         if batch.teacher_targets is None:
-            raise ReknitError('distillation needs a teacher\'s lesson with each batch; set data.source to "queries"')
+            raise ReknitError(
+                "distillation needs a teacher's targets with each batch: give its recipe data=QuerySpec()"
+            )
         lesson = batch.teacher_targets
         # A model cut to its first coordinates (`dims`) learns in those that its documents were encoded in.
         embeddings = embeddings[:, : lesson.documents.shape[1]]

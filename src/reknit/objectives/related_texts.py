@@ -95,7 +95,7 @@ class RelatedTexts(ReconstructionObjective):
         text begins."""
         whole, spec = batch.whole, self.spec
         if whole.sequences_per_example != 2:
-            raise ReknitError('this objective reads pairs; set data.source to "pairs" and name data.pair_kinds')
+            raise ReknitError("this objective reads pairs: give its recipe data=PairSpec(pair_kinds=...)")
         listed, present = drawn_lists(whole, spec.negatives, spec.hard_negatives, draw_seed(rng))
         examples, places = present.nonzero(as_tuple=True)
         first, second, own = 2 * examples, 2 * listed[present] + 1, places == 0

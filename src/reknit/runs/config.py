@@ -155,6 +155,14 @@ def from_json(value: dict[str, Any]) -> RunConfig:
     pretrain, tune = (
         catalogue.find(value[phase]["card"]["name"]) if value[phase] else None for phase in ("pretrain", "tune")
     )
+    for phase in ("pretrain", "tune"):
+        if value[phase]:
+            # What a system is checked by and which stages come before it is its own: no setting changes it.
+            value = value | {phase: {name: of for name, of in value[phase].items() if name not in ("check", "after")}}
+        # Before sources had settings of their own, the teacher's were the recipe's.
+        if value[phase] and "teacher" in value[phase]:
+            data = {"teacher": value[phase]["teacher"]} | value[phase]["data"]
+            value = value | {phase: value[phase] | {"data": data}}
     # A run that began before there was an expansion goes on without one.
     value = {"expansion": {"words": 0}} | value
     return _fill(RunConfig(corpus=value["corpus"], pretrain=pretrain, tune=tune), value)

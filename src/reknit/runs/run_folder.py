@@ -14,6 +14,7 @@ from reknit.jobs.files import disk_full_explained, read_json, write_json
 from reknit.jobs.folder import JobFolder
 from reknit.recipe import BudgetSpec
 from reknit.runs.config import RunConfig, from_json, to_json
+from reknit.sources.distillation_targets import DISTILLATION_TARGETS
 from reknit.training.budget import format_budget
 from reknit.training.checkpoint import CheckpointFolder
 
@@ -45,7 +46,7 @@ class RunFolder(JobFolder):
         self.index = self.path / "index"
         self.checkpoints = self.path / "checkpoints"
         self.data = data or self.checkpoints / "data"
-        self.lessons = self.data / "lessons"
+        self.distillation_targets = self.data / DISTILLATION_TARGETS
         self.report = self.path / "report.html"
         self.result = self.path / "result.json"
         self.metrics = self.path / "metrics.jsonl"

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from reknit.data.text.corpus import Corpus
 from reknit.encoders.huggingface.loading import build_encoder, check_shape
 from reknit.encoders.native.latent_semantic import LEAST_DIM, begin_with, latent_semantic_table
 from reknit.encoders.spec import EncoderSpec
@@ -19,10 +20,8 @@ from reknit.jobs.precision import best_device
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.models.sentence_folder import DOCUMENT_PROMPTS
-from reknit.recipe import Recipe
 from reknit.runs.config import PromptSpec, RunConfig
-from reknit.runs.corpus import Corpus
-from reknit.runs.phases import phases_of
+from reknit.runs.phases import Phase, phases_of
 from reknit.runs.run_folder import RunFolder
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.tokenizers.training import LEAST_VOCABULARY
@@ -62,8 +61,8 @@ def check_start(config: RunConfig, settings: Sequence[str]) -> None:
     a.b=c, is about an encoder that is not built or about prompts of a model that has none."""
     built = None
     if config.from_scratch:
-        built, recipe = _first_phase(config)
-        check_encoder(recipe.encoder, f"{built}.encoder")
+        built = _first_phase(config).setting
+        check_encoder(_first_phase(config).recipe.encoder, f"{built}.encoder")
         if config.prompts != PromptSpec():
             raise ReknitError("prompts are of a trained start model; a new one knows none: leave them out")
     for setting in settings:
@@ -108,7 +107,7 @@ def build_start(
 
     spec: of a run without phases; else they say what it is.
     """
-    spec = spec or _first_phase(config)[1].encoder
+    spec = spec or _first_phase(config).recipe.encoder
     tokenizer = prepare_tokenizer(spec, folder, corpus, config.seed)
     torch.manual_seed(config.seed)
     encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
@@ -160,8 +159,8 @@ def _tokens_of(corpus: Corpus, numbers: np.ndarray, tokenizer: Tokenizer, max_le
         yield from (text.tokens for text in tokenizer.encode_batch(texts, max_length))
 
 
-def _first_phase(config: RunConfig) -> tuple[str, Recipe]:
-    """The name and recipe of the phase that says what a new encoder is."""
+def _first_phase(config: RunConfig) -> Phase:
+    """The phase that says what a new encoder is."""
     phases = phases_of(config)
     if not phases:
         raise ReknitError("a run needs at least one phase: name a recipe to pre-train or to tune with")

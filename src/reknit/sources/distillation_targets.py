@@ -20,6 +20,9 @@ import torch
 from reknit.data.batch import TeacherTargets
 from reknit.errors import ReknitError
 
+DISTILLATION_TARGETS = "lessons"
+"""The folder's name among a run's data (what older versions called it)."""
+
 ARRAYS = ("documents", "ranked", "probabilities", "left_out")
 
 

@@ -16,8 +16,11 @@ from reknit.runs.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig, wit
 
 NO_TUNING = "none"
 UNTRAINED = "untrained"
-EVERY_MEASURE = "all"
-"""In place of a measure's label: the mean of all that every arm has."""
+UNIGRAM = "unigram"
+"""An arm of claims that is no training: a language model of the tokens' frequencies alone."""
+
+LOSS = "training loss"
+"""Nats per predicted token over the last tenth of the steps, where the objective trains a language model."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def parse_arms(texts: Sequence[str]) -> list[Arm]:
     "untrained" is the start of all arms, which tells what training gives at all. Raises
     ReknitError for an unknown recipe or field, and for fewer than two arms or one twice.
     """
-    arms = [_parse_arm(text) for text in texts]
+    arms = [parse_arm(text) for text in texts]
     names = [arm.name for arm in arms]
     if len(arms) < 2:
         raise ReknitError("a comparison needs two arms at least: name several recipes")
@@ -91,14 +94,12 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
     """The arm's recipe with all that the comparison fixes; what the arm's own settings change of it stays changed."""
     if arm.recipe is None:
         return None
-    data = arm.recipe.data
-    if data.source == "passages":
-        data = replace(data, max_length=comparison.max_length, tokens_per_batch=comparison.tokens_per_batch)
+    data = arm.recipe.data.as_compared(comparison.max_length, comparison.tokens_per_batch)
     fixed = replace(arm.recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
     found = with_overrides(fixed, arm.settings)
     if found.encoder.vocabulary != comparison.encoder.vocabulary:
         raise ReknitError(f"{arm.name}: all arms share the tokenizer; set encoder.vocabulary of the comparison")
-    if found.data.max_length > max(data.max_length, comparison.max_length):
+    if found.data.longest > max(data.longest, comparison.max_length):
         raise ReknitError(f"{arm.name}: max_length of {comparison.max_length} is the limit of all arms: raise that")
     return found
 
@@ -137,7 +138,8 @@ def shared_run(comparison: ComparisonConfig, seed: int) -> RunConfig:
     )
 
 
-def _parse_arm(text: str) -> Arm:
+def parse_arm(text: str) -> Arm:
+    """One arm as written. Raises ReknitError for an unknown recipe or field."""
     if text == UNTRAINED or "/" in text.split(":")[0]:
         return Arm(text, None)
     name, *settings = text.split(":")

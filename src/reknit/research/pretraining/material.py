@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.curation import hash_text
 from reknit.errors import ReknitError
 from reknit.evaluation.measures import Measure, open_measures
@@ -13,7 +15,7 @@ from reknit.jobs.files import read_json, write_json
 from reknit.research.pretraining.config import ComparisonConfig, shared_run
 from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.runs.config import SCRATCH
-from reknit.runs.corpus import Corpus, prepare_corpus
+from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import prepare_tokenizer
 
@@ -41,6 +43,12 @@ class Material:
         if config.start == SCRATCH:
             prepare_tokenizer(config.encoder, shared, corpus, _DATA_SEED)
         return cls(corpus, measures)
+
+
+@lru_cache(maxsize=1)
+def opened(config: ComparisonConfig, folder: Path) -> Material:
+    """What `Material.prepared` has made in a comparison's folder; one training after another shares it."""
+    return Material.prepared(config, ComparisonFolder(folder))
 
 
 def _check_unchanged(file: Path, unseen: Sequence[str]) -> None:
