@@ -20,6 +20,7 @@ SYSTEM = Method(
         deviates=("BERT's pooler, whose bias the authors train too, has no part in a pooled mean.",),
         status="deviates",
         system="peft-review",
+        capability="tune",
     ),
     part=BiasSpec(),
 )

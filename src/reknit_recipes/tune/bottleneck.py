@@ -26,6 +26,7 @@ SYSTEM = Method(
         ),
         status="deviates",
         system="peft-review",
+        capability="tune",
     ),
     part=BottleneckSpec(),
 )

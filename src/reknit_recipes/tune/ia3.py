@@ -20,6 +20,7 @@ SYSTEM = Method(
         deviates=("Without the unlikelihood and length-normalised losses of T-Few, which are for generated answers.",),
         status="deviates",
         system="peft-review",
+        capability="tune",
     ),
     part=ScaleSpec(),
 )

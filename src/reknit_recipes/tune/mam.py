@@ -24,6 +24,7 @@ SYSTEM = Method(
         ),
         status="deviates",
         system="peft-review",
+        capability="tune",
     ),
     part=MixAndMatchSpec(),
 )

@@ -25,6 +25,7 @@ SYSTEM = Method(
         ),
         status="deviates",
         system="peft-review",
+        capability="tune",
     ),
     part=ParallelSpec(),
 )

@@ -23,6 +23,7 @@ SYSTEM = Method(
         ),
         status="deviates",
         system="peft-review",
+        capability="tune",
     ),
     part=PromptSpec(),
 )

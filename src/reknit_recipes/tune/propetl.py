@@ -27,6 +27,7 @@ SYSTEM = Method(
         ),
         status="deviates",
         system="peft-review",
+        capability="tune",
     ),
     part=SharedBottleneckSpec(),
 )
