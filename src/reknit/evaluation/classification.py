@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reknit.errors import ReknitError
+from reknit.evaluation.measure import Measure, Subject
 from reknit.evaluation.tables import read_table
-from reknit.models.encode_texts import EncodeTexts
+from reknit.models.encode_texts import EncodeTexts, encoder_function
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -29,6 +30,30 @@ class ClassificationSet:
     name: str
     train: list[LabelledText]
     test: list[LabelledText]
+
+
+@dataclass(frozen=True)
+class LinearProbeMeasure(Measure):
+    """Accuracy of a linear classifier on the encoder as trained. texts: it learns from at most."""
+
+    data: ClassificationSet
+    texts: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.data.name} accuracy"
+
+    def value(self, subject: Subject) -> float:
+        encode = encoder_function(subject.trained, subject.precision, quiet=True)
+        return float(linear_probe(self.data, encode, texts=self.texts).mean())
+
+
+def holds_classes(folder: Path) -> bool:
+    """Whether a folder has a test.tsv with labels."""
+    if not (folder / "test.tsv").is_file():
+        return False
+    with (folder / "test.tsv").open(encoding="utf-8-sig", errors="replace") as file:
+        return "label" in file.readline().strip().split("\t")
 
 
 def load_classification(folder: Path | str) -> ClassificationSet:

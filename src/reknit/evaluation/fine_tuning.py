@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,16 @@ from reknit.data.order import EpochOrder
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
-from reknit.evaluation.classification import ClassificationSet, LabelledText, drawn_texts, fitted_probe
+from reknit.evaluation.classification import (
+    ClassificationSet,
+    LabelledText,
+    LinearProbeMeasure,
+    drawn_texts,
+    fitted_probe,
+    holds_classes,
+    load_classification,
+)
+from reknit.evaluation.measure import Measure, Subject
 from reknit.jobs.interrupt import Interrupted, StopRequest
 from reknit.jobs.memory import MemoryKeeper, reusing_allocation
 from reknit.jobs.precision import PrecisionChoice, PrecisionName, autocast, resolve_precision
@@ -88,6 +98,35 @@ def learning_and_held_out(
             "labels: raise fine_tuning.texts, or lower fine_tuning.held_out_share"
         )
     return learning, drawn[:held_out]
+
+
+@dataclass(frozen=True)
+class FineTuningMeasure(Measure):
+    """Accuracy of a copy of the encoder as trained that is trained further on labelled texts."""
+
+    data: ClassificationSet
+    spec: FineTuningSpec
+
+    @property
+    def label(self) -> str:
+        return f"{self.data.name} fine-tuned accuracy"
+
+    def value(self, subject: Subject) -> float:
+        return fine_tuned_accuracy(self.data, subject.trained, self.spec, subject.seed, subject.precision)
+
+
+def opened(folder: Path, classified_texts: int, spec: FineTuningSpec) -> list[Measure] | None:
+    """The measures of a folder with labels, by a linear classifier and, where `spec` has texts, by fine-tuning; None
+    for any other. Raises ReknitError as `load_classification` and `learning_and_held_out` do."""
+    if not holds_classes(folder):
+        return None
+    data = load_classification(folder)
+    found: list[Measure] = [LinearProbeMeasure(data, classified_texts)]
+    if spec.texts:
+        # What cannot be learnt from would else be found after hours of training.
+        learning_and_held_out(data, spec)
+        found.append(FineTuningMeasure(data, spec))
+    return found
 
 
 def fine_tuned_accuracy(
