@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from reknit.adapters.base import Adapter, AdapterSpec, members
-from reknit.adapters.places import LinearName, linears
+from reknit.adapters.places import linears, query_key_values
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 
@@ -66,6 +66,7 @@ class LowRankAdapter(Adapter):
 
     def __init__(self, spec: LoRASpec, encoder: NativeEncoder) -> None:
         super().__init__()
+        self.targets = spec.targets
         self.updates = nn.ModuleDict()
         for target in spec.targets:
             parts = 3 if target in _FUSED else 1
@@ -77,7 +78,7 @@ class LowRankAdapter(Adapter):
                     spec.alpha / spec.rank,
                     _FUSED.index(target) * (linear.out_features // 3) if parts == 3 else 0,
                 )
-                for linear in linears(encoder, _layer_of(target))
+                for linear in _linears(encoder, target)
             )
 
     def attach(self, encoder: NativeEncoder) -> list[RemovableHandle]:
@@ -91,12 +92,10 @@ class LowRankAdapter(Adapter):
     def _pairs(self, encoder: NativeEncoder) -> list[tuple[nn.Linear, LowRankUpdate]]:
         return [
             pair
-            for target, updates in self.updates.items()
-            for pair in zip(
-                linears(encoder, _layer_of(target)), members(updates.children(), LowRankUpdate), strict=True
-            )
+            for target, updates in zip(self.targets, self.updates.values(), strict=True)
+            for pair in zip(_linears(encoder, target), members(updates.children(), LowRankUpdate), strict=True)
         ]
 
 
-def _layer_of(target: str) -> LinearName:
-    return "query_key_value" if target in _FUSED else target  # type: ignore[return-value]
+def _linears(encoder: NativeEncoder, target: Target) -> list[nn.Linear]:
+    return query_key_values(encoder) if target in _FUSED else linears(encoder, target)

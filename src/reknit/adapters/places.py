@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import nn
 
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 
-LinearName = Literal["query_key_value", "attention_output", "up", "down"]
 
-
-def linears(encoder: NativeEncoder, name: LinearName) -> list[nn.Linear]:
-    """The linear layer of that name in each block, first block first.
+def linears(encoder: NativeEncoder, name: str) -> list[nn.Linear]:
+    """The linear layer of that name ("query_key_value", "attention_output", "up" or "down") in each block, first block
+    first.
 
     Raises ReknitError when a block has none, as one that mixes its rows by something else than attention.
     """
@@ -23,6 +20,20 @@ def linears(encoder: NativeEncoder, name: LinearName) -> list[nn.Linear]:
         if len(inside) != 1 or not isinstance(inside[0], nn.Linear):
             raise ReknitError(f"block {number} of this encoder has no linear layer {name}, which the adapter works on")
         found.append(inside[0])
+    return found
+
+
+def query_key_values(encoder: NativeEncoder) -> list[nn.Linear]:
+    """The projection to query, key and value of each block.
+
+    Raises ReknitError when a block projects to something else: its rows are mixed by another means than attention.
+    """
+    found = linears(encoder, "query_key_value")
+    for number, linear in enumerate(found):
+        if linear.out_features != 3 * linear.in_features:
+            raise ReknitError(
+                f"block {number} of this encoder has no queries, keys and values, which the adapter works on"
+            )
     return found
 
 

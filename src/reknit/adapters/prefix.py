@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from reknit.adapters.base import Adapter, AdapterSpec, Handover, members
-from reknit.adapters.places import linears
+from reknit.adapters.places import linears, query_key_values
 from reknit.data.batch import View
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
@@ -77,7 +77,7 @@ class PrefixAdapter(Adapter):
 
     def attach(self, encoder: NativeEncoder) -> list[RemovableHandle]:
         handles = []
-        projections = linears(encoder, "query_key_value"), linears(encoder, "attention_output")
+        projections = query_key_values(encoder), linears(encoder, "attention_output")
         for before, after, layer in zip(*projections, members(self.layers, LayerPrefix), strict=True):
             handles += [before.register_forward_hook(layer.leave_query), after.register_forward_pre_hook(layer.hook)]
         return handles
@@ -91,7 +91,7 @@ def _keys_and_values(encoder: NativeEncoder, tokens: Tensor) -> list[tuple[Tenso
         _, keys, values = output.detach().float().unflatten(-1, (3, encoder.config.heads, -1)).unbind(1)
         found.append((keys.clone(), values.clone()))
 
-    handles = [linear.register_forward_hook(note) for linear in linears(encoder, "query_key_value")]
+    handles = [linear.register_forward_hook(note) for linear in query_key_values(encoder)]
     nothing = torch.zeros_like(tokens, dtype=torch.bool)
     ends = torch.tensor([0, tokens.numel()], device=tokens.device)
     was_training = encoder.training

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from reknit.adapters.base import Adapter, AdapterSpec, members
-from reknit.adapters.places import linears
+from reknit.adapters.places import linears, query_key_values
 from reknit.encoders.native.encoder import NativeEncoder
 
 
@@ -78,4 +78,4 @@ class ScaleAdapter(Adapter):
 
 
 def _places(encoder: NativeEncoder) -> list[tuple[nn.Linear, nn.Linear]]:
-    return list(zip(linears(encoder, "query_key_value"), linears(encoder, "down"), strict=True))
+    return list(zip(query_key_values(encoder), linears(encoder, "down"), strict=True))

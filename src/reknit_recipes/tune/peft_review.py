@@ -28,7 +28,7 @@ SYSTEM = System(
         "and Wang, Fu Lee}, journal={arXiv:2312.12148}, year={2023}}",
         deviates=(
             "The survey measures RoBERTa on GLUE, T5 and LLaMA; here all-MiniLM-L6-v2 learns intents of banking77.",
-            "One learning rate for each method, chosen on other labels and on SST-2; the survey's search is not known.",
+            "One learning rate for each method, chosen on other labels; the survey's search is not known.",
             "The linear layer begins as logistic regression on the frozen vectors, with every method.",
             "Memory is that of a step counted tensor by tensor, not the peak of a process.",
         ),
