@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from reknit.claim import ClaimCheck
 from reknit.encoders.spec import EncoderSpec, TextEncoderSpec
 from reknit.objectives.base import ObjectiveSpec
+from reknit.part import Part
 from reknit.ranges import FractionBelowOne, NonNegativeFloat, PositiveFloat, PositiveInt
 from reknit.sources.passages import PassageSpec
 from reknit.sources.spec import DataSpec
@@ -133,16 +134,6 @@ class Recipe(System):
     """Recipes that train before this one, in order, each on the same encoder; they divide its budget in proportion to
     their own.
     """
-
-
-class Part:
-    """One component with typed settings (a frozen dataclass) that a verb takes as a method.
-
-    role: what it is (adapter, weight map, mixer, tokenizer transfer, feature model ...). verb: the verb that takes it.
-    """
-
-    role: ClassVar[str]
-    verb: ClassVar[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_corpus import small_documents
 from transfer_checks import foreign
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import Interrupted, StopRequest
 from reknit.research.vocabulary.experiment import FIRST_LOSS, FRACTION, LOSS, STEPS, GermanTransfer, steps_until
@@ -26,7 +26,7 @@ from reknit.tokenizers.tokenizer import Tokenizer
 
 ARMS = ("scratch", "random", "wechsel", "shuffled-wechsel", "wechsel:neighbours=1")
 TINY = GermanTransfer(
-    EncoderSpec(
+    TextEncoderSpec(
         family="modernbert", dim=16, depth=2, heads=2, intermediate=16, vocabulary=400, dropout=0.0, max_positions=128
     ),
     StartSchedule(Schedule(3, 256, 1e-3), Schedule(4, 256, 1e-3)),

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from small_corpus import small_documents
 
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.vocabulary.model import with_vocabulary
@@ -170,8 +169,8 @@ def replaced(family: str, replace_vocabulary: Replace = with_vocabulary) -> Repl
         train_tokenizer(texts, 300, family=family) for texts in (toy_texts(), [*map(foreign, toy_texts())])
     )
     torch.manual_seed(0)
-    spec = EncoderSpec(family=family, dim=16, depth=2, heads=2, intermediate=32, max_positions=64)
-    encoder = build_encoder(spec, source.vocabulary.size, pad=source.vocabulary.pad).eval()
+    spec = TextEncoderSpec(family=family, dim=16, depth=2, heads=2, intermediate=32, max_positions=64)
+    encoder = spec.build(source.vocabulary.size, pad=source.vocabulary.pad).eval()
     old = EmbeddingModel(encoder, source, prompts={"query": "q: "}, max_length=32, pooling="cls")
     rows = torch.randn(target.vocabulary.size, 16)
     return Replaced(old, replace_vocabulary(old, target, rows), rows)

@@ -10,7 +10,7 @@ import time
 
 import typer
 
-from reknit.cli import catalogue, corpora, explaining, measuring, models, runs, vocabulary
+from reknit.cli import catalogue, corpora, explaining, measuring, models, runs, tuning, vocabulary
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere, Interrupted
 
@@ -25,6 +25,7 @@ for verb in (
     runs.adapt,
     runs.pretrain,
     vocabulary.vocabulary,
+    tuning.tune,
     models.evaluate,
     measuring.frontier,
     models.search,

@@ -17,6 +17,7 @@ from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
 from reknit.jobs.files import write_json
 from reknit.jobs.machine import machine, versions
+from reknit.jobs.typed_json import to_plain
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.runs.config import to_json
@@ -78,7 +79,7 @@ def deliver(
         evaluations=[evaluation.to_json() for evaluation in evaluations],
         words=cut_less(old.tokenizer, new.tokenizer, texts),
         training=training,
-        export=check_export(new, folder.model, texts[:_CHECKED_TEXTS]).to_json(),
+        export=to_plain(check_export(new, folder.model, texts[:_CHECKED_TEXTS])),
         machine=machine(),
         versions=versions(),
     )

@@ -89,7 +89,7 @@ def _sentence(
     worse: list[str],
 ) -> str:
     names = ", ".join(one.dataset for one in labelled)
-    old, new = (float(np.mean([one.rows[name][METRIC]["value"] for one in labelled])) for name in (OLD, NEW))
+    old, new = (float(np.mean([one.rows[name][METRIC].value for one in labelled])) for name in (OLD, NEW))
     low, high = search.ci95
     tokens = (
         f"texts have {abs(saved):.1%} {'fewer' if saved >= 0 else 'more'} tokens "

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from reknit.claim import Experiment, Outcome, Pair, Size
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.jobs.files import made_by_one, read_json, write_json
 from reknit.jobs.interrupt import StopRequest
@@ -40,7 +40,7 @@ logger = logging.getLogger("reknit")
 SCRATCH, SHUFFLED = "scratch", "shuffled"
 LOSS, FIRST_LOSS, STEPS, FRACTION = "loss", "loss before training", "steps", "fraction of the steps"
 _HELD_OUT_EVERY = 4  # of the held-out texts: twelve thousand tokens tell arms apart, and are measured two dozen times
-_SMALL = EncoderSpec(
+_SMALL = TextEncoderSpec(
     family="modernbert",
     dim=128,
     depth=3,
@@ -51,7 +51,7 @@ _SMALL = EncoderSpec(
     dropout=0.0,
     pooling="mean",
 )
-_LARGE = EncoderSpec(
+_LARGE = TextEncoderSpec(
     family="modernbert",
     dim=256,
     depth=6,
@@ -78,7 +78,7 @@ class GermanTransfer(Experiment):
     German tokenizer.
     """
 
-    encoder: EncoderSpec = _SMALL
+    encoder: TextEncoderSpec = _SMALL
     english: StartSchedule = field(
         default_factory=lambda: StartSchedule(
             Schedule(300, 1024, 2e-3), Schedule(2500, 1024, 2e-3, lr_scheduler_type="linear")

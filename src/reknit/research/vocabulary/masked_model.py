@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reknit.data.batch import Batch
-from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.jobs.files import written_aside
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.precision import best_device
@@ -41,10 +41,10 @@ class MaskedModel:
     objective: MaskedLanguageModel
 
     @classmethod
-    def fresh(cls, spec: EncoderSpec, tokenizer: Tokenizer, seed: int) -> MaskedModel:
+    def fresh(cls, spec: TextEncoderSpec, tokenizer: Tokenizer, seed: int) -> MaskedModel:
         """Random weights."""
         torch.manual_seed(seed)
-        encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+        encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
         return cls(tokenizer, encoder, MASKED.build(encoder, tokenizer.vocabulary, "mean"))
 
     def save(self, folder: Path) -> None:
@@ -65,7 +65,7 @@ class MaskedModel:
         return self
 
     @classmethod
-    def load(cls, folder: Path, spec: EncoderSpec) -> MaskedModel:
+    def load(cls, folder: Path, spec: TextEncoderSpec) -> MaskedModel:
         """What `save` wrote, of the shape `spec`."""
         model = cls.fresh(spec, Tokenizer.load(folder), 0)
         model.encoder.load_state_dict(load_file(folder / "encoder.safetensors"))

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.jobs.interrupt import listen_for_stop
 from reknit.objectives.causal_language_model import CausalLanguageModelSpec
 from reknit.research.vocabulary.masked_model import MaskedModel, Schedule, store_of, train
@@ -23,7 +23,7 @@ class StartSchedule:
     masked: Schedule
 
 
-def make_start(data: Path, folder: Path, spec: EncoderSpec, schedule: StartSchedule) -> Path:
+def make_start(data: Path, folder: Path, spec: TextEncoderSpec, schedule: StartSchedule) -> Path:
     """The folder of the model, trained with seed 0 unless it is there; a training that was stopped goes on."""
     made, work = folder / "start", folder / "start-training"
     if made.exists():
