@@ -69,14 +69,14 @@ MASKED_EN = Fixture(
     # Masking alone does not leave the plateau of the unigram entropy in thousands of steps; next-token prediction does
     # in a few hundred, and masking goes on from there.
     name="masked-en",
-    arm="mlm-vs-clm:objective.switch_at=0.3:objective.masked.ratio=0.15",
-    budget="6Mtok",
+    arm="mlm-vs-clm:objective.switch_at=0.4:objective.masked.ratio=0.15",
+    budget="3Mtok",
     settings=(
-        "corpus_share=0.3",
+        "corpus_share=0.2",
         "tokens_per_batch=1024",
         "encoder.family=modernbert",
         "encoder.dim=128",
-        "encoder.depth=4",
+        "encoder.depth=3",
         "encoder.heads=2",
         "encoder.intermediate=512",
         "encoder.vocabulary=8000",
