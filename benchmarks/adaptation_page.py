@@ -17,6 +17,7 @@ from reknit.bench.adaptation_table import LABELS, comparison_markdown, verdicts_
 from reknit.jobs.files import read_json
 from reknit.report.facts import METRICS, system_label, system_names
 from reknit.report.table import markdown_table
+from reknit.runs.result import RunResult
 
 ROOT = Path(__file__).parents[1]
 COMPARISONS = ROOT / "records" / "adaptation"
@@ -120,36 +121,38 @@ def runs(record: dict[str, Any]) -> list[str]:
 
 def from_scratch(record: dict[str, Any]) -> list[str]:
     """The run without a start model."""
-    training, corpus = record["training"], record["corpus"]
+    # Of the problems, which are texts, the record keeps the number.
+    result = RunResult.from_json(record | {"corpus": record["corpus"] | {"problems": []}}, str(FROM_SCRATCH))
+    training, corpus, verdict, export = result.training, result.corpus, result.verdict, result.export
+    assert corpus is not None
+    assert verdict is not None
+    assert export is not None
     lines = [
         "## From nothing",
         "",
-        f"`{record['command']}`: {corpus['passages']:,} passages of {corpus['documents']:,} documents, "
-        f"{training['seconds']:.0f} s, {training['tokens']:,} tokens at {training['tokens_per_second']:,.0f} a second, "
-        f"{training['flops']:.2e} FLOPs. {record['date'][:10]}, {record['machine']['processor']}, "
-        f"{record['machine']['cores']} cores, torch {record['versions']['torch']}, seed {record['seed']}.",
+        f"`{result.command}`: {corpus.passages:,} passages of {corpus.documents:,} documents, "
+        f"{training.seconds:.0f} s, {training.tokens:,} tokens at {training.tokens_per_second:,.0f} a second, "
+        f"{training.flops:.2e} FLOPs. {result.date[:10]}, {result.machine['processor']}, "
+        f"{result.machine['cores']} cores, torch {result.versions['torch']}, seed {result.seed}.",
         "",
     ]
     lines += [
-        f"Phase {phase['name']} ({phase['recipe']}): {phase['steps']} steps, {phase['tokens']:,} tokens; ended: "
-        f"{phase['stopped_because']}."
-        for phase in training["phases"]
+        f"Phase {phase.name} ({phase.recipe}): {phase.steps} steps, {phase.tokens:,} tokens; ended: "
+        f"{phase.stopped_because}."
+        for phase in training.phases
     ]
-    lines += ["", f"**{record['verdict']['sentence']}**", "", "The start model is the new one with its first weights."]
-    for evaluation in record["evaluations"]:
-        lines += [
-            "",
-            f"{evaluation['dataset']}: {evaluation['queries']} queries, {evaluation['documents']:,} documents.",
-        ]
-        lines += [*(f"Note: {note}." for note in evaluation["notes"]), ""]
+    lines += ["", f"**{verdict.sentence}**", "", "The start model is the new one with its first weights."]
+    for evaluation in result.evaluations:
+        lines += ["", f"{evaluation.dataset}: {evaluation.queries} queries, {evaluation.documents:,} documents."]
+        lines += [*(f"Note: {note}." for note in evaluation.notes), ""]
         lines += [f"| | {' | '.join(METRICS)} |", "|---|---|---|---|"]
         for system in system_names(evaluation):
-            found = [evaluation["rows"][system][metric] for metric in METRICS]
-            cells = [f"{one['value']:.3f} [{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]" for one in found]
+            scores = [evaluation.rows[system][metric] for metric in METRICS]
+            cells = [f"{one.value:.3f} [{one.ci95[0]:.3f}, {one.ci95[1]:.3f}]" for one in scores]
             lines.append(f"| {system_label(system)} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Export: largest difference {record['export']['max_abs_diff']:.1e} over three libraries; "
+        f"Export: largest difference {export.max_abs_diff:.1e} over three libraries; "
         f"SentenceTransformer(RUN/model) on 100 passages {record['sentence_transformers_difference']:.1e}.",
     ]
     return lines

@@ -1,4 +1,4 @@
-"""`reknit recipes`, `compare` and `claim`: the catalogue, and what is measured of it."""
+"""`reknit recipes`, `settings`, `compare` and `claim`: the catalogue, and what is measured of it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ def recipes(
     from reknit.research.listing import describe, listing
 
     print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
+
+
+def settings(
+    name: Annotated[
+        str | None, typer.Argument(help='Of `reknit pretrain` by this recipe, or "compare"; else of `reknit adapt`.')
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List every setting that --set changes, with its default, its type and what it does."""
+    from reknit.research.settings import settings_listing
+
+    print(settings_listing(name, as_json=as_json))
 
 
 def compare(

@@ -33,6 +33,7 @@ from reknit.evaluation.measure import Measure, Subject
 from reknit.jobs.memory import MemoryKeeper, reusing_allocation
 from reknit.jobs.precision import PrecisionChoice, PrecisionName, autocast, resolve_precision
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.ranges import InnerFraction, NonNegativeInt, PositiveFloat, PositiveInt
 from reknit.recipe import OptimiserSpec
 from reknit.training.optimiser import build_optimiser, learning_rate
 from reknit.training.trainer import step_seed
@@ -42,19 +43,23 @@ _PHASE = "fine-tuning"
 
 @dataclass(frozen=True)
 class FineTuningSpec:
-    """How every encoder is fine-tuned on labelled texts.
+    """How every encoder is fine-tuned on labelled texts; what is not said here is as in `OptimiserSpec`.
 
-    texts: labelled texts to draw at most; 0 for no fine-tuning. learning_rates: all are tried, each from the same first
-    weights. epochs: how often each text is trained on. texts_per_batch: texts in a step. held_out_share: of the texts,
-    which are not trained on and choose the learning rate. The rest is `OptimiserSpec`'s own. Raises ReknitError for a
-    value that cannot be trained with.
+    Raises ReknitError for a value that cannot be trained with.
     """
 
-    texts: int = 0
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
-    epochs: int = 10
-    texts_per_batch: int = 32
-    held_out_share: float = 0.1
+    texts: NonNegativeInt = 0
+    """Labelled texts that are drawn, at most; 0 for no fine-tuning."""
+    learning_rates: tuple[PositiveFloat, ...] = (1e-4, 3e-4, 1e-3)
+    """Highest learning rates to try, each from the same initial weights; the one that is best on held-out texts is
+    taken.
+    """
+    epochs: PositiveInt = 10
+    """Times that each text is trained on."""
+    texts_per_batch: PositiveInt = 32
+    """Texts of a training step."""
+    held_out_share: InnerFraction = 0.1
+    """Fraction of the labelled texts that are not trained on but choose the learning rate."""
 
     def __post_init__(self) -> None:
         if self.texts < 0:
