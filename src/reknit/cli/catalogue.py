@@ -94,6 +94,9 @@ def claim(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; of every claim when none is named.")
     ] = False,
+    fixtures: Annotated[
+        bool, typer.Option("--fixtures", help="Train and measure the models that claims go on from; all or NAMES.")
+    ] = False,
 ) -> None:
     """Measure published claims: arms with several seeds, a control that must be seen, intervals, a verdict each."""
     if device == "cpu":
@@ -106,6 +109,12 @@ def claim(
     from reknit.research.forecast import show_forecast
     from reknit.research.listing import CLAIMS
 
+    if fixtures:
+        from reknit.research.fixture_record import make_fixtures, shown
+
+        for record in make_fixtures(names or [], data, out, records=records, processes=processes):
+            print(shown(record))
+        return
     if dry_run:
         show_forecast([plan_claim(name, size, seeds, budget) for name in names or checked_systems()], Console())
         return
