@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 
-.PHONY: install quickstart test test-slow lint bench bench-adaptation claims clean
+.PHONY: install quickstart test test-slow lint dist bench bench-adaptation claims clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A wheel and a source archive in dist/, checked as PyPI checks them.
+dist: install
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dist]'
+	rm -rf dist build
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 # Speed side by side with other libraries: about 50 minutes on a quiet machine; writes records/bench and
 # docs/performance.md. The peers live in an environment of their own (see benchmarks/peers.txt).
@@ -58,10 +65,10 @@ bench-adaptation: install
 # call, so that they share trainings. Stopped, it goes on with what runs/claims holds. Remakes docs/catalogue.md.
 claims: install
 	missing=$$(for name in $$($(BIN)/python -c \
-		"from reknit.research.claims import checked_recipes; print(*checked_recipes())"); do \
+		"from reknit.research.claims import checked_systems; print(*checked_systems())"); do \
 		test -f records/claims/$$name.json || echo $$name; done); \
 	test -z "$$missing" || $(BIN)/reknit claim $$missing
 	$(BIN)/python benchmarks/catalogue_page.py
 
 clean:
-	rm -rf $(VENV) runs build
+	rm -rf $(VENV) runs build dist

@@ -42,6 +42,7 @@ from reknit.recipe import BudgetSpec
 from reknit.runs.config import RunConfig, with_overrides
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.phases import train_phases
+from reknit.runs.result import RunResult
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, load_start
 from reknit.training.team import Team
@@ -133,9 +134,10 @@ def plan(speed: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
 
 def tuning_speed() -> float:
     """Tokens per second of the quickstart's pairs, as recorded."""
-    phases = json.loads((ROOT / "records" / "quickstart.json").read_text(encoding="utf-8"))["training"]["phases"]
-    pairs = next(phase for phase in phases if phase["recipe"] == "infonce-pairs")
-    return pairs["tokens"] / pairs["seconds"]
+    quickstart = RunResult.read(ROOT / "records" / "quickstart.json")
+    assert quickstart is not None
+    pairs = next(phase for phase in quickstart.training.phases if phase.recipe == "infonce-pairs")
+    return pairs.tokens / pairs.seconds
 
 
 def quality(

@@ -12,6 +12,8 @@ import pytest
 from small_corpus import small_documents, write_small_corpus
 from small_model import write_small_model
 
+import reknit as library
+
 ROOT = Path(__file__).parents[1]
 SMALL_COMPARISON = ("encoder.dim=32", "encoder.depth=1", "encoder.vocabulary=300", "tuning_budget.tokens=1000")
 
@@ -108,6 +110,25 @@ def test_the_catalogue_page_is_made_from_the_catalogue(monkeypatch: pytest.Monke
     import catalogue_page
 
     assert catalogue_page.PAGE.read_text(encoding="utf-8") == catalogue_page.page()
+
+
+def test_the_page_of_the_python_interface_is_made_from_the_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remake it after a change of a public docstring: `python benchmarks/api_page.py`."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import api_page
+
+    assert api_page.PAGE.read_text(encoding="utf-8") == api_page.page()
+
+
+def test_the_index_of_the_documents_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([\w.-]+\.md)\)", index))
+    assert linked == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
+def test_the_changelog_begins_with_the_version() -> None:
+    first = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert first == f"## {library.__version__}"
 
 
 def test_worked_example_is_a_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,33 @@ from reknit.objectives.base import ObjectiveSpec
 from reknit.sources.passages import PassageSpec
 from reknit.sources.spec import DataSpec
 
+CAPABILITIES = {
+    "search": "Search and compare texts by meaning",
+    "pretrain": "Pre-train an encoder on your texts",
+    "tune": "Adapt a model to labels or a domain, cheaply",
+    "reshape": "Make a model smaller, sparser or elastic",
+    "vocabulary": "Fit the vocabulary to your texts",
+    "bytes": "Do without a fixed vocabulary",
+    "curate": "Choose, clean, order and weigh your texts",
+    "mixers": "Read long texts fast",
+    "explain": "See what a model keys on",
+    "compare": "Compare models on your tasks",
+    "write": "Write with the corpus's own language model",
+    "align": "Train a writer on its own output",
+    "detect": "Tell who or what wrote a text",
+    "forget": "Remove what must not be known",
+    "images": "Pre-train on and search pictures",
+    "signals": "Pre-train on clips, point clouds, volumes and sequences",
+    "audio": "Pre-train on and search sounds",
+    "image-text": "Search pictures with words",
+    "documents": "Read words in pictures and pages",
+    "segment": "Cut out what words name",
+    "draw": "Generate and compress pictures",
+    "ask": "Ask pictures, clips and sounds",
+    "any-to-any": "Use one model for words, pictures and sounds",
+}
+"""What do you want to do? The groups of the catalogue, in its order."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -19,7 +46,7 @@ class Card:
     name: the name on the command line. adds: what it contributes, in one sentence. facts: the settings that were
     checked against the paper. deviates: each place where the recipe differs from the paper, and why. claim: the
     paper's central claim, in one sentence. citation: BibTeX. system: the published system that it belongs to, where
-    that has several recipes; else the name.
+    that has several recipes; else the name. capability: what it is for, a key of CAPABILITIES.
     """
 
     name: str
@@ -34,6 +61,7 @@ class Card:
     deviates: tuple[str, ...] = ()
     status: Literal["faithful", "deviates"] = "faithful"
     system: str = ""
+    capability: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,13 +100,18 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(System):
-    """A training objective and typed settings. A descendant is made with `replace` and states only its difference."""
+    """A training objective and typed settings. A descendant is made with `replace` and states only its difference.
+
+    after: recipes that train before this one, in order, each on the same encoder; they divide its budget in proportion
+    to their own.
+    """
 
     objective: ObjectiveSpec
     data: DataSpec = field(default_factory=PassageSpec)
     encoder: EncoderSpec = field(default_factory=TextEncoderSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=5_000_000))
+    after: tuple[Recipe, ...] = ()
 
 
 class Part:

@@ -12,8 +12,8 @@ from command_line import read_result, reknit
 
 import reknit as library
 from reknit.export.sentence_transformers import save
-from reknit.retrieval.search import search_run
 from reknit.runs.config import PromptSpec, RunConfig
+from reknit.runs.search import search_run
 from reknit.runs.start import load_start
 
 QUICK = ("--budget", "6ktok", "--set", "tune.data.pairs_per_batch=16")

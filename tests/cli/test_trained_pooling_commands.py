@@ -20,7 +20,7 @@ def test_pretrain_nv_embed(corpus: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     run, changes = tmp_path / "run", PAIRS | {"pretrain.encoder.latents": 8}
-    words = ["pretrain", "nv-embed", "--corpus", corpus, "--out", run, "--budget", "3000tok"]
+    words = ["pretrain", "nv-embed", "--corpus", corpus, "--out", run, "--budget", "3000tok", "--index"]
     reknit(*words, *settings(without="tune.", **changes)).succeeded()
     result = read_result(run)
     assert result["model_trained_pooling"] == "latent-attention"

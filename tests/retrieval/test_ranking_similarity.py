@@ -75,5 +75,5 @@ def test_search_scores_are_the_similarity(similarity: Similarity, tmp_path: Path
     if similarity == "cosine":
         expected /= lengths(documents) * np.linalg.norm(query)
     hits = search(Index.open(tmp_path / "index"), model, QUERY, top=5, mode="dense")
-    assert [hit["id"] for hit in hits] == [str(place) for place in np.argsort(-expected)]
-    np.testing.assert_allclose([hit["score"] for hit in hits], np.sort(expected)[::-1], rtol=1e-4, atol=1e-4)
+    assert [hit.id for hit in hits] == [str(place) for place in np.argsort(-expected)]
+    np.testing.assert_allclose([hit.score for hit in hits], np.sort(expected)[::-1], rtol=1e-4, atol=1e-4)

@@ -77,6 +77,10 @@ def test_what_evaluations_ask_for_is_kept_from_training_and_not_from_search(tmp_
         assert sum(asked in text for text in as_it_is) > 0
         assert [passage.full_text for passage in corpus.searched] == as_it_is
         assert corpus.report.documents == 60
+    late = RunFolder(tmp_path / "late")
+    assert prepare_corpus(config, late, {asked}).whole is None
+    corpus = prepare_corpus(config, late, {asked}, indexed=True)
+    assert [passage.full_text for passage in corpus.searched] == as_it_is, "a resume may be the first to index"
     untouched = prepare_corpus(config, RunFolder(tmp_path / "third"), {"what nobody wrote"}, indexed=True)
     assert untouched.searched is untouched.store
 

@@ -26,13 +26,11 @@ EXPANSION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 def make_expansion(
     corpus: Corpus, encode: EncodeTexts, spec: ExpansionSpec, choosing: RetrievalSet, seed: int
 ) -> QueryExpansion | None:
-    """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where none is asked
-    for, there are no words, or the best weight is 0.
+    """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where there are no
+    words, or the best weight is 0.
 
     encode: of the model that will be expanded.
     """
-    if not spec.wanted:
-        return None
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
     # In a sample, a word of one or two passages may be a common one of which chance has shown little.

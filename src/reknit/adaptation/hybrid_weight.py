@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+
 import numpy as np
 
+from reknit.adaptation.candidate import Candidate
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
 from reknit.evaluation.retrieval import vectors_of
@@ -12,6 +16,26 @@ from reknit.models.encode_texts import EncodeTexts
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.retrieval.hybrid import candidates
+from reknit.runs.config import RunConfig
+
+logger = logging.getLogger("reknit")
+
+
+def weigh(
+    start: Candidate, adapted: Candidate, choosing: RetrievalSet, config: RunConfig
+) -> tuple[Candidate, Candidate]:
+    """(start, adapted) with their hybrid weights by `choosing`; the start model's only where there will be a verdict,
+    for else nobody searches with it."""
+    # A model made of nothing but this corpus has to show that it is any better than words are.
+    prior = 0.0 if config.from_scratch else EQUAL_PARTS
+    weight, reached = choose_hybrid_weight(choosing, adapted.encode_expanded, prior)
+    beside = ""
+    if config.verdict:
+        start = replace(start, hybrid_weight=choose_hybrid_weight(choosing, start.encode_expanded, prior)[0])
+        beside = f" (start model's {start.hybrid_weight:.1f})"
+    by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
+    logger.info("hybrid: weight of the vectors %.1f%s; nDCG@10 of the probe by weight: %s", weight, beside, by_weight)
+    return start, replace(adapted, hybrid_weight=weight)
 
 
 def hybrid_values(

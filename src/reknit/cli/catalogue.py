@@ -12,10 +12,10 @@ from reknit.cli.options import MaxBad, Overwrite, Processes, Resume, Set, settin
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Show this recipe's card.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this system's card.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the recipes, or show one."""
+    """List the published systems by what they are for, or show one."""
     from reknit.research.listing import describe, listing
 
     print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
@@ -67,9 +67,9 @@ def compare(
 
 
 def claim(
-    names: Annotated[list[str], typer.Argument(help="Recipes whose cards' claims are to be measured.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Systems whose cards' claims are to be measured.")] = None,
     size: Annotated[str, typer.Option(help="small: for two cores; large: for one GPU.")] = "small",
-    seeds: Annotated[int, typer.Option(help="Trainings of each arm; three at least.")] = 3,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each arm; the check's own number by default.")] = None,
     budget: Annotated[str | None, typer.Option(help="Of each training, instead of the size's own.")] = None,
     data: Annotated[Path, typer.Option(help="The folder with the data sets.")] = Path("../shared/data"),
     out: Annotated[Path, typer.Option("--out", help="Where to train; what is there is gone on with.")] = Path(
@@ -79,16 +79,26 @@ def claim(
     records: Annotated[Path | None, typer.Option(help="Where to write; records/claims by default.")] = None,
     processes: Processes = 1,
     overwrite: Overwrite = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take; of every claim when none is named.")
+    ] = False,
 ) -> None:
-    """Measure published claims: their arms at equal budget, with intervals and a verdict each."""
+    """Measure published claims: arms with several seeds, a control that must be seen, intervals, a verdict each."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from rich.console import Console
 
-    from reknit.research.claims import check_claims
+    from reknit.errors import ReknitError
+    from reknit.research.claim_table import show_claim
+    from reknit.research.claims import check_claims, checked_systems, plan_claim
+    from reknit.research.forecast import show_forecast
     from reknit.research.listing import CLAIMS
-    from reknit.research.table import show_claim
 
+    if dry_run:
+        show_forecast([plan_claim(name, size, seeds, budget) for name in names or checked_systems()], Console())
+        return
+    if not names:
+        raise ReknitError("name the systems whose claims are to be measured; --dry-run lists them all")
     found = check_claims(
         names,
         data,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,57 +12,16 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
 from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.scores import Evaluation, Hybrid, Score
 from reknit.evaluation.significance import bootstrap_interval, distances_from_the_best
 from reknit.models.encode_texts import EncodeTexts
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.dense import dense_rankings
-from reknit.retrieval.fusion import EQUAL_PARTS, fuse, random_rankings
+from reknit.retrieval.fusion import fuse, random_rankings
 from reknit.retrieval.hybrid import candidates
 from reknit.retrieval.ranking import Rankings
 
 BASELINES = ("random", "bm25")
-
-
-@dataclass(frozen=True)
-class Hybrid:
-    """One model and BM25 together: the model's name, and the weight of its vectors, 0 (words only) to 1.
-
-    by_weight: of what it would be at other weights, {weight: {"value": its nDCG@10, "standard_error": of its distance
-    from the best of them, query by query}}.
-    """
-
-    model: str
-    weight: float = EQUAL_PARTS
-    by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
-
-
-@dataclass
-class Evaluation:
-    """Results of several systems on one collection.
-
-    dataset: its name. queries, documents: how many. rows: {system: {metric: {"value": mean over queries, "ci95":
-    [low, high]}}} with metrics "nDCG@10", "R@100", "RR@10". per_query: {system: {metric: {query id: value}}}, every
-    system over the same queries. notes: remarks for the reader. hybrids: what the rows are that fuse a model with BM25.
-    """
-
-    dataset: str
-    queries: int
-    documents: int
-    rows: dict[str, dict[str, dict[str, Any]]]
-    per_query: dict[str, dict[str, dict[str, float]]]
-    notes: list[str] = field(default_factory=list)
-    hybrids: dict[str, Hybrid] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for result.json: everything but the values of single queries, nothing rounded."""
-        return {
-            "dataset": self.dataset,
-            "queries": self.queries,
-            "documents": self.documents,
-            "notes": list(self.notes),
-            "hybrids": {name: asdict(hybrid) for name, hybrid in self.hybrids.items()},
-            "rows": self.rows,
-        }
 
 
 def evaluate_retrieval(
@@ -103,13 +61,13 @@ def evaluate_retrieval(
         dataset=collection.name,
         queries=len(collection.queries),
         documents=len(collection.documents),
-        rows={system: {name: _row(values, seed) for name, values in found.items()} for system, found in scores.items()},
-        per_query=scores,
-        notes=list(collection.notes),
+        notes=tuple(collection.notes),
         hybrids={
             name: replace(hybrid, by_weight=_by_weight(values_by_weight(collection, *found_by_both[hybrid.model])))
             for name, hybrid in hybrids.items()
         },
+        rows={system: {name: _score(values, seed) for name, values in of.items()} for system, of in scores.items()},
+        per_query=scores,
     )
 
 
@@ -155,8 +113,8 @@ def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queri
         raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
 
 
-def _row(values: dict[str, float], seed: int) -> dict[str, Any]:
-    return {"value": mean(values), "ci95": list(bootstrap_interval(list(values.values()), seed))}
+def _score(values: dict[str, float], seed: int) -> Score:
+    return Score(mean(values), bootstrap_interval(list(values.values()), seed))
 
 
 def _by_weight(values: np.ndarray) -> dict[str, dict[str, float]]:

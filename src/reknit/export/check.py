@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from reknit.export.sentence_transformers import only_here
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.models.sentence_folder import read_sentence_folder
+from reknit.runs.result import ExportCheck
 
 MAX_DIFFERENCE = 1e-4
 MIN_COSINE = 0.9999
@@ -29,24 +29,6 @@ SAMPLE_TEXTS = (
     "naïve café, 東京, Привет, 😀 and some numbers: 3.14159, 2026-01-31",
     "def add(a, b):\n    return a + b",
 )
-
-
-@dataclass(frozen=True)
-class ExportCheck:
-    """How far the loaded folder is from the model it was made of.
-
-    max_abs_diff, cosine: the worst over all libraries and texts. against: {library: largest absolute difference}.
-    texts: number of texts compared.
-    """
-
-    max_abs_diff: float
-    cosine: float
-    against: dict[str, float]
-    texts: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for result.json."""
-        return asdict(self)
 
 
 class PlainTransformer(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reknit.collectives import gathered_rows
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
+from reknit.objectives.companions import Companions
 
 EncoderT = TypeVar("EncoderT", bound=Encoder, contravariant=True)
 """The encoders that an objective can train: any, or those of tokens."""
@@ -46,11 +47,20 @@ class Objective(nn.Module, ABC, Generic[EncoderT]):
     """Owns all that is needed for training only: decoders, heads, generators, teachers.
 
     auxiliary: names of the losses that train such a part and not the encoder's blocks (a generator's). partial: of
-    those that need not reach its last blocks.
+    those that need not reach its last blocks. companions: what `meet` was given.
     """
 
     auxiliary: ClassVar[frozenset[str]] = frozenset()
     partial: frozenset[str] = frozenset()
+    companions: Companions
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.companions = Companions()
+
+    def meet(self, companions: Companions) -> None:
+        """Learn beside these frozen models, which its settings named (`ObjectiveSpec.companions`)."""
+        self.companions = companions
 
     @property
     def stage(self) -> str:
@@ -119,6 +129,11 @@ def of_whole_batch(rows: Tensor, batch: Batch) -> Tensor:
 @dataclass(frozen=True)
 class ObjectiveSpec(ABC):
     """The typed settings of an objective; every field can be reached with `--set objective.FIELD=VALUE`."""
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Names of the frozen models that the objective learns beside: "start", an earlier stage's recipe, a folder."""
+        return ()
 
     @abstractmethod
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Objective:

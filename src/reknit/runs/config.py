@@ -97,7 +97,8 @@ class RunConfig:
     that is less. corpus_share: of the documents, drawn by their ids, that
     are read; the others are as if they were not there. prompts: of the start model, and so of the adapted one.
     expansion: of an adapted model's queries.
-    checkpoint_minutes: between two checkpoints.
+    verdict: whether the model is measured beside its start in the end, by the collections of `eval` or else by the
+    probe. index: whether the passages are indexed for search. checkpoint_minutes: between two checkpoints.
     parallel: several processes train on a copy of the model each ("ddp") or hold a slice each ("fsdp"), for models that
     do not fit.
     """
@@ -119,6 +120,8 @@ class RunConfig:
     probe: ProbeSpec = field(default_factory=ProbeSpec)
     prompts: PromptSpec = field(default_factory=PromptSpec)
     expansion: ExpansionSpec = field(default_factory=ExpansionSpec)
+    verdict: bool = True
+    index: bool = True
     checkpoint_minutes: float = 2.0
     parallel: ParallelChoice = "ddp"
 
@@ -156,6 +159,9 @@ def from_json(value: dict[str, Any]) -> RunConfig:
         catalogue.find(value[phase]["card"]["name"]) if value[phase] else None for phase in ("pretrain", "tune")
     )
     for phase in ("pretrain", "tune"):
+        if value[phase]:
+            # What a system is checked by and which stages come before it is its own: no setting changes it.
+            value = value | {phase: {name: of for name, of in value[phase].items() if name not in ("check", "after")}}
         # Before sources had settings of their own, the teacher's were the recipe's.
         if value[phase] and "teacher" in value[phase]:
             data = {"teacher": value[phase]["teacher"]} | value[phase]["data"]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 
 from reknit.data.text.corpus import Corpus
+from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.precision import resolve_precision
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
+from reknit.objectives.companions import START, Companions
 from reknit.recipe import BudgetSpec, Recipe
 from reknit.runs.config import RunConfig
 from reknit.runs.run_folder import RunFolder
@@ -34,12 +38,15 @@ logger = logging.getLogger("reknit")
 class Phase:
     """One training of a run.
 
-    keeps_best: whether it ends with the best weights by the probe.
+    name: of its checkpoints. setting: of its recipe in RunConfig. keeps_best: whether it ends with the best weights by
+    the probe. part: how much of the run's budget it is given; the last phase has all that is left.
     """
 
     name: str
+    setting: str
     recipe: Recipe
     keeps_best: bool
+    part: float
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,8 @@ def check_batches(config: RunConfig, team: Team) -> None:
         if data.room < team.size > 1:
             raise ReknitError(
                 f"a batch of {phase.name} has room for {data.room} example(s), but there are {team.size} processes to "
-                f"share it: start fewer processes, or use --set {phase.name}.data.{data.with_room(team.size)} or more"
+                "share it: start fewer processes, or use --set "
+                f"{phase.setting}.data.{data.with_room(team.size)} or more"
             )
 
 
@@ -105,6 +113,9 @@ def train_phases(
     together = f" by {team.size} processes ({config.parallel})" if team.size > 1 else ""
     precision = resolve_precision(config.precision, training.device)
     logger.info("training on %s in %s%s", training.device, precision, together)
+    start = (
+        copy.deepcopy(model.encoder) if any(START in phase.recipe.objective.companions for phase in phases) else None
+    )
     results: list[PhaseResult] = []
     for phase in phases:
         checkpoints = folder.phase(phase.name)
@@ -117,8 +128,9 @@ def train_phases(
         spent = Ledger(*(sum(getattr(r, unit) for r in results) for unit in ("tokens", "flops", "seconds")))
         spent.seconds += source.seconds_spent
         last = phase is phases[-1]
-        budget = spent.left(config.budget) if last else scale_budget(config.budget, config.pretrain_share)
-        trainer = _trainer(training, phase, source, budget)
+        budget = spent.left(config.budget) if last else scale_budget(config.budget, phase.part)
+        companions = Companions({name: _companion(training, name, start) for name in phase.recipe.objective.companions})
+        trainer = _trainer(training, phase, source, budget, companions)
         results.append(trainer.run(finished_phases=tuple(result.name for result in results)))
         logger.info("%s: %s", phase.name, _summary(results[-1]))
     return _facts(results, {phase.name: phase.recipe for phase in phases}) | {"processes": team.size}
@@ -126,8 +138,26 @@ def train_phases(
 
 def phases_of(config: RunConfig) -> list[Phase]:
     """The phases of a run, in order."""
-    found = [(name, recipe) for name, recipe in (("pretrain", config.pretrain), ("tune", config.tune)) if recipe]
-    return [Phase(name, recipe, _keeps_best(config, name, recipe)) for name, recipe in found]
+    found: list[Phase] = []
+    parts = {"pretrain": 1.0 if config.tune is None else config.pretrain_share}
+    for setting, recipe in (("pretrain", config.pretrain), ("tune", config.tune)):
+        if recipe is None:
+            continue
+        stages = (*recipe.after, recipe)
+        weights = [stage.budget.tokens or 1 for stage in stages]
+        for stage, weight in zip(stages, weights, strict=True):
+            last = stage is recipe
+            found.append(
+                Phase(
+                    name=setting if last else f"{setting}-{stage.card.name}",
+                    setting=setting,
+                    # All stages train one encoder, the one that the last of them describes.
+                    recipe=replace(stage, encoder=recipe.encoder),
+                    keeps_best=last and _keeps_best(config, setting, recipe),
+                    part=parts.get(setting, 1.0) * weight / sum(weights),
+                )
+            )
+    return found
 
 
 def chooses_weights(config: RunConfig) -> bool:
@@ -147,7 +177,23 @@ def _source(training: Training, phase: Phase) -> Source:
     return phase.recipe.data.open(training.corpus, training.model, training.folder.data, training.config.seed)
 
 
-def _trainer(training: Training, phase: Phase, source: Source, budget: BudgetSpec) -> Trainer:
+def _companion(training: Training, name: str, start: Encoder | None) -> Encoder:
+    """The frozen model of that name: the start, what an earlier stage ended with, or a folder's."""
+    if name == START:
+        assert start is not None
+        return start
+    stages = {phase.recipe.card.name: phase.name for phase in phases_of(training.config)}
+    if name in stages:
+        encoder = copy.deepcopy(training.model.encoder)
+        training.folder.phase(stages[name]).load_encoder("final", encoder)
+        return encoder
+    other = load_embedding_model(name)
+    if other.tokenizer.vocabulary != training.model.tokenizer.vocabulary:
+        raise ReknitError(f"the companion {name} has another vocabulary: name a model with the tokenizer of this run")
+    return other.encoder.to(training.device)
+
+
+def _trainer(training: Training, phase: Phase, source: Source, budget: BudgetSpec, companions: Companions) -> Trainer:
     config, model, team = training.config, training.model, training.team
     checkpoints = training.folder.phase(phase.name)
     plan = team.from_rank_zero(lambda: _plan(training, phase, budget))
@@ -168,6 +214,7 @@ def _trainer(training: Training, phase: Phase, source: Source, budget: BudgetSpe
     )
     torch.manual_seed(step_seed(config.seed, phase.name, "heads"))
     built = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    built.meet(companions)
     logger.info("%s: recipe %s, probe before it %.4f", phase.name, phase.recipe.card.name, plan["initial"])
     return Trainer(
         settings,

@@ -39,7 +39,7 @@ def check_start(config: RunConfig, settings: Sequence[str]) -> None:
     a.b=c, is about an encoder that is not built or about prompts of a model that has none."""
     built = None
     if config.from_scratch:
-        built = _first_phase(config).name
+        built = _first_phase(config).setting
         _first_phase(config).recipe.encoder.check(f"{built}.encoder")
         if config.prompts != PromptSpec():
             raise ReknitError("prompts are of a trained start model; a new one knows none: leave them out")

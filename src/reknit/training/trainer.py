@@ -30,6 +30,7 @@ from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by
 from reknit.training.log import MetricsLog, SilentLog
 from reknit.training.optimiser import learning_rate
+from reknit.training.phase_result import PhaseResult
 from reknit.training.prefetch import ReadAhead
 from reknit.training.team import ParallelChoice, Team
 
@@ -91,26 +92,6 @@ class PhaseState:
         if "flops_stage" in value:  # of a run that kept the newest stage's alone
             value["flops_by_stage"] = {value.pop("flops_stage"): value["flops_per_token"]}
         return cls(**value)
-
-
-@dataclass(frozen=True)
-class PhaseResult:
-    """What a phase did. `steps` counts the skipped ones too; `seconds` holds the probes as well; `best_value` is None
-    when no probe ran; `kept_best` says whether the phase ended with the weights of `best_step` or the last ones;
-    `waiting_share` is the share of the steps' time in which training stood still for the next batch (of the leader,
-    where several processes train; None in results from before it was measured)."""
-
-    name: str
-    steps: int
-    skipped: int
-    tokens: int
-    flops: float
-    seconds: float
-    stopped_because: str
-    best_step: int | None
-    best_value: float | None
-    kept_best: bool
-    waiting_share: float | None = None
 
 
 class Trainer:

@@ -11,6 +11,7 @@ RECIPE = Recipe(
         title="Distilling the hybrid of BM25 and the start model into the start model",
         year=2026,
         family="retrieval-embedding",
+        capability="search",
         paper="reknit's own, from known parts: ListNet's loss (Cao et al. 2007, "
         "https://dl.acm.org/doi/10.1145/1273496.1273513); with tune.data.teacher.neighbours, scores regularised over "
         "them (Diaz 2007, https://doi.org/10.1007/s10791-007-9034-8) and documents expanded by them (Tao et al. 2006, "

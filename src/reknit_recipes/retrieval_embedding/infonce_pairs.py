@@ -15,6 +15,7 @@ RECIPE = replace(
         title="Contrastive pre-training on pairs mined from the corpus",
         year=2022,
         family="retrieval-embedding",
+        capability="search",
         paper="After E5, https://arxiv.org/abs/2212.03533 (titles); cpt-text, https://arxiv.org/abs/2201.10005 "
         "(neighbours); the inverse cloze task, https://arxiv.org/abs/1906.00300 (a sentence and the rest)",
         adds="Weak query-passage pairs without labels, from what a corpus has: titles, order and sentences.",

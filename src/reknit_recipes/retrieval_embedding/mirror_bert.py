@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
@@ -16,6 +17,7 @@ RECIPE = replace(
         "Sentence Encoders",
         year=2021,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2104.08027; code: https://github.com/cambridgeltl/mirror-bert",
         adds="Random span masking on one side of a pair of equal strings, beside dropout.",
         facts=(
@@ -43,10 +45,9 @@ RECIPE = replace(
         learning_rate=2e-5, warmup_ratio=0.0, lr_scheduler_type="constant", adam_beta2=0.999, adam_epsilon=1e-8
     ),
     check=ClaimCheck(
-        better=(("mirror-bert", "mlm"),),
-        metric="stsb_en Spearman",
-        eval=("sts/stsb_en",),
-        settings=("tuning=none", "max_length=64"),
+        experiment=PretrainingExperiment(eval=("sts/stsb_en",), settings=("tuning=none", "max_length=64")),
+        better=(Pair("mirror-bert", "mlm", measure="stsb_en Spearman"),),
+        measures="proxy",
         needs="A masked language model to begin with: here both begin with random weights.",
     ),
 )

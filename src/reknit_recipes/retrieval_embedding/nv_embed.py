@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.encoders.spec import TextEncoderSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -35,12 +36,15 @@ RECIPE = replace(
     ),
     encoder=TextEncoderSpec(pooling="latent-attention"),
     check=ClaimCheck(
-        better=(
-            ("nv-embed", "nv-embed:encoder.pooling=mean"),
-            ("nv-embed:encoder.pooling=mean", "nv-embed:encoder.pooling=last:encoder.attention=causal"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"),
+            settings=("tuning=none", "max_length=64", "encoder.pooling=latent-attention"),
         ),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64", "encoder.pooling=latent-attention"),
+        better=(
+            Pair("nv-embed", "nv-embed:encoder.pooling=mean"),
+            Pair("nv-embed:encoder.pooling=mean", "nv-embed:encoder.pooling=last:encoder.attention=causal"),
+        ),
+        measures="part",
         needs="A language model trained with a causal mask, which is then removed; the second stage.",
     ),
 )

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.encoders.spec import TextEncoderSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -38,12 +39,15 @@ RECIPE = replace(
     ),
     encoder=TextEncoderSpec(pooling="layer-attention"),
     check=ClaimCheck(
-        better=(
-            ("pooling-attention", "pooling-attention:encoder.pooling=last:encoder.attention=causal"),
-            ("pooling-attention", "pooling-attention:encoder.pooling=mean"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"),
+            settings=("tuning=none", "max_length=64", "encoder.pooling=layer-attention"),
         ),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64", "encoder.pooling=layer-attention"),
+        better=(
+            Pair("pooling-attention", "pooling-attention:encoder.pooling=last:encoder.attention=causal"),
+            Pair("pooling-attention", "pooling-attention:encoder.pooling=mean"),
+        ),
+        measures="proxy",
         needs="A trained language model, whose lower layers say what its last does not.",
     ),
 )

@@ -10,6 +10,7 @@ RECIPE = Recipe(
         title="SimCSE: Simple Contrastive Learning of Sentence Embeddings",
         year=2021,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2104.08821; code: https://github.com/princeton-nlp/SimCSE",
         adds="Dropout as the only augmentation: the positive of a text is the same text encoded again.",
         facts=(

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.elastic import ElasticContrastiveSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -11,6 +12,7 @@ RECIPE = replace(
     card=replace(
         INFONCE_PAIRS.card,
         name="starbucks",
+        capability="reshape",
         title="Starbucks: Improved Training for 2D Matryoshka Embeddings",
         year=2024,
         family="elastic-embedding",
@@ -39,9 +41,14 @@ RECIPE = replace(
     ),
     objective=ElasticContrastiveSpec(temperature=0.05, symmetric=True),
     check=ClaimCheck(
-        better=(("starbucks", "2dmse"), ("2dmse", "infonce-pairs")),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "sizes=1x32,2x64", "max_length=64"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"), settings=("tuning=none", "sizes=1x32,2x64", "max_length=64")
+        ),
+        better=(
+            Pair("starbucks", "2dmse"),
+            Pair("2dmse", "infonce-pairs"),
+        ),
+        measures="part",
         needs="Models trained for each size alone are not among the arms yet. The pre-training has a check of its own: "
         "smae.",
     ),

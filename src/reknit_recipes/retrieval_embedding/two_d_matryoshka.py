@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from reknit.claim import Pair
 from reknit.objectives.elastic import ElasticContrastiveSpec
 from reknit_recipes.retrieval_embedding.starbucks import RECIPE as STARBUCKS
 
@@ -36,8 +37,8 @@ RECIPE = replace(
     objective=ElasticContrastiveSpec(temperature=0.05, symmetric=True, trained="one"),
     check=replace(
         STARBUCKS.check,
-        better=(("2dmse", "infonce-pairs"),),
-        metric="stsb_en Spearman at 2x64",
+        better=(Pair("2dmse", "infonce-pairs", measure="stsb_en Spearman at 2x64"),),
+        measures="part",
         needs="A Matryoshka model, whose last layer alone is trained at several widths, is not among the arms.",
     )
     if STARBUCKS.check

@@ -11,6 +11,7 @@ RECIPE = Recipe(
         title="Masked language modelling",
         year=2025,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2507.00994; after BERT, https://arxiv.org/abs/1810.04805",
         adds="A controlled comparison of masked and causal pre-training of one backbone at equal budget.",
         facts=(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from statistics import fmean
 from typing import Any
 
+from reknit.claim import Outcome
 from reknit.data.text.corpus import Corpus
 from reknit.evaluation.measures import Measure
 from reknit.evaluation.probe import retrieval_probe, subsample_documents
@@ -14,14 +16,28 @@ from reknit.jobs.interrupt import StopRequest
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.objectives.base import Objective, TextLikelihood
-from reknit.research.pretraining.config import Arm, ComparisonConfig, training_config, tuning_config
+from reknit.research.pretraining.config import (
+    LOSS,
+    UNIGRAM,
+    Arm,
+    ComparisonConfig,
+    shared_run,
+    training_config,
+    tuning_config,
+)
+from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.research.pretraining.material import Material
+from reknit.research.pretraining.unigram import unigram_entropy
 from reknit.runs.config import RunConfig
 from reknit.runs.phases import phases_of, train_phases
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, load_start
+from reknit.sources.passages import open_token_store
 from reknit.training.log import MetricsLog
 from reknit.training.team import Team
+
+LANGUAGE_MODEL_LOSSES = ("masked", "causal")
+"""Of the encoder itself: a generator's or a decoder's loss says nothing of what the encoder has learnt."""
 
 
 def run_arm(
@@ -43,7 +59,7 @@ def run_arm(
     if arm.recipe:
         trained, training = _phase(config, folder, material.corpus, stop, None)
     else:
-        trained, training = _untrained(config, folder, material.corpus, comparison)
+        trained, training = untrained(config, folder, material.corpus, comparison)
     tuned, tuning = trained, None
     if tuning_run is not None:
         # A folder of its own: a run's log keeps the phases of one configuration.
@@ -71,9 +87,31 @@ def run_arm(
     return result
 
 
+def outcome_of(result: dict[str, Any], folder: RunFolder) -> Outcome:
+    """What `run_arm` returned as an outcome, with the loss that the training ended at."""
+    spent = {unit: float(result["training"][unit]) for unit in ("tokens", "flops", "seconds")}
+    return Outcome(result["values"] | {LOSS: _final_loss(folder)}, spent, result["curve"])
+
+
+def unigram_outcome(comparison: ComparisonConfig, folder: ComparisonFolder, material: Material) -> Outcome:
+    """What a model of the tokens' frequencies alone would lose on what the arms are trained on."""
+    run = folder.run(Arm(UNIGRAM, None), 0)
+    model, _ = untrained(shared_run(comparison, 0), run, material.corpus, comparison)
+    texts = material.corpus.training_texts()
+    return Outcome({LOSS: unigram_entropy(open_token_store(run.data, texts, model.tokenizer, model.max_length))})
+
+
+def _final_loss(folder: RunFolder) -> float | None:
+    """The mean loss of a predicted token over the last tenth of the steps; None where no language model is trained."""
+    steps = [line["losses"] for line in MetricsLog(folder.metrics).read() if "losses" in line]
+    steps = steps[-max(1, len(steps) // 10) :]
+    named = [name for name in LANGUAGE_MODEL_LOSSES if steps and all(name in losses for losses in steps)]
+    return fmean(losses[named[0]] for losses in steps) if named else None
+
+
 def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> Objective:
     """The training's objective with its heads as they ended."""
-    phase = phases_of(config)[0]
+    phase = phases_of(config)[-1]
     objective = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
     folder.phase(phase.name).load_objective("final", objective)
     return objective.to(next(model.encoder.parameters()).device).eval()
@@ -108,7 +146,7 @@ def _value(
     return measure.likelihood(likelihood)
 
 
-def _untrained(
+def untrained(
     config: RunConfig, folder: RunFolder, corpus: Corpus, comparison: ComparisonConfig
 ) -> tuple[EmbeddingModel, dict[str, Any]]:
     """(model, what was spent: nothing)."""

@@ -16,8 +16,11 @@ from reknit.runs.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig, wit
 
 NO_TUNING = "none"
 UNTRAINED = "untrained"
-EVERY_MEASURE = "all"
-"""In place of a measure's label: the mean of all that every arm has."""
+UNIGRAM = "unigram"
+"""An arm of claims that is no training: a language model of the tokens' frequencies alone."""
+
+LOSS = "training loss"
+"""Nats per predicted token over the last tenth of the steps, where the objective trains a language model."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def parse_arms(texts: Sequence[str]) -> list[Arm]:
     "untrained" is the start of all arms, which tells what training gives at all. Raises
     ReknitError for an unknown recipe or field, and for fewer than two arms or one twice.
     """
-    arms = [_parse_arm(text) for text in texts]
+    arms = [parse_arm(text) for text in texts]
     names = [arm.name for arm in arms]
     if len(arms) < 2:
         raise ReknitError("a comparison needs two arms at least: name several recipes")
@@ -136,7 +139,8 @@ def shared_run(comparison: ComparisonConfig, seed: int) -> RunConfig:
     )
 
 
-def _parse_arm(text: str) -> Arm:
+def parse_arm(text: str) -> Arm:
+    """One arm as written. Raises ReknitError for an unknown recipe or field."""
     if text == UNTRAINED or "/" in text.split(":")[0]:
         return Arm(text, None)
     name, *settings = text.split(":")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from pathlib import Path
 
 from reknit.errors import ReknitError
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.folder import JobFolder
+from reknit.research.outcomes import file_name
 from reknit.research.pretraining.config import Arm, ComparisonConfig
 from reknit.runs.config import to_json
 from reknit.runs.run_folder import RunFolder
@@ -29,9 +28,7 @@ class ComparisonFolder(JobFolder):
 
     def run(self, arm: Arm, seed: int) -> RunFolder:
         """The folder of one arm with one seed."""
-        plain = re.sub(r"[^\w.=-]", "_", arm.name)
-        name = plain if plain == arm.name else f"{plain}-{zlib.crc32(arm.name.encode()):08x}"
-        return RunFolder(self.path / "arms" / name / f"seed-{seed}", data=self.data)
+        return RunFolder(self.path / "arms" / file_name(arm.name) / f"seed-{seed}", data=self.data)
 
     def open(self, config: ComparisonConfig, *, resume: bool, overwrite: bool) -> None:
         """Make the folder ready, or raise ReknitError when it is not free for what is asked."""

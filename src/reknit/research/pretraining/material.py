@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from reknit.data.text.corpus import Corpus
@@ -42,6 +43,12 @@ class Material:
         if config.start == SCRATCH:
             prepare_tokenizer(config.encoder, shared, corpus, _DATA_SEED)
         return cls(corpus, measures)
+
+
+@lru_cache(maxsize=1)
+def opened(config: ComparisonConfig, folder: Path) -> Material:
+    """What `Material.prepared` has made in a comparison's folder; one training after another shares it."""
+    return Material.prepared(config, ComparisonFolder(folder))
 
 
 def _check_unchanged(file: Path, unseen: Sequence[str]) -> None:
