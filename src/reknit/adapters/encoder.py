@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from reknit.adapters.base import Adapter, AdapterSpec
 from reknit.data.batch import View
-from reknit.encoders.base import Encoded, TokenEncoder
+from reknit.encoders.base import Encoded, Encoder, TokenEncoder
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 

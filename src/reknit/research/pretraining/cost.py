@@ -17,9 +17,10 @@ def training_flops(arm: Arm, comparison: ComparisonConfig) -> float:
     Raises ReknitError for a budget in seconds, which says nothing of FLOPs.
     """
     recipe = shared_recipe(arm, comparison)
-    encoder = comparison.encoder if recipe is None else recipe.encoder
-    assert isinstance(encoder, TextEncoderSpec)
-    training = 0.0 if recipe is None else _flops(comparison.budget, encoder, head=True)
+    training = 0.0
+    if recipe is not None:
+        assert isinstance(recipe.encoder, TextEncoderSpec), "what all arms share is an encoder of texts"
+        training = _flops(comparison.budget, recipe.encoder, head=True)
     if comparison.tuning == NO_TUNING:
         return training
     return training + _flops(comparison.tuning_budget, comparison.encoder, head=False)
