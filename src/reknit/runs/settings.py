@@ -60,7 +60,8 @@ def groups_of(config: Any) -> list[SettingGroup]:
 
 
 def _groups(config: Any, path: str, about: str) -> Iterator[SettingGroup]:
-    hints, texts = typing.get_type_hints(type(config), include_extras=True), field_texts(type(config))
+    spec: type = type(config)
+    hints, texts = typing.get_type_hints(spec, include_extras=True), field_texts(spec)
     own: list[Setting] = []
     below: list[SettingGroup] = []
     for item in dataclasses.fields(config):
