@@ -60,8 +60,8 @@ def groups_of(config: Any) -> list[SettingGroup]:
 
 
 def _groups(config: Any, path: str, about: str) -> Iterator[SettingGroup]:
-    dataclass: Any = type(config)
-    hints, texts = typing.get_type_hints(dataclass, include_extras=True), field_texts(dataclass)
+    spec: type = type(config)
+    hints, texts = typing.get_type_hints(spec, include_extras=True), field_texts(spec)
     own: list[Setting] = []
     below: list[SettingGroup] = []
     for item in dataclasses.fields(config):
