@@ -24,14 +24,14 @@ LEAST_POSITIONS = 3  # two special tokens and one of the text
 
 @dataclass(frozen=True)
 class EncoderSpec(ABC):
-    """The encoder that is built when a run starts from scratch; an existing start model keeps its own shape.
+    """The encoder that is built when a run starts from scratch; a trained start model keeps its own shape."""
 
-    dim: width of its states. depth: number of layers. pooling: how an exported model makes one vector of many rows.
-    """
-
-    dim: int
-    depth: int
+    dim: PositiveInt
+    """Width of the hidden states and of the vectors, in dimensions."""
+    depth: PositiveInt
+    """Number of layers."""
     pooling: str
+    """How an exported model makes one vector of the states of a text."""
 
     @abstractmethod
     def build(self, vocabulary_size: int, *, pad: int = 0) -> Encoder:
