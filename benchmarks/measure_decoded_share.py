@@ -29,8 +29,7 @@ from reknit.bench.material import start_model
 from reknit.catalogue import find
 from reknit.data.batch import Batch, Vocabulary
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.probe import retrieval_probe, subsample_documents
 from reknit.jobs.files import write_json
@@ -55,8 +54,8 @@ CRANFIELD = Path(os.environ.get("REKNIT_DATA", ROOT.parent / "shared" / "data"))
 SHARES = {"published": (1.0, 1.0), "middle": (0.3, 0.5), "small": (0.15, 0.125)}
 SEEDS = (0, 1)
 SHAPES = {
-    "scratch": EncoderSpec(depth=2, pooling="mean"),
-    "minilm": EncoderSpec(dim=384, depth=6, heads=12, intermediate=1536, vocabulary=30_522, pooling="mean"),
+    "scratch": TextEncoderSpec(depth=2, pooling="mean"),
+    "minilm": TextEncoderSpec(dim=384, depth=6, heads=12, intermediate=1536, vocabulary=30_522, pooling="mean"),
 }
 # Of pre-training, on two cores; from scratch this and the tuning are half of the quickstart's.
 SECONDS = {"scratch": 27, "minilm": 45}
@@ -80,7 +79,7 @@ def speeds(steps: int = 8) -> dict[str, dict[str, float]]:
         batch, work, seconds = _random_batch(shape.vocabulary, chance), {}, dict.fromkeys(objectives, 0.0)
         for choice, spec in objectives.items():
             torch.manual_seed(0)
-            encoder = build_encoder(shape, shape.vocabulary)
+            encoder = shape.build(shape.vocabulary)
             objective = spec.build(encoder, batch.vocabulary, shape.pooling)
             parameters = [*encoder.parameters(), *objective.parameters()]
             work[choice] = (encoder, objective, torch.optim.AdamW(parameters, lr=1e-4, fused=True))

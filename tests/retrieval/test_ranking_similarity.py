@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.models.embedding_model import EmbeddingModel, Similarity
 from reknit.models.encode_texts import encoder_function
 from reknit.retrieval.index import Index, build_index
@@ -29,8 +28,8 @@ QUERY = "which fox"
 def made_model(*, normalize: bool, similarity: Similarity = "cosine") -> EmbeddingModel:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(TEXTS * 5, 120)
-    spec = EncoderSpec(dim=16, depth=1, heads=2, intermediate=32, max_positions=32)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+    spec = TextEncoderSpec(dim=16, depth=1, heads=2, intermediate=32, max_positions=32)
+    encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
     with torch.no_grad():
         encoder.table.mul_(20)
     return EmbeddingModel(encoder, tokenizer, normalize=normalize, similarity=similarity, prompts={"query": "find "})

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from small_corpus import small_documents
 
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.interpretability.activation_store import ActivationStore
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
@@ -27,8 +26,8 @@ def small_embedder(family: str = "bert", depth: int = 2, **settings: Any) -> Emb
     """With random weights that are large enough for every layer to change something."""
     tokenizer = small_tokenizer()
     torch.manual_seed(0)
-    spec = EncoderSpec(family=family, dim=16, depth=depth, heads=2, intermediate=32)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad).eval()
+    spec = TextEncoderSpec(family=family, dim=16, depth=depth, heads=2, intermediate=32)
+    encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad).eval()
     with torch.no_grad():
         for parameter in encoder.parameters():
             if parameter.ndim > 1:

@@ -44,7 +44,7 @@ def mask_identifiers(batch: Batch, rng: torch.Generator, *, share: float = 0.5) 
     tokens = batch.tokens.masked_fill(hidden, batch.vocabulary.mask)
     again = torch.zeros_like(hidden)  # where an identifier begins that comes again
     again[first[inside & (spans != spans[first.clamp(min=0)])]] = True
-    view = View(tokens, batch.cu_seqlens, batch.tokens, predict=hidden, masked=hidden)
+    view = View(tokens, batch.cu_seqlens, batch.tokens, predict=hidden, masked=hidden, signal=batch.signal)
     return view, hidden & ~again[first.clamp(min=0)]
 
 

@@ -14,6 +14,7 @@ from reknit.encoders.huggingface.families import family_of
 from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.model_files import read_json
 from reknit.errors import ReknitError
+from reknit.export.sentence_transformers import only_here
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.models.sentence_folder import read_sentence_folder
@@ -69,7 +70,8 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
 
     The folder may be a smaller size of the model (fewer layers, fewer dims): the model is then run at that size. An
     empty text and one longer than the model reads are always added to `texts` (a small sample when none are given).
-    A trained pooling, which only reknit runs, is compared as reknit loads it again; the plain mean in all three.
+    A trained pooling, which only reknit runs, is compared as reknit loads it again; the plain mean in all three. So is
+    an encoder that only reknit runs.
     Raises ReknitError when any library is further away than 1e-4 (absolute) or 0.9999 (cosine), naming it.
     """
     folder = Path(folder)
@@ -79,11 +81,12 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
     _check_expansion(model, loaded, sample, dims)
     plain = model.without_trained_pooling()
     expected = plain.encode(sample, layers=layers, dims=dims)
-    found = {
-        "reknit": loaded.without_trained_pooling().encode(sample),
-        "transformers": encode_with_transformers(folder, sample, model.prompt_text(None)),
-        "sentence-transformers": _encode_with_sentence_transformers(folder, sample),
-    }
+    found = {"reknit": loaded.without_trained_pooling().encode(sample)}
+    if not only_here(model):
+        found |= {
+            "transformers": encode_with_transformers(folder, sample, model.prompt_text(None)),
+            "sentence-transformers": _encode_with_sentence_transformers(folder, sample),
+        }
     results = {library: (vectors, expected) for library, vectors in found.items()}
     if model.pools_by_training:
         results["reknit, trained pooling"] = loaded.encode(sample), model.encode(sample, dims=dims)

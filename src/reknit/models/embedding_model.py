@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reknit.data.batch import View
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import TokenEncoder
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.encoders.native.packed_weights import WeightsWatch, can_be_packed, packed_for_inference
 from reknit.encoders.pooling import pool
@@ -39,7 +39,7 @@ class EmbeddingModel(Embedder):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: TokenEncoder,
         tokenizer: Tokenizer,
         *,
         pooling: str = "mean",
@@ -155,7 +155,7 @@ class EmbeddingModel(Embedder):
     def has_unit_vectors(self) -> bool:
         return self.normalize
 
-    def _in_precision(self, precision: Precision) -> tuple[Encoder, AbstractContextManager]:
+    def _in_precision(self, precision: Precision) -> tuple[TokenEncoder, AbstractContextManager]:
         """The encoder that computes in `precision`, and the context it must run in."""
         if precision == "float32":
             return self.encoder, nullcontext()
@@ -166,7 +166,7 @@ class EmbeddingModel(Embedder):
             self._packed = WeightsWatch(self.encoder), packed_for_inference(cast(NativeEncoder, self.encoder))
         return self._packed[1], nullcontext()
 
-    def _embed(self, encoder: Encoder, view: View, layers: int | None, dims: int | None) -> Tensor:
+    def _embed(self, encoder: TokenEncoder, view: View, layers: int | None, dims: int | None) -> Tensor:
         """[N, dims] vectors of one packed batch."""
         encoded = encoder(view, layers=[encoder.depth if layers is None else layers])
         pooled = pool(encoded, self.pooling).float()[:, :dims]

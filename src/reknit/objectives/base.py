@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,9 @@ from reknit.collectives import gathered_rows
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
 from reknit.objectives.companions import Companions
+
+EncoderT = TypeVar("EncoderT", bound=Encoder, contravariant=True)
+"""The encoders that an objective can train: any, or those of tokens."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,24 @@ class TextLikelihood:
     causal: bool
 
 
-class Objective(nn.Module, ABC):
+class Objective(nn.Module, ABC, Generic[EncoderT]):
     """Owns all that is needed for training only: decoders, heads, generators, teachers.
 
+    What it declares, so that one set of checks can be run on all objectives (`tests/recipes/test_every_recipe.py`):
+
     auxiliary: names of the losses that train such a part and not the encoder's blocks (a generator's). partial: of
-    those that need not reach its last blocks. companions: what `meet` was given.
+    those that need not reach its last blocks. companions: what `meet` was given. vector_losses: of those that reach the
+    encoder through the pooled vector of each sequence alone. visible: {name: reason} of those that predict nothing that
+    is masked, with the reason why what the encoder sees does not give the answer away. untrained: {name: when it
+    changes} of its modules and parameters that no gradient trains, such as teachers: after every "step", when the
+    "stage" changes, or "never".
     """
 
     auxiliary: ClassVar[frozenset[str]] = frozenset()
     partial: frozenset[str] = frozenset()
+    vector_losses: frozenset[str] = frozenset()
+    visible: Mapping[str, str] = MappingProxyType({})
+    untrained: Mapping[str, Literal["step", "stage", "never"]] = MappingProxyType({})
     companions: Companions
 
     def __init__(self) -> None:
@@ -60,6 +74,11 @@ class Objective(nn.Module, ABC):
         self.companions = companions
 
     @property
+    def left_to_right(self) -> bool:
+        """Whether every pass of the encoder attends to the left alone, so that what follows a text cannot reach it."""
+        return False
+
+    @property
     def stage(self) -> str:
         """Names the part of a schedule that the training is in; FLOPs of a token are counted anew in each."""
         return ""
@@ -69,7 +88,7 @@ class Objective(nn.Module, ABC):
         return self.stage
 
     @abstractmethod
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> StepOutput:
         """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance.
 
         Where several processes divide a step, `batch` is this one's share and `rng` the same on all of them: a draw is
@@ -77,15 +96,20 @@ class Objective(nn.Module, ABC):
         (`reknit.collectives`), as the functions in `losses` are.
         """
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def floors(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        """What each loss of the step `forward` makes of the same arguments cannot fall below, in nats, where tokens are
+        independent and all alike likely, and texts unrelated; a sentence that says why where there is no such bound."""
+        return {}
+
+    def log_likelihood(self, encoder: EncoderT, batch: Batch) -> TextLikelihood | None:
         """How likely each text is, where the objective trains a language model; else None. Without gradients."""
         return None
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: EncoderT, progress: float) -> None:
         """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""
 
 
-class FollowsProgress(Objective):
+class FollowsProgress(Objective[EncoderT]):
     """An objective that changes with the spent share of the budget, from 0 to 1.
 
     `progress` is a buffer, so that a resumed run goes on where it was.
@@ -97,22 +121,25 @@ class FollowsProgress(Objective):
         super().__init__()
         self.register_buffer("progress", torch.zeros(()))
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: EncoderT, progress: float) -> None:
         self.progress.fill_(progress)
 
 
-class EmbeddingObjective(Objective):
+WHOLE_TEXTS = "texts are embedded whole, and what is asked for is which of them belong together"
+
+
+class EmbeddingObjective(Objective[EncoderT]):
     """An objective on one vector per sequence, split so that nesting, gradient caching and gathering patch nothing."""
 
     @abstractmethod
-    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+    def embed(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> Tensor:
         """[N, dim] one vector per sequence of the batch."""
 
     @abstractmethod
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """Losses from the vectors alone; no encoder runs here. In a shared step both are those of all processes."""
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> StepOutput:
         return self.score(of_whole_batch(self.embed(encoder, batch, rng), batch), batch.whole)
 
 
@@ -135,3 +162,7 @@ class ObjectiveSpec(ABC):
     @abstractmethod
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Objective:
         """The objective for this encoder. `pooling` is how the exported model makes its vector ("cls", "mean", ...)."""
+
+    def parts(self) -> dict[str, ObjectiveSpec]:
+        """Where each step does one of several tasks: by task, the settings under which every step does that one."""
+        return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from reknit.collectives import gathered_rows, whole_share
-from reknit.data.batch import Batch, View
-from reknit.encoders.base import Encoder
+from reknit.corruptions.masking import ordinary_ids
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.losses.binary_cross_entropy import binary_cross_entropy
 from reknit.losses.cross_entropy import cross_entropy
@@ -56,6 +58,14 @@ class Predictions:
         loss, hits = cross_entropy(self.states, table, bias, self.targets)
         return self.weight * loss, whole_share(hits, self.targets.numel())
 
+    def floor(self, vocabulary: Vocabulary) -> float | str:
+        """The loss where each token that is predicted unseen is any ordinary one with the same chance (see
+        `Objective.floors`)."""
+        if self.choices is not None:
+            return "what shows that a known sequence of tokens is here shows that it is none of the others"
+        unseen = float(self.unseen.float().mean()) if self.unseen.numel() else 0.0
+        return self.weight * unseen * token_entropy(vocabulary)
+
 
 @dataclass(frozen=True)
 class Decisions:
@@ -73,6 +83,11 @@ class Decisions:
         """Weighted mean binary cross-entropy and the share of decisions that are right."""
         loss, hits = binary_cross_entropy(self.states, self.targets)
         return self.weight * loss, whole_share(hits, self.targets.numel())
+
+    def floor(self) -> float:
+        """The loss where nothing tells for which of the tokens the answer is yes (see `Objective.floors`)."""
+        yes = float(self.targets.float().mean()) if self.targets.numel() else 0.0
+        return -self.weight * sum(share * math.log(share) for share in (yes, 1.0 - yes) if share)
 
 
 @dataclass(frozen=True)
@@ -128,24 +143,42 @@ class Matches:
         return self.weight * loss, int(hits) / max(len(targets), 1)
 
 
-class ReconstructionObjective(Objective):
+class ReconstructionObjective(Objective[TokenEncoder]):
     """An objective that predicts what is hidden, or decides about tokens, and can show what by its losses' names."""
 
     @abstractmethod
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         """The predictions of one step; the same draws from `rng` as `forward` makes."""
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         """The decisions of one step, likewise."""
         return {}
 
-    def distributions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
+    def distributions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
         """The distributions of one step, likewise."""
         return {}
 
-    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+    def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         """The choices among vectors of one step, likewise."""
         return {}
+
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        """Those of what it shows; a subclass adds its other losses, and says where it knows better."""
+        found: dict[str, float | str] = {}
+        for name, predicted in self.predictions(encoder, batch, rng.clone_state()).items():
+            found[name] = predicted.floor(batch.vocabulary)
+        for name, decided in self.decisions(encoder, batch, rng.clone_state()).items():
+            found[name] = decided.floor()
+        for name in self.distributions(encoder, batch, rng.clone_state()):
+            found[name] = "the vector of a text can tell the tokens of the text"
+        for name in self.matches(encoder, batch, rng.clone_state()):
+            found[name] = "length and place, or the text itself, tell which vector belongs where"
+        return found
+
+
+def token_entropy(vocabulary: Vocabulary) -> float:
+    """In nats, of a token that is any ordinary one with the same chance."""
+    return math.log(len(ordinary_ids(vocabulary)))
 
 
 def predicted_in_place(view: View, states: Tensor, head: nn.Module, weight: float = 1.0) -> Predictions:
@@ -172,10 +205,10 @@ def losses_of(predicted: dict[str, Predictions], table: Tensor, bias: Tensor | N
 def tied_vocabulary(encoder: Encoder) -> int:
     """Number of logits of a head tied to the encoder's table: its rows, padding rows without a token included.
 
-    Raises ReknitError for a table of another width than the hidden states (factorised embeddings: ALBERT, Lan et al.
-    2020; ELECTRA-small), whose product with them does not exist.
+    Raises ReknitError for an encoder of something else than tokens, and a table of another width than the hidden states
+    (factorised embeddings: ALBERT, Lan et al. 2020; ELECTRA-small), whose product with them does not exist.
     """
-    rows, width = encoder.table.shape
+    rows, width = token_encoder(encoder).table.shape
     if width != encoder.dim:
         raise ReknitError(
             f"this model's embedding table is {width} wide and its hidden states {encoder.dim} (factorised embeddings, "

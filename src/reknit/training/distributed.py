@@ -87,7 +87,7 @@ def shared_probe(probe: Callable[[], dict[str, float]], team: Team, trained: Tra
 
     def run() -> dict[str, float]:
         trained.collect()
-        device, waits = next(trained.encoder.parameters()).device, encoder.table.device
+        device, waits = next(trained.encoder.parameters()).device, next(encoder.parameters()).device
         if not team.is_rank_zero:
             return team.from_rank_zero(dict)
         encoder.to(device)

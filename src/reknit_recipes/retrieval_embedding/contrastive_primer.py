@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card
 from reknit.research.pretraining.experiment import PretrainingExperiment
@@ -40,7 +40,7 @@ RECIPE = replace(
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
     data=PairSpec(pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     check=ClaimCheck(
         experiment=PretrainingExperiment(
             eval=("sts/stsb_en", "retrieval/cranfield"), settings=("tuning=none", "max_length=64")

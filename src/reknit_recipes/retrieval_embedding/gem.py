@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.bottleneck_language_model import BottleneckLanguageModelSpec
 from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.text_objective.clm import RECIPE as CLM
@@ -39,7 +39,7 @@ RECIPE = replace(
         ),
     ),
     objective=BottleneckLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="last", attention="causal"),
+    encoder=TextEncoderSpec(pooling="last", attention="causal"),
     check=ClaimCheck(
         experiment=PretrainingExperiment(settings=("encoder.attention=causal", "encoder.pooling=last")),
         better=(

@@ -1,6 +1,6 @@
 """The start model learns to rank the corpus as BM25 and itself do together."""
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.ranking_distillation import RankingDistillationSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.sources.queries import QuerySpec
@@ -30,6 +30,6 @@ RECIPE = Recipe(
     ),
     objective=RankingDistillationSpec(temperature=0.05),
     data=QuerySpec(pairs_per_batch=64, query_max_length=48),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999, adam_epsilon=1e-8),
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec
 from reknit.sources.pairs import PairSpec
@@ -39,6 +39,6 @@ RECIPE = replace(
         max_length=96,
         query_max_length=32,
     ),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-5, warmup_ratio=0.1, adam_beta2=0.999, adam_epsilon=1e-8),
 )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
@@ -34,7 +34,7 @@ RECIPE = replace(
             "Other libraries cannot run the pooling and take the plain mean of an exported model.",
         ),
     ),
-    encoder=EncoderSpec(pooling="latent-attention"),
+    encoder=TextEncoderSpec(pooling="latent-attention"),
     check=ClaimCheck(
         experiment=PretrainingExperiment(
             eval=("sts/stsb_en", "retrieval/cranfield"),

@@ -1,7 +1,7 @@
 """SMITH: documents as blocks of sentences; masked words within blocks, masked blocks within documents."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.sentence_blocks import SentenceBlocksSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.research.pretraining.experiment import PretrainingExperiment
@@ -45,7 +45,7 @@ RECIPE = Recipe(
     ),
     objective=SentenceBlocksSpec(),
     data=PassageSpec(max_length=256),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
         experiment=PretrainingExperiment(eval=("sts/stsb_en", "retrieval/cranfield"), settings=("max_length=256",)),

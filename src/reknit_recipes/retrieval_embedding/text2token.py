@@ -1,7 +1,7 @@
 """Text2Token: the vector of a text predicts its key tokens."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.token_targets import TokenTargetSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.research.pretraining.experiment import PretrainingExperiment
@@ -37,7 +37,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=TokenTargetSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
         experiment=PretrainingExperiment(settings=("tuning=none",)),

@@ -1,7 +1,7 @@
 """GPT-BERT: causal and masked next-token prediction in one batch; winner of the second BabyLM challenge."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.hybrid_language_model import HybridLanguageModelSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.research.pretraining.experiment import PretrainingExperiment
@@ -31,7 +31,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=HybridLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=5e-4, weight_decay=0.1, adam_beta2=0.98),
     check=ClaimCheck(
         experiment=PretrainingExperiment(eval=(*PretrainingExperiment.eval, "bench/blimp")),

@@ -1,7 +1,7 @@
 """BART: write a text from left to right that the encoder has seen with spans missing and sentences out of order."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.denoising import DenoisingSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -38,7 +38,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=DenoisingSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=4e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(

@@ -1,7 +1,7 @@
 """BPDec: masked language modelling through decoder layers that are dropped after pre-training."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.decoded_language_model import DecodedLanguageModelSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -31,7 +31,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=DecodedLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(Pair("bpdec", "mlm:objective.ratio=0.15:objective.random_share=0.1:objective.keep_share=0.1"),),

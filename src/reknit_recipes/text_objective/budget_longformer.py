@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
 from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit.sources.passages import PassageSpec
@@ -34,7 +35,7 @@ RECIPE = replace(
     ),
     objective=ReplacedTokenDetectionSpec(ratio=0.25, max_positions=1024),
     data=PassageSpec(max_length=1024, tokens_per_batch=8192),
-    encoder=replace(ELECTRA.encoder, family="modernbert", max_positions=1024),
+    encoder=TextEncoderSpec(family="modernbert", pooling="mean", max_positions=1024),
     check=ClaimCheck(
         experiment=PretrainingExperiment(
             settings=(

@@ -1,7 +1,7 @@
 """CodeT5: an encoder and a decoder that write source code again, find its identifiers and guess them."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.identifier_aware import IdentifierAwareSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.research.pretraining.experiment import PretrainingExperiment
@@ -42,7 +42,7 @@ RECIPE = Recipe(
     ),
     objective=IdentifierAwareSpec(),
     data=PassageSpec(tagger="code"),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(
         experiment=PretrainingExperiment(

@@ -1,7 +1,7 @@
 """ELECTRA: find the tokens that a small generator has replaced."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -42,7 +42,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=ReplacedTokenDetectionSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=5e-4, warmup_ratio=0.01, adam_beta2=0.999),
     check=ClaimCheck(
         better=(

@@ -1,7 +1,7 @@
 """ERNIE-Gram: hide an n-gram behind one mask and predict it by a number of its own."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.explicit_ngrams import ExplicitNgramSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -40,7 +40,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=ExplicitNgramSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
@@ -35,7 +36,7 @@ RECIPE = replace(
         ),
     ),
     objective=MaskedLanguageModelSpec(ratio=0.3, random_share=0.0, keep_share=0.0),
-    encoder=replace(MLM.encoder, family="modernbert"),
+    encoder=TextEncoderSpec(family="modernbert", pooling="mean"),
     check=ClaimCheck(
         experiment=PretrainingExperiment(settings=("encoder.family=modernbert",)),
         better=(

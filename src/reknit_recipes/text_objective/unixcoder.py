@@ -1,7 +1,7 @@
 """UniXcoder: one transformer as encoder, decoder and both, and vectors of code by contrast."""
 
 from reknit.claim import ClaimCheck, Pair
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.unified_modes import UnifiedModesSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 from reknit.research.pretraining.experiment import PretrainingExperiment
@@ -48,7 +48,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=UnifiedModesSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(
         experiment=PretrainingExperiment(

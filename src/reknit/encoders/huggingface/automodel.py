@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from reknit.data.attention_rules import bidirectional
 from reknit.data.batch import View, positions_of, segments_of
-from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.base import Encoded, TokenEncoder
 from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
 
 
-class AutoModelEncoder(Encoder):
+class AutoModelEncoder(TokenEncoder):
     """Wraps a `transformers.AutoModel`.
 
     Attention is the model's own: a view that asks for another rule, or that keeps only some positions, is refused.

@@ -100,8 +100,10 @@ def unigram_outcome(comparison: ComparisonConfig, folder: ComparisonFolder, mate
 
 
 def _final_loss(folder: RunFolder) -> float | None:
-    """The mean loss of a predicted token over the last tenth of the steps; None where no language model is trained."""
-    steps = [line["losses"] for line in MetricsLog(folder.metrics).read() if "losses" in line]
+    """The mean loss of a predicted token over the last tenth of the last phase's steps; None where no language model
+    is trained."""
+    lines = [line for line in MetricsLog(folder.metrics).read() if "losses" in line]
+    steps = [line["losses"] for line in lines if line["phase"] == lines[-1]["phase"]]
     steps = steps[-max(1, len(steps) // 10) :]
     named = [name for name in LANGUAGE_MODEL_LOSSES if steps and all(name in losses for losses in steps)]
     return fmean(losses[named[0]] for losses in steps) if named else None

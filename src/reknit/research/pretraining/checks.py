@@ -17,7 +17,7 @@ from reknit.research.pretraining.config import (
 )
 from reknit.runs.config import SCRATCH
 from reknit.runs.phases import check_batches, phases_of
-from reknit.runs.start import check_encoder, load_start
+from reknit.runs.start import load_start
 from reknit.training.team import Team
 
 
@@ -42,7 +42,7 @@ def check_arms(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence
         recipes = [recipe for recipe in (shared_recipe(arm, config) for arm in arms) if recipe]
         untrained = [config.encoder for arm in arms if arm.name == UNTRAINED]
         for encoder in (*(recipe.encoder for recipe in recipes), *untrained):
-            check_encoder(encoder)
+            encoder.check()
             for layers, dims in map(parse_size, config.sizes):
                 if layers > encoder.depth or dims > encoder.dim:
                     raise ReknitError(

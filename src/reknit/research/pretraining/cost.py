@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec
 from reknit.research.pretraining.config import NO_TUNING, Arm, ComparisonConfig, shared_recipe
@@ -17,13 +17,16 @@ def training_flops(arm: Arm, comparison: ComparisonConfig) -> float:
     Raises ReknitError for a budget in seconds, which says nothing of FLOPs.
     """
     recipe = shared_recipe(arm, comparison)
-    training = 0.0 if recipe is None else _flops(comparison.budget, recipe.encoder, head=True)
+    training = 0.0
+    if recipe is not None:
+        assert isinstance(recipe.encoder, TextEncoderSpec), "what all arms share is an encoder of texts"
+        training = _flops(comparison.budget, recipe.encoder, head=True)
     if comparison.tuning == NO_TUNING:
         return training
     return training + _flops(comparison.tuning_budget, comparison.encoder, head=False)
 
 
-def flops_per_token(encoder: EncoderSpec, *, head: bool) -> float:
+def flops_per_token(encoder: TextEncoderSpec, *, head: bool) -> float:
     """Of a training step: the matrix products of every block, and of a head over the vocabulary. Attention scores,
     which grow with the length, are left out."""
     feed_forward = 3 if encoder.family == "modernbert" else 2  # ModernBERT's is gated
@@ -32,7 +35,7 @@ def flops_per_token(encoder: EncoderSpec, *, head: bool) -> float:
     return 2.0 * _FORWARD_AND_BACKWARD * weights
 
 
-def _flops(budget: BudgetSpec, encoder: EncoderSpec, *, head: bool) -> float:
+def _flops(budget: BudgetSpec, encoder: TextEncoderSpec, *, head: bool) -> float:
     limits = []
     if budget.flops is not None:
         limits.append(budget.flops)

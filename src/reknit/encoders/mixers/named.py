@@ -1,0 +1,21 @@
+"""The mixers by the names that settings and config.json give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from reknit.encoders.mixers.attention import SelfAttention
+from reknit.encoders.mixers.base import Mixer
+from reknit.errors import ReknitError
+
+MixerName = Literal["attention"]
+
+_MIXERS: Mapping[str, Callable[[int, int, int, float], Mixer]] = {"attention": SelfAttention}
+
+
+def named_mixer(name: str, dim: int, heads: int, layer: int = 0, dropout: float = 0.0) -> Mixer:
+    """The mixer of one block; see `Mixer`. Raises ReknitError for an unknown name and a shape that it does not fit."""
+    if name not in _MIXERS:
+        raise ReknitError(f"there is no mixer {name!r}; use one of {', '.join(_MIXERS)}")
+    return _MIXERS[name](dim, heads, layer, dropout)
