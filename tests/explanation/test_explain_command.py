@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,10 @@ from page_reader import Page
 from small_corpus import write_small_corpus
 from small_model import write_small_model
 
+from reknit import catalogue
+from reknit.cli import explaining
 from reknit.explanation import job
+from reknit.explanation.config import DEFAULT_METHOD
 from reknit.explanation.result import ExplainResult
 from reknit.interpretability.features_folder import SavedFeatures
 from reknit.jobs.files import read_json
@@ -190,6 +194,11 @@ def test_bad_input(
 ) -> None:
     assert complaint in reknit(*words(given, tmp_path / "out", *more, **changes)).complaint()
     assert not (tmp_path / "out").exists()
+
+
+def test_the_default_method_is_one() -> None:
+    assert inspect.signature(explaining.explain).parameters["method"].default == DEFAULT_METHOD
+    assert DEFAULT_METHOD in catalogue.methods("explain")
 
 
 def test_a_folder_that_is_taken(finished: Path, given: tuple[Path, Path]) -> None:

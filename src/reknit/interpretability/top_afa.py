@@ -27,7 +27,8 @@ class TopAFA(FeatureModel):
             lengths = ranked.square().cumsum(dim=1)
             # As the authors do: all features together never match.
             lengths[:, -1] = 1e8
-            return (lengths.sqrt() - centred.norm(dim=1, keepdim=True)).abs().argmin(dim=1) + 1
+            distances = (lengths.sqrt() - centred.norm(dim=1, keepdim=True)).abs()
+            return distances.argmin(dim=1).add(1)
 
 
 @dataclass(frozen=True)
