@@ -53,7 +53,7 @@ def compare(
 
     recipes: arms as `parse_arms` reads them; the first is what the others are compared with. budget: of each training,
     such as "2m", "5Mtok" or "3Pflop"; FLOPs count generators, teachers and decoders. eval: what to measure by, see
-    `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: go on with what `out` holds, to
+    `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: continue what `out` holds, to
     which arms and seeds may be added. processes: trainings at a time, see `run_in_processes`. Raises ReknitError on bad
     input, and Interrupted after Ctrl-C with everything saved.
     """

@@ -47,6 +47,7 @@ RECIPE = replace(
             Pair("pooling-attention", "pooling-attention:encoder.pooling=last:encoder.attention=causal"),
             Pair("pooling-attention", "pooling-attention:encoder.pooling=mean"),
         ),
+        control=Pair("pooling-attention", "untrained"),
         measures="proxy",
         needs="A trained language model, whose lower layers say what its last does not.",
     ),

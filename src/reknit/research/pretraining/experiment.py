@@ -61,7 +61,7 @@ class PretrainingExperiment(Experiment):
 
     corpus, eval: below the data folder. settings: `a.b=c` changes to the comparison, on top of those of the size.
     budget: of each training, such as "5Mtok"; "" for the size's own. sized: what `at` gave. start: the folder of the
-    model that all arms go on from; "" for random weights.
+    model that all arms start from; "" for random weights.
 
     Arms are those of `reknit compare`. The control: the arm that the first pair is compared with is better than the
     untrained encoder, which is tuned and measured as the others are; and its loss, if it trains a language model, is

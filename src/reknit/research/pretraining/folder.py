@@ -1,4 +1,4 @@
-"""The folder of a comparison: started, gone on with, overwritten."""
+"""The folder of a comparison: started, resumed, overwritten."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _DATA_SEED = 0
 
 @dataclass(frozen=True)
 class Material:
-    """corpus: curated, without what the measures ask for. measures: those of the places named."""
+    """corpus: curated, without the texts that the measures keep out. measures: those of the places named."""
 
     corpus: Corpus
     measures: list[Measure]
@@ -53,13 +53,13 @@ def opened(config: ComparisonConfig, folder: Path) -> Material:
 
 
 def _check_unchanged(file: Path, unseen: Sequence[str]) -> None:
-    """Raise ReknitError where a comparison that is gone on with took other texts out of its corpus."""
+    """Raise ReknitError where a comparison that is resumed took other texts out of its corpus."""
     found = hash_text("\0".join(unseen))
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {"hash": found})
     elif read_json(file)["hash"] != found:
         raise ReknitError(
-            "what is measured by has changed since the comparison was started, and the corpus may hold it now: give "
-            "the folders and files of --eval back their content, or start anew"
+            "the --eval data changed since the comparison was started, so the corpus may now contain it: restore the "
+            "folders and files of --eval, or start a new comparison"
         )
