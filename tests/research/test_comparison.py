@@ -1,4 +1,4 @@
-"""`reknit compare` on a tiny corpus: whole, stopped and gone on with, extended, and asked for nonsense."""
+"""`reknit compare` on a tiny corpus: whole, stopped and resumed, extended, and asked for nonsense."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from reknit.errors import ReknitError
 
 @dataclass(frozen=True)
 class BiasSpec(AdapterSpec):
-    """Every bias of the encoder, those of norms too; it has no settings."""
+    """BitFit: every bias of the encoder, those of norms too."""
 
     kind: ClassVar[str] = "bitfit"
 

@@ -76,10 +76,14 @@ def attach_saved(encoder: TokenEncoder, folder: Path) -> AdaptedEncoder:
 
 
 def with_saved(encoder: TokenEncoder, folder: Path) -> TokenEncoder:
-    """The encoder as `attach_saved` makes it, the adapter merged into the weights where it can be: then it is as fast
-    as before. Raises ReknitError as `attach_saved` does."""
+    """The encoder as `attach_saved` makes it, the adapter merged into its very weights where it can be: then it is as
+    fast as before. Raises ReknitError as `attach_saved` does."""
     adapted = attach_saved(encoder, folder)
-    return adapted if adapted.adapter.cannot_merge else adapted.merged()
+    if adapted.adapter.cannot_merge:
+        return adapted
+    base = adapted.detach()
+    adapted.adapter.merge_into(base)
+    return base
 
 
 def fingerprint(encoder: NativeEncoder) -> str:

@@ -21,22 +21,19 @@ from reknit.adapters.base import Adapter, AdapterSpec
 from reknit.adapters.bottleneck import NOT_LINEAR
 from reknit.adapters.places import linears
 from reknit.encoders.native.encoder import NativeEncoder
-from reknit.errors import ReknitError
+from reknit.ranges import PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class SharedBottleneckSpec(AdapterSpec):
-    """width: units of the one bottleneck. kept: the fraction of its weights that each layer uses."""
+    """ProPETL: one bottleneck for all blocks, of which each uses a learned part."""
 
     kind: ClassVar[str] = "propetl"
 
-    width: int = 32
-    kept: float = 0.5
-
-    def __post_init__(self) -> None:
-        self.at_least_one(width=self.width)
-        if not 0.0 < self.kept <= 1.0:
-            raise ReknitError(f"propetl: kept is {self.kept}: it must be above 0 and at most 1")
+    width: PositiveInt = 32
+    """Units of the bottleneck."""
+    kept: PositiveFraction = 0.5
+    """Fraction of the bottleneck's weights that each block uses."""
 
     def build(self, encoder: NativeEncoder) -> SharedBottleneckAdapter:
         return SharedBottleneckAdapter(self, encoder)

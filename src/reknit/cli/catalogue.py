@@ -23,7 +23,8 @@ def recipes(
 
 def settings(
     name: Annotated[
-        str | None, typer.Argument(help='Of `reknit pretrain` by this recipe, or "compare"; else of `reknit adapt`.')
+        str | None,
+        typer.Argument(help='Of a recipe (`pretrain`), of a method (`tune`), or "compare"; else of `reknit adapt`.'),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
