@@ -321,7 +321,7 @@ def test_words(tmp_path: Path, words: list[str], message: str) -> None:
         (["adopt"], "No such command 'adopt'"),
         (["search", "absent", "query"], "absent has no index/: give the run folder of a finished `reknit adapt`"),
         (["search", "absent", "query", "--mode", "psychic"], "'psychic' is not one of 'dense', 'text', 'hybrid'"),
-        (["recipes", "nonsuch"], "there is no recipe 'nonsuch'; choose one of 2dmse, ar2"),
+        (["recipes", "nonsuch"], "there is no system 'nonsuch'; choose one of 2dmse, ar2"),
         (["pretrain", "nonsuch", "--corpus", "c", "--out", "o"], "there is no recipe 'nonsuch'"),
         (["export", "./absent", "--out", "./new"], "model folder ./absent does not exist"),
         (["evaluate", "./absent"], "Missing option '--data'"),

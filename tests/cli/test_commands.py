@@ -327,7 +327,9 @@ def test_adapt_of_a_given_model(finished_run: Path, corpus: Path, collection: Pa
     assert library.load(run).encode(["a text"]).shape == (1, 32)
 
 
-@pytest.mark.parametrize("verb", ["adapt", "pretrain", "evaluate", "search", "export", "encode", "curate", "recipes"])
+@pytest.mark.parametrize(
+    "verb", ["adapt", "pretrain", "evaluate", "search", "export", "encode", "curate", "recipes", "settings"]
+)
 def test_help(verb: str) -> None:
     assert "Usage:" in reknit(verb, "--help").succeeded().out
 

@@ -8,8 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_losses import naive_adversarial_ranking, naive_distilled_ranking, naive_list_cross_entropy
 from torch import Tensor
+from twins.losses.adversarial_ranking import (
+    naive_adversarial_ranking,
+    naive_distilled_ranking,
+    naive_list_cross_entropy,
+)
 
 from reknit.losses.adversarial_ranking import adversarial_ranking, distilled_ranking, list_cross_entropy
 

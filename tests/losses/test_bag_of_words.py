@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_losses import naive_bag_of_words
 from torch import Tensor
+from twins.losses.bag_of_words import naive_bag_of_words
 
 from reknit.losses import cross_entropy as chunks
 from reknit.losses.bag_of_words import bag_of_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_losses import naive_binary_cross_entropy
+from twins.losses.binary_cross_entropy import naive_binary_cross_entropy
 
 from reknit.losses.binary_cross_entropy import binary_cross_entropy
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_losses import naive_cross_entropy, naive_reweighted
 from torch import Tensor
 from torch.nn import functional
+from twins.losses.cross_entropy import naive_cross_entropy, naive_reweighted
 
 from reknit.losses import cross_entropy as module
 from reknit.losses.cross_entropy import cross_entropy, token_losses

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_losses import naive_info_nce
+from twins.losses.info_nce import naive_info_nce
 
 from reknit.losses.info_nce import info_nce
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_losses import naive_matching
+from twins.losses.matching import naive_matching
 
 from reknit.losses.matching import matching
 

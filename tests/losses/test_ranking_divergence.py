@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from naive_losses import naive_ranking_divergence
 from torch import Tensor
 from torch.nn import functional
+from twins.losses.ranking_divergence import naive_ranking_divergence
 
 from reknit.data.batch import TeacherTargets
 from reknit.losses.ranking_divergence import ranking_divergence

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from naive_losses import naive_bag_of_words, naive_cross_entropy
 from toy_models import generator, toy_batch, toy_encoder, toy_pair
+from twins.losses.bag_of_words import naive_bag_of_words
+from twins.losses.cross_entropy import naive_cross_entropy
 
 from reknit.catalogue import find
 from reknit.corruptions.masking import mask_tokens

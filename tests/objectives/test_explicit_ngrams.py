@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toy_models import TOY_VOCABULARY, count_toy_bigrams, generator, toy_batch, toy_encoder
+from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder
+from twins import twin_of
 
 from reknit.data.shard import shard_of
 from reknit.encoders.base import Encoder
@@ -21,7 +22,7 @@ def pair(**settings: object) -> tuple[Encoder, ExplicitNgrams]:
 
 def learnt(**settings: object) -> tuple[Encoder, ExplicitNgrams]:
     encoder, objective = pair(**settings)
-    count_toy_bigrams(objective)
+    twin_of(objective).prepare(objective)
     objective.after_step(encoder, 0.5)
     return encoder.eval(), objective.eval()
 
@@ -56,7 +57,7 @@ def test_a_resumed_run_has_the_same_lexicon(stopped_after: int) -> None:
     """Stopped while counting, or behind it."""
     encoder, through = pair(counting=0.4)
     _, resumed = pair(counting=0.4)
-    count_toy_bigrams(through)
+    twin_of(through).prepare(through)
     for step in range(4):
         if step == stopped_after:
             resumed.load_state_dict(through.state_dict())

@@ -9,8 +9,7 @@ from unittest import mock
 import pytest
 import recipe_checks as checks
 import torch
-from naive_losses import chance
-from toy_models import ORDINARY_IDS, TOY_VOCABULARY, amplify, generator, toy_batch, toy_encoder
+from toy_models import ORDINARY_IDS, TOY_VOCABULARY, amplify, chance, generator, toy_batch, toy_encoder
 
 from reknit.corruptions.blocks import cut_into_blocks
 from reknit.data.batch import Batch, View, segments_of

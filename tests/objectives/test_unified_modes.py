@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from naive_losses import naive_info_nce
 from toy_models import TOY_VOCABULARY, amplify, generator, toy_batch, toy_encoder
+from twins.losses.info_nce import naive_info_nce
 
 from reknit.corruptions.noising import noised
 from reknit.data.attention_rules import AttentionContext

@@ -1,10 +1,18 @@
-"""Write golden.json anew: `python tests/recipes/regenerate_golden.py`. Only after a change that is meant to be one."""
+"""Write the golden losses of recipes: `python tests/recipes/regenerate_golden.py [NAME ...]`.
 
-import json
+Without names it writes those of the recipes that have none, so that a new recipe adds its own file alone. With names it
+writes these anew: only after a change that is meant to be one.
+"""
 
-from test_every_recipe import GOLDEN, RECIPES, current_first_losses
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+
+from cases import RECIPES
+from golden import golden_losses, write_golden_losses
 
 if __name__ == "__main__":
-    losses = {name: current_first_losses(recipe) for name, recipe in RECIPES.items()}
-    rounded = {name: {loss: round(value, 6) for loss, value in by_loss.items()} for name, by_loss in losses.items()}
-    GOLDEN.write_text(json.dumps(rounded, indent=1, sort_keys=True) + "\n")
+    names = sys.argv[1:] or [name for name in RECIPES if golden_losses(name) is None]
+    for name in names:
+        print(write_golden_losses(RECIPES[name]))

@@ -79,6 +79,14 @@ def test_a_claim_of_pairs_without_a_control_is_blind() -> None:
     assert found["control"] is None
 
 
+def test_a_control_whose_arms_were_not_trained_is_not_measured() -> None:
+    values = planted()
+    del values["untrained"]
+    found = judge_check(CHECK, CONTROL, values, lower)
+    assert (found["verdict"], found["reason"]) == ("blind", "control not measured")
+    assert found["control"]["difference"] is None
+
+
 def test_all_controls_must_be_seen_but_those_that_cannot_apply() -> None:
     values = planted()
     both = (*CONTROL, Pair("trained", "unigram", "language loss"))

@@ -14,16 +14,8 @@ from unittest import mock
 
 import pytest
 import torch
-from toy_models import (
-    TOY_VOCABULARY,
-    count_toy_bigrams,
-    fit_for,
-    toy_batch,
-    toy_encoder,
-    toy_pairs,
-    toy_queries,
-    toy_spec,
-)
+from toy_models import TOY_VOCABULARY, fit_for, kind_of, toy_batch, toy_encoder, toy_pairs, toy_queries, toy_spec
+from twins import twin_of
 
 from reknit import collectives
 from reknit.catalogue import find, recipes
@@ -37,8 +29,6 @@ from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives import masked_language_model, predictions
 from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
-from reknit.sources.pairs import PairSpec
-from reknit.sources.queries import QuerySpec
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import trained_by
 from reknit.training.log import MetricsLog
@@ -65,11 +55,12 @@ SOME_DIVIDED = divided()[::5]
 
 def batch_of(name: str, step: int) -> Batch:
     """Ragged batches; among them one too small to divide, and one that leaves a process nothing to predict."""
-    if isinstance(find(name).data, PairSpec):
+    kind = kind_of(find(name))
+    if kind == "pairs":
         batch = toy_pairs(step, pairs=1 if step == 3 else 7)
         return replace(batch, groups=torch.arange(batch.num_sequences // 2) // 2)
     lengths = {3: (9,), 4: (30, 2)}.get(step, (5, 17, 9, 12, 24, 3, 14, 20, 6))
-    batch = toy_queries(step, lengths) if isinstance(find(name).data, QuerySpec) else toy_batch(step, lengths)
+    batch = toy_queries(step, lengths) if kind == "queries" else toy_batch(step, lengths)
     return fit_for(find(name), batch, step)
 
 
@@ -81,7 +72,7 @@ def pair_of(name: str) -> tuple[Encoder, Objective]:
     pooling = own if own in TRAINED_POOLINGS else "mean"
     encoder = toy_encoder(dropout=0.0, pooling=pooling, latents=8)
     objective = spec.build(encoder, TOY_VOCABULARY, pooling)
-    count_toy_bigrams(objective)
+    twin_of(objective).prepare(objective)
     return encoder, objective
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
+from twins import twin_of
 
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.data.batch import Batch, TeacherTargets, Vocabulary, counted_spans
@@ -34,25 +35,21 @@ def toy_encoder(seed: int = 0, dropout: float = 0.1, **changes: Any) -> HuggingF
     return shape.build(TOY_VOCABULARY.size)
 
 
-def toy_pair(recipe: Recipe, seed: int = 0, pooling: str = "cls") -> tuple[HuggingFaceEncoder, Objective]:
+def toy_pair(
+    recipe: Recipe, seed: int = 0, pooling: str = "cls", progress: float = 0.0
+) -> tuple[HuggingFaceEncoder, Objective]:
+    """An encoder and the recipe's objective, as it is when this share of its training is over."""
     encoder = toy_encoder(seed)
     objective = toy_spec(recipe.objective).build(encoder, TOY_VOCABULARY, pooling)
-    if getattr(recipe.objective, "counting", None) == 0.0:  # the part behind the counting
-        count_toy_bigrams(objective)
-        objective.lexicon.learn()
+    if progress:
+        twin_of(objective).prepare(objective)
+        objective.after_step(encoder, progress)
     return encoder, objective
 
 
 def toy_spec(spec: ObjectiveSpec) -> ObjectiveSpec:
-    """The settings for toy texts: blocks so short that most texts have several, clusters of several tokens."""
-    toy = {"block_tokens": 5, "clusters": 8}
-    return replace(spec, **{name: value for name, value in toy.items() if hasattr(spec, name)})
-
-
-def count_toy_bigrams(objective: Objective) -> None:
-    """Let a lexicon, where there is one, count about a third of all pairs of ordinary tokens, so that it knows many."""
-    if hasattr(objective, "lexicon"):
-        objective.lexicon.count(toy_batch(77, (100,) * 16))
+    """The settings for toy texts."""
+    return replace(spec, **twin_of(spec).toy)
 
 
 def amplify(*modules: nn.Module, factor: float = 4.0) -> None:
@@ -126,16 +123,68 @@ def with_spans(batch: Batch, seed: int) -> Batch:
     return replace(batch, tagged=counted_spans(numbers, batch.cu_seqlens))
 
 
+def kind_of(recipe: Recipe) -> Literal["passages", "pairs", "queries"]:
+    """What a batch of the recipe is made of."""
+    kinds: dict[type[DataSpec], Literal["passages", "pairs", "queries"]]
+    kinds = {PassageSpec: "passages", PairSpec: "pairs", QuerySpec: "queries"}
+    return kinds[type(recipe.data)]
+
+
+def tagger_of(recipe: Recipe) -> str:
+    return recipe.data.tagger if isinstance(recipe.data, PassageSpec) else "none"
+
+
+def pair_kinds_of(recipe: Recipe) -> tuple[str, ...]:
+    return recipe.data.pair_kinds if isinstance(recipe.data, PairSpec) else ()
+
+
 def fit_for(recipe: Recipe, batch: Batch, seed: int = 0) -> Batch:
     """The batch with spans where the recipe asks for a tagger."""
-    tagged = isinstance(recipe.data, PassageSpec) and recipe.data.tagger != "none"
-    return with_spans(batch, seed) if tagged else batch
+    return batch if tagger_of(recipe) == "none" else with_spans(batch, seed)
 
 
 def batch_for(recipe: Recipe, seed: int) -> Batch:
-    makers: dict[type[DataSpec], Callable[[int], Batch]]
-    makers = {PairSpec: toy_pairs, QuerySpec: toy_queries, PassageSpec: toy_batch}
-    return fit_for(recipe, makers[type(recipe.data)](seed), seed)
+    makers = {"pairs": toy_pairs, "queries": toy_queries, "passages": toy_batch}
+    return fit_for(recipe, makers[kind_of(recipe)](seed), seed)
+
+
+def noise_for(recipe: Recipe, step: int) -> Batch:
+    """A fresh batch for each step, from which nothing can be learnt."""
+    return toy_pairs(step + 100, pairs=16) if kind_of(recipe) == "pairs" else batch_for(recipe, step + 100)
+
+
+def texts_for(recipe: Recipe, seed: int) -> Batch:
+    """So many texts that of every kind of token that is asked for there are several."""
+    if kind_of(recipe) == "queries":
+        return toy_queries(seed, SEVERAL)
+    per_example = 2 if kind_of(recipe) == "pairs" else 1
+    return fit_for(recipe, replace(toy_batch(seed, SEVERAL), sequences_per_example=per_example))
+
+
+def grouped_for(recipe: Recipe, seed: int) -> Batch:
+    """Several texts; of pairs several belong to one group."""
+    if kind_of(recipe) == "pairs":
+        return replace(toy_pairs(seed, pairs=6), groups=torch.tensor([0, 1, 1, 2, 3, 1]))
+    return texts_for(recipe, seed)
+
+
+def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
+    """Two batches that begin with the same sequence, or the same pair, and go on differently."""
+    lengths = ((20, 4, 30), (13, 24, 3, 3, 40))
+    per_example = 2 if kind_of(recipe) == "pairs" else 1
+    first = [toy_sequence(11 + 3 * number, generator(number + 1)) for number in range(per_example)]
+    made = []
+    for seed, rest in enumerate(lengths):
+        sequences = [*first, *(toy_sequence(length, generator(seed + 7)) for length in rest[per_example - 1 :])]
+        batch = Batch.pack(sequences, TOY_VOCABULARY, sequences_per_example=per_example)
+        lesson = toy_lesson(len(sequences), 5) if kind_of(recipe) == "queries" else None
+        made.append(fit_for(recipe, replace(batch, teacher_targets=lesson)))
+    return made[0], made[1]
+
+
+def chance(choices: int) -> float:
+    """The cross-entropy, in nats, of guessing among equally likely choices."""
+    return math.log(choices)
 
 
 def generator(seed: int) -> torch.Generator:

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
+from threading import Event
 
 import pytest
 import torch
@@ -103,10 +102,7 @@ def test_flops_are_those_of_the_part_that_the_training_is_in(tmp_path: Path) -> 
 
 def test_flops_are_those_of_the_task_that_each_step_draws(tmp_path: Path) -> None:
     recipe = find("codet5")
-    alone = {
-        task: replace(recipe.objective, **{f"{other}_weight": float(other == task) for other in recipe.objective.tasks})
-        for task in recipe.objective.tasks
-    }
+    alone = recipe.objective.parts()
     batch = batch_for(recipe, 0)
 
     def run(folder: Path, spec: ObjectiveSpec, steps: int) -> Trainer:
@@ -222,49 +218,108 @@ def test_a_stop_request_saves_and_the_resume_is_exact(name: str, tmp_path: Path)
     assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
 
 
-class Slow(Objective):
-    """A language model each of whose steps takes 0.1 s and more."""
+class Timeline:
+    """The clock of a training in which each batch takes `making` seconds, and each pass of a step `training`.
 
-    def __init__(self) -> None:
+    A batch is begun when the one before it is taken, as `ReadAhead` does; taking one that is not there yet takes until
+    it is.
+    """
+
+    def __init__(self, making: float, training: float) -> None:
+        self.making, self.training = making, training
+        self.now = self.taken = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def batch(self, step: int) -> Coming:
+        return Coming(toy_batch(step), self.taken + self.making, self)
+
+
+@dataclass
+class Coming:
+    """A batch that is there at `ready`."""
+
+    batch: Batch
+    ready: float
+    timeline: Timeline
+
+    def to(self, device: torch.device) -> Batch:
+        self.timeline.now = self.timeline.taken = max(self.timeline.now, self.ready)
+        return self.batch.to(device)
+
+
+class Timed(Objective):
+    """A language model each of whose steps takes the timeline's seconds."""
+
+    def __init__(self, timeline: Timeline) -> None:
         super().__init__()
-        self.inner = find("mlm").objective.build(toy_encoder(), TOY_VOCABULARY, "cls")
+        self.inner, self.timeline = objective_of("mlm"), timeline
 
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        time.sleep(0.1)
+        self.timeline.now += self.timeline.training
         return self.inner(encoder, batch, rng)
 
 
-def waiting(folder: Path, objective: Objective | None, seconds_of_a_batch: float) -> tuple[float, list[float]]:
-    """The share of the result, and the seconds of the log, of six steps with batches that take so long to make."""
-    trainer = toy_trainer(folder, settings(6), objective)
+@pytest.mark.parametrize(
+    ("making", "training", "waited"),
+    [
+        # In the first step FLOPs are counted too, which is another pass.
+        (0.3, 0.1, [0.3, 0.1, 0.2, 0.2, 0.2, 0.2]),
+        (0.05, 0.1, [0.05, 0.0, 0.0, 0.0, 0.0, 0.0]),
+        (0.3, 0.0, [0.3] * 6),
+    ],
+    ids=["slow data", "fast data", "nothing but data"],
+)
+def test_waiting_for_data_is_counted(tmp_path: Path, making: float, training: float, waited: list[float]) -> None:
+    timeline = Timeline(making, training)
+    trainer = toy_trainer(tmp_path, settings(6), Timed(timeline), clock=timeline.clock)
+    trainer.batches = timeline.batch
+    result = trainer.run()
+    assert [line["waited"] for line in trainer.log.read()] == pytest.approx(waited)
+    assert result.seconds == pytest.approx(timeline.now) == pytest.approx(sum(waited) + 7 * training)
+    assert result.waiting_share == pytest.approx(sum(waited) / timeline.now)
 
-    def slow_batch(step: int) -> Batch:
-        time.sleep(seconds_of_a_batch)
+
+def test_a_budget_of_seconds_ends_the_run(tmp_path: Path) -> None:
+    timeline = Timeline(0.0, 0.1)
+    how = settings(0, budget=BudgetSpec(seconds=0.75))
+    result = toy_trainer(tmp_path, how, Timed(timeline), clock=timeline.clock).run()
+    assert result.steps == 7  # of which the first takes 0.2 s
+    assert result.seconds == pytest.approx(0.8)
+
+
+def test_a_checkpoint_is_saved_when_it_is_due(tmp_path: Path) -> None:
+    timeline = Timeline(0.0, 24.0)
+    how = settings(8, checkpoint_minutes=1.0)
+    trainer = toy_trainer(tmp_path, how, Timed(timeline), clock=timeline.clock)
+    saved: list[int] = []
+    save = trainer._save
+    trainer._save = lambda: (saved.append(trainer.state.step), save())  # type: ignore[method-assign]
+    trainer.run()
+    assert saved == [2, 5, 8]  # after 72, 144 and 216 s
+
+
+def test_a_batch_is_made_while_the_step_before_it_is_trained_on(tmp_path: Path) -> None:
+    """Each step lasts until the making of the next batch has begun: without that it would never end."""
+    begun = [Event() for _ in range(8)]
+
+    def batch(step: int) -> Batch:
+        begun[step].set()
         return toy_batch(step)
 
-    trainer.batches = slow_batch
-    share = trainer.run().waiting_share
-    assert share is not None
-    return share, [line["waited"] for line in MetricsLog(folder / "metrics.jsonl").read()]
+    class Waiting(Objective):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = objective_of("mlm")
 
+        def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+            assert begun[trainer.state.step + 1].wait(timeout=60), "the next batch is not made during a step"
+            return self.inner(encoder, batch, rng)
 
-def test_waiting_for_slow_data_is_counted(tmp_path: Path) -> None:
-    share, waited = waiting(tmp_path, None, 0.3)
-    assert share > 0.5
-    assert 6 * 0.3 * 0.5 < sum(waited) < 60
-    assert median(waited) > 0.15
-
-
-def test_data_slower_than_a_step_by_half_is_half_hidden(tmp_path: Path) -> None:
-    _, waited = waiting(tmp_path, Slow(), 0.3)
-    assert 0.05 < median(waited) < 0.25
-
-
-def test_data_faster_than_a_step_is_never_waited_for(tmp_path: Path) -> None:
-    """Made when it is asked for, each batch would take 0.05 s."""
-    share, waited = waiting(tmp_path, Slow(), 0.05)
-    assert median(waited[1:]) < 0.01
-    assert share < 0.15
+    trainer = toy_trainer(tmp_path, settings(6), Waiting())
+    trainer.batches = batch
+    assert trainer.run().steps == 6
 
 
 def losses_one_batch_after_the_other(trainer: Trainer, steps: int) -> list[dict[str, float]]:

@@ -78,7 +78,8 @@ def deliver(finished: FinishedRun) -> RunResult:
     if finished.config.index:
         searches = _example_searches(_index(finished, language), finished, model)
     else:
-        remove(folder.index)  # of a run that had one before: it fits no model but that one
+        # One that the run had before holds the vectors of the model that it had then.
+        remove(folder.index)
     result = _result(finished, model, language, export, searches)
     config = to_json(finished.config)
     (folder.model / "README.md").write_text(model_card(result, config), encoding="utf-8")

@@ -24,8 +24,10 @@ logger = logging.getLogger("reknit")
 def weigh(
     start: Candidate, adapted: Candidate, choosing: RetrievalSet, config: RunConfig
 ) -> tuple[Candidate, Candidate]:
-    """(start, adapted) with their hybrid weights by `choosing`; the start model's only where there will be a verdict,
-    for else nobody searches with it."""
+    """(start, adapted) with their hybrid weights, chosen on `choosing`.
+
+    Without a verdict nobody searches with the start model, so it gets none.
+    """
     # A model made of nothing but this corpus has to show that it is any better than words are.
     prior = 0.0 if config.from_scratch else EQUAL_PARTS
     weight, reached = choose_hybrid_weight(choosing, adapted.encode_expanded, prior)

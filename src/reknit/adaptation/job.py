@@ -75,6 +75,18 @@ def adapt(
     as "10m" or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on
     bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
     """
+    config = adapt_config(corpus, start, recipe, budget, eval)
+    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+
+
+def adapt_config(
+    corpus: str | Path,
+    start: str | Path = DEFAULT_START,
+    recipe: str | None = None,
+    budget: str | BudgetSpec = "10m",
+    eval: Sequence[str | Path] = (),
+) -> RunConfig:
+    """The run that `adapt` makes of its arguments, before `settings`."""
     scratch = str(start) == SCRATCH
     config = RunConfig(
         corpus=str(corpus),
@@ -90,8 +102,7 @@ def adapt(
     if config.pretrain is not None and config.pretrain.encoder.pooling != "cls":
         # It is what the recipe is about.
         defaults = tuple(one for one in defaults if not one.startswith("pretrain.encoder.pooling="))
-    config = with_overrides(config, defaults)
-    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+    return with_overrides(config, defaults)
 
 
 def pretrain(
@@ -112,8 +123,21 @@ def pretrain(
     budget: the recipe's own when None. eval: BEIR folders; with some, the model is measured beside its start and there
     is a verdict. index: whether the corpus is indexed with the model, for search; a resume may ask for it too.
     """
+    config = pretrain_config(recipe, corpus, start, budget, eval)
+    settings = (*(["index=true"] if index else []), *settings)
+    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+
+
+def pretrain_config(
+    recipe: str,
+    corpus: str | Path,
+    start: str | Path = SCRATCH,
+    budget: str | BudgetSpec | None = None,
+    eval: Sequence[str | Path] = (),
+) -> RunConfig:
+    """The run that `pretrain` makes of its arguments, before `settings`."""
     found = catalogue.find(recipe)
-    config = RunConfig(
+    return RunConfig(
         corpus=str(corpus),
         start=str(start),
         pretrain=found,
@@ -124,8 +148,6 @@ def pretrain(
         verdict=bool(eval),
         index=False,
     )
-    settings = (*(["index=true"] if index else []), *settings)
-    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
 def run(

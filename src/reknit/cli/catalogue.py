@@ -1,4 +1,4 @@
-"""`reknit recipes`, `compare` and `claim`: the catalogue, and what is measured of it."""
+"""`reknit recipes`, `settings`, `compare` and `claim`: the catalogue, and what is measured of it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ def recipes(
     from reknit.research.listing import describe, listing
 
     print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
+
+
+def settings(
+    name: Annotated[
+        str | None, typer.Argument(help='Of `reknit pretrain` by this recipe, or "compare"; else of `reknit adapt`.')
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List every setting that --set changes, with its default, its type and what it does."""
+    from reknit.research.settings import settings_listing
+
+    print(settings_listing(name, as_json=as_json))
 
 
 def compare(
@@ -82,6 +94,9 @@ def claim(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take; of every claim when none is named.")
     ] = False,
+    fixtures: Annotated[
+        bool, typer.Option("--fixtures", help="Train and measure the models that claims go on from; all or NAMES.")
+    ] = False,
 ) -> None:
     """Measure published claims: arms with several seeds, a control that must be seen, intervals, a verdict each."""
     if device == "cpu":
@@ -94,6 +109,12 @@ def claim(
     from reknit.research.forecast import show_forecast
     from reknit.research.listing import CLAIMS
 
+    if fixtures:
+        from reknit.research.fixture_record import make_fixtures, shown
+
+        for record in make_fixtures(names or [], data, out, records=records, processes=processes):
+            print(shown(record))
+        return
     if dry_run:
         show_forecast([plan_claim(name, size, seeds, budget) for name in names or checked_systems()], Console())
         return

@@ -10,7 +10,7 @@ import time
 
 import typer
 
-from reknit.cli import catalogue, corpora, measuring, models, runs
+from reknit.cli import catalogue, corpora, explaining, measuring, models, runs, tuning, vocabulary
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere, Interrupted
 
@@ -24,13 +24,17 @@ app = typer.Typer(
 for verb in (
     runs.adapt,
     runs.pretrain,
+    vocabulary.vocabulary,
+    tuning.tune,
     models.evaluate,
     measuring.frontier,
     models.search,
+    explaining.explain,
     models.export,
     corpora.encode,
     corpora.curate,
     catalogue.recipes,
+    catalogue.settings,
     measuring.bench,
     catalogue.compare,
     catalogue.claim,

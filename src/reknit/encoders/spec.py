@@ -16,6 +16,7 @@ from reknit.encoders.native.latent_semantic import LEAST_DIM
 from reknit.encoders.pooling_modes import TRAINED_POOLINGS, TrainedPoolingMode
 from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
+from reknit.ranges import FractionBelowOne, NonNegativeInt, PositiveInt
 from reknit.tokenizers.training import LEAST_VOCABULARY
 
 LEAST_POSITIONS = 3  # two special tokens and one of the text
@@ -23,14 +24,14 @@ LEAST_POSITIONS = 3  # two special tokens and one of the text
 
 @dataclass(frozen=True)
 class EncoderSpec(ABC):
-    """The encoder that is built when a run starts from scratch; an existing start model keeps its own shape.
+    """The encoder that is built when a run starts from scratch; a trained start model keeps its own shape."""
 
-    dim: width of its states. depth: number of layers. pooling: how an exported model makes one vector of many rows.
-    """
-
-    dim: int
-    depth: int
+    dim: PositiveInt
+    """Width of the hidden states and of the vectors, in dimensions."""
+    depth: PositiveInt
+    """Number of layers."""
     pooling: str
+    """How an exported model makes one vector of the states of a text."""
 
     @abstractmethod
     def build(self, vocabulary_size: int, *, pad: int = 0) -> Encoder:
@@ -50,30 +51,47 @@ class EncoderSpec(ABC):
 
 @dataclass(frozen=True)
 class TextEncoderSpec(EncoderSpec):
-    """A transformer over tokens.
-
-    family: "bert" (post-norm, learned positions) or "modernbert" (pre-norm, rotary positions, GeGLU, every third layer
-    global, the others seeing 64 tokens on either side). attention: "causal" for a model that sees what came before
-    only, when it is trained and when it embeds; it should pool "last" or "mean". pooling: one of those by name, or a
-    pooling that is trained with the encoder (`encoders/trained_pooling.py`), with so many latents. token_table:
-    "latent-semantic" begins with what the corpus's words have in common (`encoders/native/latent_semantic.py`); it
-    needs the pooling "mean". mixer: what the blocks mix tokens with (`encoders/mixers/`); with another than attention
-    the exported model is one that only reknit runs.
-    """
+    """The transformer over tokens that is built when a run starts from scratch; a trained start model keeps its own."""
 
     family: Literal["bert", "modernbert"] = "bert"
-    dim: int = 256
-    depth: int = 4
-    heads: int = 4
-    intermediate: int = 1024
-    max_positions: int = 512
-    vocabulary: int = 16_000
-    dropout: float = 0.1
+    """Architecture: "bert" (post-norm, learned positions) or "modernbert" (pre-norm, rotary positions, GeGLU, every
+    third layer global, the others attending to 64 tokens on either side).
+    """
+    dim: PositiveInt = 256
+    """Width of the hidden states and of the vectors, in dimensions; a multiple of heads."""
+    depth: PositiveInt = 4
+    """Number of transformer layers."""
+    heads: PositiveInt = 4
+    """Attention heads of each layer, which divide its width among them."""
+    intermediate: PositiveInt = 1024
+    """Width of the feed-forward network of each layer, in dimensions."""
+    max_positions: NonNegativeInt = 512
+    """Longest text in tokens that the encoder can read, 3 or more."""
+    vocabulary: NonNegativeInt = 16_000
+    """Tokens of the tokenizer that is trained on the corpus, at most; 7 or more for "bert", 261 or more for
+    "modernbert".
+    """
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the encoder is set to 0 in training."""
     pooling: Literal["cls", "mean", "last", TrainedPoolingMode] = "cls"
-    latents: int = 64
+    """How the vector of a text is made from its token states: the first one ("cls"), their mean, the last one, or an
+    attention that is trained with the encoder ("latent-attention", "layer-attention", "token-attention";
+    `encoders/trained_pooling.py`).
+    """
+    latents: PositiveInt = 64
+    """Learned vectors of a pooling that is trained; the other poolings have none."""
     attention: Literal["bidirectional", "causal"] = "bidirectional"
+    """Direction of attention: "bidirectional", or "causal", where a token attends to itself and to earlier tokens only,
+    in training and when the model embeds. A causal encoder is of family "bert" and should pool "last" or "mean".
+    """
     token_table: Literal["random", "latent-semantic"] = "random"
+    """Initial token embeddings: "random", or "latent-semantic" for a latent semantic analysis of the corpus
+    (`encoders/native/latent_semantic.py`), which needs the pooling "mean".
+    """
     mixer: MixerName = "attention"
+    """What each layer mixes the tokens with (`encoders/mixers/`); a model with another mixer than attention runs in
+    reknit only.
+    """
 
     def build(self, vocabulary_size: int, *, pad: int = 0) -> HuggingFaceEncoder:
         encoder = HuggingFaceEncoder(self._source(vocabulary_size, pad))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
+from reknit.evaluation.beir import load_beir
 from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
-from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.measure import Measure, Size, Subject, shown_size
+from reknit.evaluation.metrics import mean, per_query, values_of
 from reknit.evaluation.scores import Evaluation, Hybrid, Score
 from reknit.evaluation.significance import bootstrap_interval, distances_from_the_best
-from reknit.models.encode_texts import EncodeTexts
+from reknit.models.encode_texts import EncodeTexts, encoder_function
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.dense import dense_rankings
 from reknit.retrieval.fusion import fuse, random_rankings
@@ -22,6 +26,35 @@ from reknit.retrieval.hybrid import candidates
 from reknit.retrieval.ranking import Rankings
 
 BASELINES = ("random", "bm25")
+
+
+@dataclass(frozen=True)
+class SearchMeasure(Measure):
+    """nDCG@10 of the tuned encoder's search in a collection. size: that the encoder is cut to; None for all of it."""
+
+    collection: RetrievalSet
+    size: Size | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.collection.name} nDCG@10{shown_size(self.size)}"
+
+    @property
+    def texts_to_keep_out(self) -> tuple[str, ...]:
+        return tuple(self.collection.queries.values())
+
+    def value(self, subject: Subject) -> float:
+        layers, dims = self.size or (None, None)
+        encode = encoder_function(subject.tuned, subject.precision, quiet=True, layers=layers, dims=dims)
+        return fmean(values_of(dense_search(self.collection, encode), self.collection))
+
+    def at(self, size: Size) -> SearchMeasure:
+        return replace(self, size=size)
+
+
+def opened(folder: Path) -> list[Measure] | None:
+    """The measure of a BEIR folder; None for what is none. Raises ReknitError as `load_beir` does."""
+    return [SearchMeasure(load_beir(folder))] if (folder / "corpus.jsonl").is_file() else None
 
 
 def evaluate_retrieval(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -15,25 +16,32 @@ from reknit.decoders.cross_encoder import CrossEncoder
 from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import adversarial_ranking, distilled_ranking, list_cross_entropy
-from reknit.objectives.base import EmbeddingObjective, FollowsProgress, ObjectiveSpec, StepOutput, of_whole_batch
+from reknit.objectives.base import (
+    WHOLE_TEXTS,
+    EmbeddingObjective,
+    FollowsProgress,
+    ObjectiveSpec,
+    StepOutput,
+    of_whole_batch,
+)
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
+from reknit.ranges import Fraction, NonNegativeFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class AdversarialRankingSpec(ObjectiveSpec):
-    """Settings of AR2 (Zhang et al. 2022), with negatives from the batch.
+    """Settings of AR2 (Zhang et al. 2022), with negatives from the batch."""
 
-    warm_up: share of the budget in which retriever and ranker learn without each other. negatives: hardest passages of
-    other groups that a query's list has beside its own passage. adversarial_weight: of the adversarial loss (lambda);
-    distillation has the rest of 1. contrastive_weight: of the contrastive loss after the warm-up. contrastive: its
-    settings; its temperature divides the retriever's similarities in the game too.
-    """
-
-    warm_up: float = 0.3
-    negatives: int = 3
-    adversarial_weight: float = 0.5
-    contrastive_weight: float = 1.0
+    warm_up: Fraction = 0.3
+    """Fraction of the budget in which retriever and ranker learn without each other."""
+    negatives: PositiveInt = 3
+    """Negatives in a query's list beside its own passage: the hardest passages of other documents in the batch."""
+    adversarial_weight: Fraction = 0.5
+    """Weight of the adversarial loss (lambda); distillation has the rest of 1."""
+    contrastive_weight: NonNegativeFloat = 1.0
+    """Weight of the contrastive loss after the warm-up; 0 leaves it out."""
     contrastive: ContrastiveSpec = field(default_factory=ContrastiveSpec)
+    """The contrastive loss; its temperature also divides the retriever's similarities in the other losses."""
 
     def __post_init__(self) -> None:
         for name in ("warm_up", "adversarial_weight"):
@@ -58,6 +66,8 @@ class AdversarialRanking(FollowsProgress, EmbeddingObjective):
     """
 
     auxiliary = frozenset({"ranker"})
+    vector_losses = frozenset({"contrastive", "adversarial", "distilled"})
+    visible = MappingProxyType(dict.fromkeys((*vector_losses, "ranker"), WHOLE_TEXTS))
 
     def __init__(self, spec: AdversarialRankingSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
         super().__init__()
@@ -75,6 +85,21 @@ class AdversarialRanking(FollowsProgress, EmbeddingObjective):
     def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         # The share goes on to `score`, so that processes divide the ranker's work as they do the encoder's.
         return self.score(of_whole_batch(self.embed(encoder, batch, rng), batch), batch)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        spec = self.spec
+        by_retriever = "what the retriever finds nearest can be told from the others, whatever the texts are"
+        found: dict[str, float | str] = {"ranker": by_retriever}
+        if self.stage == "warm-up":
+            return found | self.contrastive.floors(encoder, batch, rng)
+        if spec.contrastive_weight:
+            (floor,) = self.contrastive.floors(encoder, batch, rng).values()
+            found["contrastive"] = spec.contrastive_weight * float(floor)
+        if spec.adversarial_weight:
+            found["adversarial"] = by_retriever
+        if spec.adversarial_weight < 1.0:
+            found["distilled"] = by_retriever
+        return found
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """Losses of the whole batch's vectors, [N, dim]. `batch` is the whole one or a share of it, whose pairs alone

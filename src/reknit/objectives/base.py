@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from types import MappingProxyType
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -46,12 +48,21 @@ class TextLikelihood:
 class Objective(nn.Module, ABC, Generic[EncoderT]):
     """Owns all that is needed for training only: decoders, heads, generators, teachers.
 
+    What it declares, so that one set of checks can be run on all objectives (`tests/recipes/test_every_recipe.py`):
+
     auxiliary: names of the losses that train such a part and not the encoder's blocks (a generator's). partial: of
-    those that need not reach its last blocks. companions: what `meet` was given.
+    those that need not reach its last blocks. companions: what `meet` was given. vector_losses: of those that reach the
+    encoder through the pooled vector of each sequence alone. visible: {name: reason} of those that predict nothing that
+    is masked, with the reason why what the encoder sees does not give the answer away. untrained: {name: when it
+    changes} of its modules and parameters that no gradient trains, such as teachers: after every "step", when the
+    "stage" changes, or "never".
     """
 
     auxiliary: ClassVar[frozenset[str]] = frozenset()
     partial: frozenset[str] = frozenset()
+    vector_losses: frozenset[str] = frozenset()
+    visible: Mapping[str, str] = MappingProxyType({})
+    untrained: Mapping[str, Literal["step", "stage", "never"]] = MappingProxyType({})
     companions: Companions
 
     def __init__(self) -> None:
@@ -61,6 +72,11 @@ class Objective(nn.Module, ABC, Generic[EncoderT]):
     def meet(self, companions: Companions) -> None:
         """Learn beside these frozen models, which its settings named (`ObjectiveSpec.companions`)."""
         self.companions = companions
+
+    @property
+    def left_to_right(self) -> bool:
+        """Whether every pass of the encoder attends to the left alone, so that what follows a text cannot reach it."""
+        return False
 
     @property
     def stage(self) -> str:
@@ -79,6 +95,11 @@ class Objective(nn.Module, ABC, Generic[EncoderT]):
         made for `batch.whole`, as every corruption does (`data/shard.py`), and each loss is the mean over all of them
         (`reknit.collectives`), as the functions in `losses` are.
         """
+
+    def floors(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        """What each loss of the step `forward` makes of the same arguments cannot fall below, in nats, where tokens are
+        independent and all alike likely, and texts unrelated; a sentence that says why where there is no such bound."""
+        return {}
 
     def log_likelihood(self, encoder: EncoderT, batch: Batch) -> TextLikelihood | None:
         """How likely each text is, where the objective trains a language model; else None. Without gradients."""
@@ -102,6 +123,9 @@ class FollowsProgress(Objective[EncoderT]):
 
     def after_step(self, encoder: EncoderT, progress: float) -> None:
         self.progress.fill_(progress)
+
+
+WHOLE_TEXTS = "texts are embedded whole, and what is asked for is which of them belong together"
 
 
 class EmbeddingObjective(Objective[EncoderT]):
@@ -138,3 +162,7 @@ class ObjectiveSpec(ABC):
     @abstractmethod
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Objective:
         """The objective for this encoder. `pooling` is how the exported model makes its vector ("cls", "mean", ...)."""
+
+    def parts(self) -> dict[str, ObjectiveSpec]:
+        """Where each step does one of several tasks: by task, the settings under which every step does that one."""
+        return {}

@@ -21,13 +21,15 @@ from reknit.objectives.predictions import (
     predicted_from_before,
     tied_vocabulary,
 )
+from reknit.ranges import NonNegativeFloat
 
 
 @dataclass(frozen=True)
 class BottleneckLanguageModelSpec(ObjectiveSpec):
-    """Settings of GEM (Zhang et al. 2025). bottleneck_weight: of the second loss beside 1 for plain next tokens."""
+    """Settings of GEM (Zhang et al. 2025)."""
 
-    bottleneck_weight: float = 1.0
+    bottleneck_weight: NonNegativeFloat = 1.0
+    """Weight of the loss through the bottleneck token, beside 1 for plain next tokens; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         if self.bottleneck_weight < 0.0:
@@ -45,6 +47,10 @@ class BottleneckLanguageModel(ReconstructionObjective):
         super().__init__()
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
+
+    @property
+    def left_to_right(self) -> bool:
+        return True
 
     def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         plain = predict_next(batch, rng)

@@ -24,16 +24,15 @@ from reknit.objectives.predictions import (
     predicted_from_before,
     tied_vocabulary,
 )
+from reknit.ranges import Fraction, PositiveFloat
 
 
 @dataclass(frozen=True)
 class CausalLanguageModelSpec(ObjectiveSpec):
-    """Every ordinary token but a sequence's first token is predicted from its left context.
+    """Every ordinary token but a sequence's first token is predicted from its left context."""
 
-    masked_share: share of the tokens that those after them cannot see (MEAP: 0.15).
-    """
-
-    masked_share: float = 0.0
+    masked_share: Fraction = 0.0
+    """Fraction of the tokens that later tokens cannot see, a mask token standing in their place (MEAP: 0.15)."""
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> CausalLanguageModel:
         return CausalLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
@@ -46,6 +45,10 @@ class CausalLanguageModel(ReconstructionObjective):
         super().__init__()
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
+
+    @property
+    def left_to_right(self) -> bool:
+        return True
 
     def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = predict_next(batch, rng, masked_share=self.spec.masked_share)
@@ -60,11 +63,18 @@ class CausalLanguageModel(ReconstructionObjective):
 
 @dataclass(frozen=True)
 class ReweightedLanguageModelSpec(CausalLanguageModelSpec):
-    """strategy, temperature: of `loss_weights`. warm_up: share of the budget in which texts weigh (nearly) alike."""
+    """Causal language modelling with a weight for each text of a batch, by its loss (Sow et al. 2025)."""
 
     strategy: Literal["linupper", "quadratic", "extremes"] = "linupper"
-    temperature: float = 1.0
-    warm_up: float = 0.05
+    """Which texts of a batch get a low weight: those of low loss ("linupper"), of low and high loss ("quadratic"), or
+    of medium loss ("extremes").
+    """
+    temperature: PositiveFloat = 1.0
+    """Divides the value that the strategy gives each text before the softmax over the batch; a larger value makes the
+    weights more alike.
+    """
+    warm_up: Fraction = 0.05
+    """Fraction of the budget in which all texts have nearly the same weight."""
 
     def __post_init__(self) -> None:
         if self.temperature <= 0.0 or not 0.0 <= self.warm_up <= 1.0:

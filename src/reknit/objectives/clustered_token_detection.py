@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -18,23 +19,27 @@ from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
 from reknit.objectives.replaced_token_detection import decide
 from reknit.objectives.token_clusters import TokenClusters
+from reknit.ranges import Fraction, NonNegativeFloat, PositiveFraction, Range
 
 
 @dataclass(frozen=True)
 class ClusteredTokenDetectionSpec(ObjectiveSpec):
-    """Settings of C-RTS (Di Liello et al. 2022).
+    """Settings of C-RTS (Di Liello et al. 2022)."""
 
-    ratio: share of ordinary tokens that are replaced. weight: of the loss. clusters: of the vocabulary, at most. beta:
-    how much likelier than the least mistaken cluster the most mistaken one is: exp(beta) times. warm_up: share of the
-    budget in which replacements are random tokens, as in RTS, so that the embeddings that are then clustered say
-    something; with 0, those are clustered that the encoder begins with, as a trained one's may be.
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that are replaced, at least one token."""
+    weight: NonNegativeFloat = 1.0
+    """Factor of the detection loss."""
+    clusters: Annotated[int, Range(low=2)] = 100
+    """Clusters of the vocabulary by k-means of the token embeddings, at most."""
+    beta: NonNegativeFloat = 2.0
+    """How strongly replacements are drawn from clusters that the detector overlooks: the most overlooked cluster is
+    exp(beta) times as likely as the least overlooked one.
     """
-
-    ratio: float = 0.15
-    weight: float = 1.0
-    clusters: int = 100
-    beta: float = 2.0
-    warm_up: float = 0.2
+    warm_up: Fraction = 0.2
+    """Fraction of the budget in which replacements are random tokens, as in RTS, so that the embeddings carry some
+    meaning before they are clustered. With 0 the initial embeddings are clustered, which suits a trained start model.
+    """
 
     def __post_init__(self) -> None:
         if self.clusters < 2:
@@ -76,6 +81,11 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
 
     def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decided(encoder, batch, self.corrupted(batch, rng))}
+
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        if self.clusters.learnt:
+            return {"detection": "tokens of small clusters are replacements more often than others"}
+        return super().floors(encoder, batch, rng)
 
     def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         view = self.corrupted(batch, rng)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -13,21 +15,29 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.info_nce import info_nce
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 
 @dataclass(frozen=True)
 class ContrastiveSpec(ObjectiveSpec):
-    """temperature: divides the cosine similarities. symmetric: passages also look for their queries. same_side: the
-    other queries are negatives of a query too (NT-Xent). projection: a dense layer and tanh over the vector, in
-    training only; what is exported is the vector under it (SimCSE). focal, mixed_negatives: as in `info_nce` (KaLM)."""
+    """Settings of InfoNCE (van den Oord et al. 2018) with the other pairs of the batch as negatives."""
 
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
+    """Divides the cosine similarities; a smaller value puts more weight on the hardest negatives."""
     symmetric: bool = False
+    """Also find the query of each passage, and average both directions."""
     same_side: bool = False
+    """Also use the other queries as negatives of a query (NT-Xent)."""
     projection: bool = False
-    focal: float = 0.0
-    mixed_negatives: int = 0
+    """Put a dense layer and tanh over the vector, in training only; the vector below it is exported (SimCSE)."""
+    focal: NonNegativeFloat = 0.0
+    """Exponent of a focal weight: an example counts as (1 - p) to this power, p being the probability of its own
+    passage. A larger value gives less weight to examples that are already learned; 0 weights all alike
+    (KaLM-Embedding-V2).
+    """
+    mixed_negatives: NonNegativeInt = 0
+    """Hardest negatives of a query that are mixed into one more negative; 0 for none (KaLM-Embedding-V2)."""
 
     def __post_init__(self) -> None:
         if self.focal < 0.0 or self.mixed_negatives < 0:
@@ -46,6 +56,9 @@ class Contrastive(EmbeddingObjective):
     are not corrupted here: how a pair comes about is the data's matter.
     """
 
+    vector_losses = frozenset({"contrastive"})
+    visible = MappingProxyType({"contrastive": WHOLE_TEXTS})
+
     def __init__(self, spec: ContrastiveSpec, dim: int, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
@@ -57,6 +70,11 @@ class Contrastive(EmbeddingObjective):
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return self.projection(pool(encoder(View.clean(batch)), self.pooling))
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        pairs = batch.num_sequences // 2
+        share = 1.0 / (2 * pairs - 1 if self.spec.same_side else pairs)
+        return {"contrastive": -math.log(share) * (1.0 - share) ** self.spec.focal}
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         spec = self.spec

@@ -19,23 +19,27 @@ from reknit.objectives.draws import FROM_ENCODER, VISIBLE_TO_DECODER, draw_seed,
 from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import FractionBelowOne, PositiveInt
 
 
 @dataclass(frozen=True)
 class DecodedLanguageModelSpec(ObjectiveSpec):
-    """Settings of BPDec (Liang et al. 2024).
-
-    masked: how tokens are hidden. layers: of the decoder. gradual: its first layer looks at the hidden positions of a
-    random part of them, each further layer at more, the last at all; else all layers look at all. encoder_share:
-    tokens, by chance, whose prediction is made from the encoder's output instead of the decoder's, in training.
-    dropout: of the decoder.
-    """
+    """Settings of BPDec (Liang et al. 2024)."""
 
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
-    layers: int = 2
+    """How tokens are masked."""
+    layers: PositiveInt = 2
+    """Layers of the decoder."""
     gradual: bool = True
-    encoder_share: float = 0.1
-    dropout: float = 0.1
+    """Let each layer of the decoder attend to more of the masked positions: the first to a random part of them, the
+    last to all. Otherwise every layer attends to all.
+    """
+    encoder_share: FractionBelowOne = 0.1
+    """Fraction of the predictions in training, drawn at random, that are made from the encoder's output instead of the
+    decoder's.
+    """
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if self.layers < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -37,3 +37,7 @@ class DrawnTasksSpec(ObjectiveSpec):
     def drawn(self, rng: torch.Generator) -> str:
         """The task of a step: the first draw of its generator, so that all processes do the same one."""
         return self.tasks[int(torch.randint(len(self.tasks), (), generator=rng))]
+
+    def parts(self) -> dict[str, ObjectiveSpec]:
+        weights = {task: {f"{other}_weight": float(other == task) for other in self.tasks} for task in self.tasks}
+        return {task: replace(self, **weights[task]) for task in self.tasks}

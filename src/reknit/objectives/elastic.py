@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -13,8 +15,9 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.info_nce import info_nce, score_divergence
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
 from reknit.objectives.contrastive import sides_of
+from reknit.ranges import NonNegativeFloat, PositiveFloat
 
 _MOST_SIZES = 6
 _LEAST_DIMS = 8
@@ -22,20 +25,24 @@ _LEAST_DIMS = 8
 
 @dataclass(frozen=True)
 class ElasticContrastiveSpec(ObjectiveSpec):
-    """temperature, symmetric: as in ContrastiveSpec.
+    """Settings of 2D Matryoshka (Li et al. 2024) and Starbucks (Zhuang et al. 2024)."""
 
-    sizes: "LAYERSxDIMS" that are trained beside the full model, such as "2x64"; by default up to 6 of even steps in
-    layers and halves in coordinates. trained: "every" size in every step (Starbucks), or in each step "one" random
-    layer and the last one, both at all coordinates and at a random number of them (2D Matryoshka). alignment: weight of
-    the divergence of each smaller size's scores ("one": of the random layer's) from those of the full model, whose own
-    scores are held fixed.
-    """
-
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
+    """Divides the cosine similarities; a smaller value puts more weight on the hardest negatives."""
     symmetric: bool = False
+    """Also find the query of each passage, and average both directions."""
     sizes: tuple[str, ...] = ()
+    """Smaller sizes that are trained beside the full model, as LAYERSxDIMENSIONS, such as 2x64. Empty for up to 6
+    sizes, the full one included: even steps in layers, each with half the dimensions of the next.
+    """
     trained: Literal["every", "one"] = "every"
-    alignment: float = 1.0
+    """Sizes trained in a step: "every" one (Starbucks), or "one" random layer and the last one, both with all
+    dimensions and with a random number of them (2D Matryoshka).
+    """
+    alignment: NonNegativeFloat = 1.0
+    """Weight of the divergence of each smaller size's scores from those of the full model, which are held fixed; with
+    trained=one, of the random layer's scores. 0 leaves it out.
+    """
 
     def __post_init__(self) -> None:
         if self.temperature <= 0.0:
@@ -53,6 +60,8 @@ class ElasticContrastive(EmbeddingObjective):
     """Losses "contrastive" (InfoNCE, the mean over the sizes) and "alignment" (towards the full model's scores)."""
 
     partial = frozenset({"alignment"})
+    vector_losses = frozenset({"contrastive", "alignment"})
+    visible = MappingProxyType(dict.fromkeys(vector_losses, WHOLE_TEXTS))
 
     def __init__(
         self, spec: ElasticContrastiveSpec, sizes: list[tuple[int, int]], depth: int, dim: int, pooling: str
@@ -70,6 +79,12 @@ class ElasticContrastive(EmbeddingObjective):
             kept = torch.arange(vectors.shape[1], device=vectors.device) < dims
             cut.append(vectors.float() * kept)
         return torch.stack(cut, dim=1)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        found: dict[str, float | str] = {"contrastive": math.log(batch.num_sequences // 2)}
+        if self.spec.alignment and len(self.sizes):
+            found["alignment"] = "all sizes may score alike, whatever the texts are"
+        return found
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         spec = self.spec

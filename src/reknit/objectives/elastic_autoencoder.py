@@ -24,32 +24,45 @@ from reknit.objectives.predictions import (
     losses_of,
     predicted_in_place,
     tied_vocabulary,
+    token_entropy,
 )
+from reknit.ranges import Fraction, FractionBelowOne, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class ElasticAutoencoderSpec(ObjectiveSpec):
-    """Settings of Starbucks' pre-training, SMAE (Zhuang et al. 2024).
-
-    sizes: "LAYERSxDIMS" that are trained beside the full model, chosen as in ElasticContrastiveSpec. encoder_ratio,
-    decoder_ratio: share of tokens hidden from the encoder and from the decoder, which asks for all that the other does
-    where its share is larger. whole_words: hide whole words. random_share, keep_share: as in MaskedLanguageModelSpec,
-    for both. decoded_share: share of what the decoder asks for that it is computed on in a step, drawn afresh each
-    step; the paper takes all (1.0), a smaller share estimates the same loss, unbiased, with less vocabulary work.
-    decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
-    that the decoder can place. dropout: of the decoder.
-    """
+    """Settings of Starbucks' pre-training, SMAE (Zhuang et al. 2024)."""
 
     sizes: tuple[str, ...] = ()
-    encoder_ratio: float = 0.2
-    decoder_ratio: float = 0.4
+    """Smaller sizes that are trained beside the full model, as LAYERSxDIMENSIONS, such as 2x64. Empty for up to 6
+    sizes, the full one included: even steps in layers, each with half the dimensions of the next.
+    """
+    encoder_ratio: PositiveFraction = 0.2
+    """Fraction of each text's ordinary tokens that are masked for the encoder and predicted from it, at least one
+    token.
+    """
+    decoder_ratio: PositiveFraction = 0.4
+    """Fraction of each text's ordinary tokens that are masked for the decoder and predicted by it, at least one token;
+    where it is larger than encoder_ratio, these include the encoder's.
+    """
     whole_words: bool = True
-    random_share: float = 0.1
-    keep_share: float = 0.1
-    decoded_share: float = 1.0
-    decoder_heads: int | None = None
-    max_positions: int = 512
-    dropout: float = 0.1
+    """Mask all tokens of a chosen word together, for encoder and decoder."""
+    random_share: Fraction = 0.1
+    """Fraction of the predicted tokens that are replaced by a random token instead of the mask token (BERT: 0.1)."""
+    keep_share: Fraction = 0.1
+    """Fraction of the predicted tokens that stay as they are (BERT: 0.1); those neither random nor kept become the mask
+    token.
+    """
+    decoded_share: PositiveFraction = 1.0
+    """Fraction of the decoder's predictions that are computed in a step, drawn anew each step; 1.0 is the paper's. A
+    smaller fraction estimates the same loss without bias and with less work.
+    """
+    decoder_heads: PositiveInt | None = None
+    """Attention heads of the decoder; None for the number nearest to 64 dimensions a head that divides its width."""
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the decoder has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.decoded_share <= 1.0:
@@ -82,6 +95,7 @@ class ElasticAutoencoder(ReconstructionObjective):
         self.partial = frozenset(
             f"{kind}_{layers}x{dims}" for layers, dims in sizes if layers < depth for kind in ("masked", "decoded")
         )
+        self.vector_losses = frozenset(f"decoded_{layers}x{dims}" for layers, dims in sizes)
         self.head = SlicedLanguageModelHead(dim, vocabulary)
         self.decoder = MaskedDecoder(
             dim, heads=spec.decoder_heads, max_positions=spec.max_positions, dropout=spec.dropout
@@ -113,6 +127,11 @@ class ElasticAutoencoder(ReconstructionObjective):
 
     def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
+
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        # In a few steps a vector tells a decoder next to nothing of a random text: what it knows is what is kept.
+        decoded = (1.0 - self.spec.keep_share) * token_entropy(batch.vocabulary) / (2 * len(self.sizes))
+        return super().floors(encoder, batch, rng) | dict.fromkeys(self.vector_losses, decoded)
 
     def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         """Of the full size's masked language model."""

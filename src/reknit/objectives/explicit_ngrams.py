@@ -25,24 +25,29 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import FractionBelowOne, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class ExplicitNgramSpec(ObjectiveSpec):
-    """Settings of ERNIE-Gram (Xiao et al. 2021).
+    """Settings of ERNIE-Gram (Xiao et al. 2021)."""
 
-    ratio: share of ordinary tokens that is hidden. lexicon: number of bigrams at most. counting: share of the budget in
-    which single tokens are masked and bigrams counted, before the lexicon is made; with 0 it stays empty. explicit:
-    predict a bigram's number. comprehensive: predict its tokens too. contiguous: hide a bigram behind two masks, each
-    of which predicts its own token, instead of either: the masking that the paper argues against.
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that are masked, at least one token."""
+    lexicon: PositiveInt = 4096
+    """Bigrams of the lexicon, at most: those that occur more often than their tokens alone explain, by t-statistic."""
+    counting: FractionBelowOne = 0.1
+    """Fraction of the budget in which single tokens are masked and bigrams are counted, before the lexicon is made;
+    with 0 the lexicon stays empty.
     """
-
-    ratio: float = 0.15
-    lexicon: int = 4096
-    counting: float = 0.1
     explicit: bool = True
+    """Predict the number that a masked bigram has in the lexicon."""
     comprehensive: bool = True
+    """Predict the two tokens of a masked bigram from its one mask."""
     contiguous: bool = False
+    """Mask each token of a bigram and predict it from its own mask, instead of either: the masking that the paper
+    argues against.
+    """
 
     def __post_init__(self) -> None:
         if self.lexicon < 1:

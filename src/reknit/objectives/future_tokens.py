@@ -18,24 +18,29 @@ from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import draw_seed, drawn_tokens
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import FractionBelowOne, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class FutureTokensSpec(ObjectiveSpec):
-    """Settings of Future Token Prediction (Walker 2024).
+    """Settings of Future Token Prediction (Walker 2024)."""
 
-    ahead: tokens that each state predicts. decay: a token one further ahead weighs so much of the one before it; the
-    weights of all sum to 1. unfolded: vectors that a state becomes. layers: of the decoder. share: of a batch's
-    tokens, drawn afresh each step, whose futures are predicted; the others' would cost the decoder as much each.
-    dropout: of the decoder.
+    ahead: PositiveInt = 8
+    """Following tokens that each state predicts."""
+    decay: PositiveFraction = 0.8
+    """Weight of each following token relative to the token before it; the weights of all are scaled to sum to 1. 1
+    weights all alike.
     """
-
-    ahead: int = 8
-    decay: float = 0.8
-    unfolded: int = 12
-    layers: int = 3
-    share: float = 0.125
-    dropout: float = 0.1
+    unfolded: PositiveInt = 12
+    """Vectors that a state is turned into for the decoder."""
+    layers: PositiveInt = 3
+    """Layers of the decoder."""
+    share: PositiveFraction = 0.125
+    """Fraction of a batch's tokens, drawn anew each step, whose following tokens are predicted; the decoder's cost
+    grows with it.
+    """
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if min(self.ahead, self.unfolded, self.layers) < 1:
@@ -57,6 +62,10 @@ class FutureTokens(ReconstructionObjective):
         self.unfold = nn.Linear(dim, spec.unfolded * dim)
         self.decoder = TextDecoder(dim, spec.layers, max_positions=spec.ahead, dropout=spec.dropout)
         draw_like_bert((self.unfold,))
+
+    @property
+    def left_to_right(self) -> bool:
+        return True
 
     def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -16,27 +17,31 @@ from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import distilled_ranking
 from reknit.objectives.adversarial_ranking import cosines, hardest_lists, score_lists
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput, of_whole_batch
+from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput, of_whole_batch
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
 from reknit.objectives.draws import GENERATED_PAIR, draw_seed, text_draws
-from reknit.objectives.predictions import tied_vocabulary
+from reknit.objectives.predictions import tied_vocabulary, token_entropy
+from reknit.ranges import NonNegativeFloat, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class GenerationAugmentedSpec(ObjectiveSpec):
-    """Settings of ULLME's generation-augmented learning (Man et al. 2024).
+    """Settings of ULLME's generation-augmented learning (Man et al. 2024)."""
 
-    generation_weight: of the negative log-likelihood of a passage, given its query. agreement_weight: of the
-    divergence between both ways to rank a query's passages. negatives: passages of other groups in a query's list, the
-    nearest ones. share: of the pairs of a step, drawn afresh, that are generated. contrastive: settings of the first
-    loss; its temperature divides the similarities in the divergence too.
+    generation_weight: NonNegativeFloat = 1.0
+    """Weight of the negative log-likelihood of a passage given its query; 0 leaves it out."""
+    agreement_weight: NonNegativeFloat = 1.0
+    """Weight of the divergence between the two rankings of a query's passages, by vectors and by likelihood; 0 leaves
+    it out.
     """
-
-    generation_weight: float = 1.0
-    agreement_weight: float = 1.0
-    negatives: int = 1
-    share: float = 0.25
+    negatives: PositiveInt = 1
+    """Passages of other documents in a query's list, the nearest ones of the batch."""
+    share: PositiveFraction = 0.25
+    """Fraction of the pairs of a step, drawn anew each step, that generation and agreement are computed on; the cost of
+    a step grows with it.
+    """
     contrastive: ContrastiveSpec = field(default_factory=ContrastiveSpec)
+    """The contrastive loss; its temperature also divides the similarities in the divergence."""
 
     def __post_init__(self) -> None:
         if min(self.generation_weight, self.agreement_weight) < 0.0:
@@ -56,6 +61,9 @@ class GenerationAugmented(EmbeddingObjective):
     over a query's list learns from the softmax of these scores, which learn by "generation" alone.
     """
 
+    vector_losses = frozenset({"contrastive", "agreement"})
+    visible = MappingProxyType(dict.fromkeys(vector_losses, WHOLE_TEXTS))
+
     def __init__(
         self, spec: GenerationAugmentedSpec, encoder: TokenEncoder, vocabulary: Vocabulary, pooling: str
     ) -> None:
@@ -66,6 +74,14 @@ class GenerationAugmented(EmbeddingObjective):
 
     def embed(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return self.contrastive.embed(encoder, batch, rng)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        found = self.contrastive.floors(encoder, batch, rng)
+        if self.spec.generation_weight:
+            found["generation"] = self.spec.generation_weight * token_entropy(batch.vocabulary)
+        if self.spec.agreement_weight:
+            found["agreement"] = "both ways to rank may agree, whatever the texts are"
+        return found
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """The loss of the vectors alone, "contrastive"."""

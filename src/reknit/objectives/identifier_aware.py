@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -21,29 +22,42 @@ from reknit.objectives.base import StepOutput
 from reknit.objectives.denoising import written_text
 from reknit.objectives.drawn_tasks import DrawnTasksSpec
 from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import (
+    FractionBelowOne,
+    InnerFraction,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+)
 
 
 @dataclass(frozen=True)
 class IdentifierAwareSpec(DrawnTasksSpec):
-    """Settings of CodeT5 (Wang et al. 2021).
-
-    ratio, mean_span: of masked span prediction (`reknit.corruptions.noising`). identifier_share: of a text's
-    identifiers, masked with all their occurrences. denoised_weight, tagging_weight, identifiers_weight: of the losses
-    of the three tasks; one with weight 0 is never drawn. layers: of the decoder, None for as many as the encoder's.
-    max_positions, dropout: of the decoder.
-    """
+    """Settings of CodeT5 (Wang et al. 2021): each step trains one of three tasks, drawn at random."""
 
     every_task: ClassVar[tuple[str, ...]] = ("denoised", "tagging", "identifiers")
 
-    ratio: float = 0.15
-    mean_span: float = 3.0
-    identifier_share: float = 0.5
-    denoised_weight: float = 1.0
-    tagging_weight: float = 1.0
-    identifiers_weight: float = 1.0
-    layers: int | None = None
-    max_positions: int = 512
-    dropout: float = 0.1
+    ratio: InnerFraction = 0.15
+    """Fraction of a text's tokens that are masked in spans, in the task "denoised"."""
+    mean_span: PositiveFloat = 3.0
+    """Mean length in tokens of the spans that the task "denoised" masks, drawn from a Poisson distribution."""
+    identifier_share: PositiveFraction = 0.5
+    """Fraction of a text's identifiers that are masked with all their occurrences, in the task "identifiers"; at least
+    one.
+    """
+    denoised_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of writing a text again of which spans are masked; 0 leaves the task out."""
+    tagging_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of finding the tokens that belong to identifiers; 0 leaves the task out."""
+    identifiers_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of writing a text again of which identifiers are masked; 0 leaves the task out."""
+    layers: PositiveInt | None = None
+    """Layers of the decoder; None for the encoder's number."""
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the decoder has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if self.layers is not None and self.layers < 1:
@@ -61,6 +75,8 @@ class IdentifierAware(ReconstructionObjective):
     each token of the clean text whether it belongs to an identifier. "identifiers": all occurrences of some identifiers
     are masked, and the decoder writes the text.
     """
+
+    visible = MappingProxyType({"tagging": "the tags are no part of what the encoder sees"})
 
     def __init__(self, spec: IdentifierAwareSpec, encoder: TokenEncoder) -> None:
         super().__init__()

@@ -23,22 +23,31 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import Fraction, PositiveFraction
 
 
 @dataclass(frozen=True)
 class MaskedLanguageModelSpec(ObjectiveSpec):
-    """ratio: share of ordinary tokens asked for. whole_words: hide whole words. random_share, keep_share: share of the
-    tokens asked for that become a random token or stay (BERT: 0.1 and 0.1; the rest becomes the mask token).
-    one_of_span: hide one token of each tagged span drawn and leave the rest of it (LEM; needs data.tagger).
-    read_before: predictions are read one place to the left, as a causal model has learnt to make them (masked
-    next-token prediction, LLM2Vec, BehnamGhader et al. 2024); a text's first token is then not asked for."""
+    """Settings of masked language modelling (BERT, Devlin et al. 2019)."""
 
-    ratio: float = 0.15
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that are predicted, at least one token; most of them are masked."""
     whole_words: bool = False
-    random_share: float = 0.1
-    keep_share: float = 0.1
+    """Mask all tokens of a chosen word together."""
+    random_share: Fraction = 0.1
+    """Fraction of the predicted tokens that are replaced by a random token instead of the mask token (BERT: 0.1)."""
+    keep_share: Fraction = 0.1
+    """Fraction of the predicted tokens that stay as they are (BERT: 0.1); those neither random nor kept become the mask
+    token.
+    """
     one_of_span: bool = False
+    """Mask one token of each tagged span that is drawn and leave the rest of the span as it is (LEM); needs
+    data.tagger.
+    """
     read_before: bool = False
+    """Read each prediction one position to the left, as a causal model has learned to make them (masked next-token
+    prediction, LLM2Vec, BehnamGhader et al. 2024); a text's first token is then not predicted.
+    """
 
     def __post_init__(self) -> None:
         if self.one_of_span and self.whole_words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from reknit.collectives import gathered_rows, whole_share
-from reknit.data.batch import Batch, View
+from reknit.corruptions.masking import ordinary_ids
+from reknit.data.batch import Batch, View, Vocabulary
 from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.losses.binary_cross_entropy import binary_cross_entropy
@@ -56,6 +58,14 @@ class Predictions:
         loss, hits = cross_entropy(self.states, table, bias, self.targets)
         return self.weight * loss, whole_share(hits, self.targets.numel())
 
+    def floor(self, vocabulary: Vocabulary) -> float | str:
+        """The loss where each token that is predicted unseen is any ordinary one with the same chance (see
+        `Objective.floors`)."""
+        if self.choices is not None:
+            return "what shows that a known sequence of tokens is here shows that it is none of the others"
+        unseen = float(self.unseen.float().mean()) if self.unseen.numel() else 0.0
+        return self.weight * unseen * token_entropy(vocabulary)
+
 
 @dataclass(frozen=True)
 class Decisions:
@@ -73,6 +83,11 @@ class Decisions:
         """Weighted mean binary cross-entropy and the share of decisions that are right."""
         loss, hits = binary_cross_entropy(self.states, self.targets)
         return self.weight * loss, whole_share(hits, self.targets.numel())
+
+    def floor(self) -> float:
+        """The loss where nothing tells for which of the tokens the answer is yes (see `Objective.floors`)."""
+        yes = float(self.targets.float().mean()) if self.targets.numel() else 0.0
+        return -self.weight * sum(share * math.log(share) for share in (yes, 1.0 - yes) if share)
 
 
 @dataclass(frozen=True)
@@ -146,6 +161,24 @@ class ReconstructionObjective(Objective[TokenEncoder]):
     def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         """The choices among vectors of one step, likewise."""
         return {}
+
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        """Those of what it shows; a subclass adds its other losses, and says where it knows better."""
+        found: dict[str, float | str] = {}
+        for name, predicted in self.predictions(encoder, batch, rng.clone_state()).items():
+            found[name] = predicted.floor(batch.vocabulary)
+        for name, decided in self.decisions(encoder, batch, rng.clone_state()).items():
+            found[name] = decided.floor()
+        for name in self.distributions(encoder, batch, rng.clone_state()):
+            found[name] = "the vector of a text can tell the tokens of the text"
+        for name in self.matches(encoder, batch, rng.clone_state()):
+            found[name] = "length and place, or the text itself, tell which vector belongs where"
+        return found
+
+
+def token_entropy(vocabulary: Vocabulary) -> float:
+    """In nats, of a token that is any ordinary one with the same chance."""
+    return math.log(len(ordinary_ids(vocabulary)))
 
 
 def predicted_in_place(view: View, states: Tensor, head: nn.Module, weight: float = 1.0) -> Predictions:

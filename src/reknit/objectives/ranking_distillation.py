@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -12,14 +13,16 @@ from reknit.encoders.base import Encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.ranking_divergence import ranking_divergence
-from reknit.objectives.base import EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.ranges import PositiveFloat
 
 
 @dataclass(frozen=True)
 class RankingDistillationSpec(ObjectiveSpec):
-    """temperature: divides the student's cosine similarities."""
+    """Settings of learning to rank passages as a teacher does (ListNet's loss, Cao et al. 2007)."""
 
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
+    """Divides the student's cosine similarities before the softmax over passages."""
 
     def __post_init__(self) -> None:
         if self.temperature <= 0.0:
@@ -35,12 +38,23 @@ class RankingDistillation(EmbeddingObjective):
     The examples are encoded, the lesson's documents are given as vectors: a step costs no more than its queries.
     """
 
+    vector_losses = frozenset({"ranking"})
+    visible = MappingProxyType({"ranking": WHOLE_TEXTS})
+
     def __init__(self, spec: RankingDistillationSpec, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return pool(encoder(View.clean(batch)), self.pooling)
+
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        """The divergence of equal probabilities for all documents that are not left out."""
+        lesson = batch.teacher_targets
+        if lesson is None:
+            return {}
+        known = torch.xlogy(lesson.targets, lesson.targets).sum(dim=1)
+        return {"ranking": float((known + (~lesson.left_out).sum(dim=1).log()).mean())}
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         if batch.teacher_targets is None:

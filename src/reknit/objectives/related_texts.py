@@ -7,6 +7,7 @@ the data's business (`data.pair_kinds`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -32,19 +33,23 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class RelatedTextsSpec(ObjectiveSpec):
-    """negatives: other texts that the first one of a pair is read with, besides its own. hard_negatives: so many of
-    them at most come from the same document (`data.pairs_per_document` lets them meet), the others from other ones.
-    related_weight: of the question whether two texts belong together. masked: masked language modelling of what is
-    read, whose loss has weight 1."""
+    """Settings of structural objectives on pairs of texts (Di Liello et al. 2022)."""
 
-    negatives: int = 4
-    hard_negatives: int = 2
-    related_weight: float = 1.0
+    negatives: PositiveInt = 4
+    """Other texts that the first text of a pair is read with, besides its own second text."""
+    hard_negatives: NonNegativeInt = 2
+    """Negatives from the same document, at most; the others are from other documents. They need
+    data.pairs_per_document=2 or more.
+    """
+    related_weight: PositiveFloat = 1.0
+    """Weight of deciding whether two texts belong together, beside 1 for masked language modelling."""
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
+    """Masked language modelling of the two texts, read as one."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.hard_negatives <= self.negatives:
@@ -62,6 +67,9 @@ class RelatedTexts(ReconstructionObjective):
     Encoder and pooling are those that are exported; two texts are "[CLS] first [SEP] second [SEP]", of one token type.
     Raises ReknitError for a batch that is not of pairs, and as `joined_rows` does.
     """
+
+    vector_losses = frozenset({"related"})
+    visible = MappingProxyType({"related": "whether two texts belong together is to be read from both"})
 
     def __init__(self, spec: RelatedTextsSpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()

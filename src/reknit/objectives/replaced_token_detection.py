@@ -18,14 +18,17 @@ from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import SAMPLED_TOKEN, draw_seed, token_draws
 from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
 from reknit.objectives.sampling import sampled_tokens
+from reknit.ranges import Fraction, FractionBelowOne, NonNegativeFloat, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class RandomTokenDetectionSpec(ObjectiveSpec):
-    """ratio: share of ordinary tokens that become random ones. weight: of the loss."""
+    """Settings of the detection of random tokens (RTS, Di Liello 2023)."""
 
-    ratio: float = 0.15
-    weight: float = 1.0
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that become random ones, at least one token."""
+    weight: NonNegativeFloat = 1.0
+    """Factor of the detection loss."""
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> RandomTokenDetection:
         return RandomTokenDetection(self, encoder.dim)
@@ -53,26 +56,32 @@ class RandomTokenDetection(ReconstructionObjective):
 
 @dataclass(frozen=True)
 class ReplacedTokenDetectionSpec(ObjectiveSpec):
-    """Settings of ELECTRA (Clark et al. 2020) and DeBERTa v3 (He et al. 2021).
+    """Settings of ELECTRA (Clark et al. 2020) and DeBERTa v3 (He et al. 2021)."""
 
-    ratio: share of ordinary tokens the generator fills; keep_share of them stay as they are in what it sees.
-    generator_width: its width as a share of the encoder's. generator_depth: its layers, None for as many as the
-        encoder's. detection_weight: of the second loss beside the generator's.
-    decided: "all" ordinary tokens, or only those that were "masked" for the generator (the paper's ELECTRA 15%).
-    embeddings: "shared" by both, or "disentangled": the generator's table moves the encoder's along, but what the
-        encoder learns does not reach the generator (gradient-disentangled sharing, DeBERTa v3).
-    max_positions, dropout: of the generator.
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that the generator predicts and fills in, at least one token."""
+    keep_share: Fraction = 0.15
+    """Fraction of the tokens predicted by the generator that stay as they are in what it reads; the others become the
+    mask token.
     """
-
-    ratio: float = 0.15
-    keep_share: float = 0.15
-    generator_width: float = 0.25
-    generator_depth: int | None = None
-    detection_weight: float = 50.0
+    generator_width: PositiveFraction = 0.25
+    """Width of the generator as a fraction of the encoder's width."""
+    generator_depth: PositiveInt | None = None
+    """Layers of the generator; None for the encoder's number."""
+    detection_weight: NonNegativeFloat = 50.0
+    """Weight of detecting replaced tokens, beside 1 for the generator's loss."""
     decided: Literal["all", "masked"] = "all"
+    """Tokens of which the encoder decides whether they were replaced: "all" ordinary ones, or only the "masked" ones
+    that the generator predicts (ELECTRA 15% of the paper).
+    """
     embeddings: Literal["shared", "disentangled"] = "shared"
-    max_positions: int = 512
-    dropout: float = 0.1
+    """Token table of the generator: "shared" with the encoder, or "disentangled": the encoder's table follows the
+    generator's, but what the encoder learns does not reach the generator (gradient-disentangled sharing, DeBERTa v3).
+    """
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the generator has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the generator is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.generator_width <= 1.0:
@@ -101,6 +110,7 @@ class ReplacedTokenDetection(ReconstructionObjective):
         self.generator = Generator(width, dim, depth, rows, max_positions=spec.max_positions, dropout=spec.dropout)
         self.detection = DetectionHead(encoder.dim)
         if spec.embeddings == "disentangled":
+            self.untrained = {"followed": "step"}
             self.table = nn.Parameter(encoder.table.detach().clone())
             # A parameter, so that processes that train in slices slice it like the table.
             self.followed = nn.Parameter(self.table.detach().clone(), requires_grad=False)
@@ -119,6 +129,10 @@ class ReplacedTokenDetection(ReconstructionObjective):
 
     def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decisions(encoder, batch, self._fill(encoder, batch, rng)[1])}
+
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        detection = "a generator's tokens can be told from the text's own until it takes all for alike likely"
+        return super().floors(encoder, batch, rng) | {"detection": detection}
 
     def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         filled, view = self._fill(encoder, batch, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -27,31 +28,41 @@ from reknit.objectives.predictions import (
     losses_of,
     predicted_in_place,
     tied_vocabulary,
+    token_entropy,
 )
+from reknit.ranges import Fraction, FractionBelowOne, NonNegativeFloat, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class RetroMAESpec(ObjectiveSpec):
-    """Settings of RetroMAE (Xiao et al. 2022) and, with a bag-of-words weight, DupMAE (Liu et al. 2023).
+    """Settings of RetroMAE (Xiao et al. 2022) and, with a bag-of-words weight, DupMAE (Liu et al. 2023)."""
 
-    encoder_ratio: share of tokens hidden from the encoder. decoder_ratio: share of words hidden from each decoder row.
-    whole_words: hide whole words (both sides). bag_of_words_weight: weight of DupMAE's second task, 0 leaves it out.
-    decoded_share: share of a batch's ordinary tokens that the decoder restores in a step, drawn afresh each step; the
-        papers decode all (1.0), a smaller share estimates the same loss, unbiased, with less vocabulary work.
-    bag_of_words_share: share of a batch's texts that the second task is computed on, likewise (papers: 1.0).
-    decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
-        that the decoder can place. dropout: of the decoder.
+    encoder_ratio: PositiveFraction = 0.3
+    """Fraction of each text's ordinary tokens that are masked for the encoder and predicted from it, at least one
+    token.
     """
-
-    encoder_ratio: float = 0.3
-    decoder_ratio: float = 0.5
+    decoder_ratio: Fraction = 0.5
+    """Fraction of the words that each position of the decoder cannot attend to; a larger value makes it rely more on
+    the sentence vector.
+    """
     whole_words: bool = True
-    bag_of_words_weight: float = 0.0
-    decoded_share: float = 1.0
-    bag_of_words_share: float = 1.0
-    decoder_heads: int | None = None
-    max_positions: int = 512
-    dropout: float = 0.1
+    """Mask all tokens of a chosen word together, for encoder and decoder."""
+    bag_of_words_weight: NonNegativeFloat = 0.0
+    """Weight of DupMAE's second task, predicting the words of a text; 0 leaves it out."""
+    decoded_share: PositiveFraction = 1.0
+    """Fraction of a batch's ordinary tokens that the decoder restores in a step, drawn anew each step; 1.0 is the
+    papers'. A smaller fraction estimates the same loss without bias and with less work.
+    """
+    bag_of_words_share: PositiveFraction = 1.0
+    """Fraction of a batch's texts that the bag-of-words task is computed on in a step, drawn anew each step; 1.0 is the
+    papers'.
+    """
+    decoder_heads: PositiveInt | None = None
+    """Attention heads of the decoder; None for the number nearest to 64 dimensions a head that divides its width."""
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the decoder has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.decoder_ratio <= 1.0:
@@ -72,6 +83,9 @@ class RetroMAE(ReconstructionObjective):
 
     The sentence vector is the one that is exported: the encoder's output pooled as `pooling` says (papers: "cls").
     """
+
+    vector_losses = frozenset({"decoder"})
+    visible = MappingProxyType({"bag_of_words": "a text's words are read from the states of the text that shows them"})
 
     def __init__(self, spec: RetroMAESpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()
@@ -98,6 +112,14 @@ class RetroMAE(ReconstructionObjective):
             loss = bag_of_words(self.head(encoded.last[rows]), encoder.table, self.head.bias, cu_seqlens, words)
             output.losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
         return output
+
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        found = super().floors(encoder, batch, rng)
+        # In a few steps a vector tells a decoder next to nothing of a random text, so nothing of it counts as seen.
+        found["decoder"] = token_entropy(batch.vocabulary)
+        if self.spec.bag_of_words_weight:
+            found["bag_of_words"] = self.visible["bag_of_words"]
+        return found
 
     def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         """Of the encoder's own masked language model."""

@@ -14,15 +14,19 @@ from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, T
 from reknit.objectives.causal_language_model import CausalLanguageModel, CausalLanguageModelSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
 from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.ranges import Fraction
 
 
 @dataclass(frozen=True)
 class CausalThenMaskedSpec(ObjectiveSpec):
-    """switch_at: share of the budget that causal language modelling gets before masked language modelling follows."""
+    """Causal language modelling first, masked language modelling after it, each with its own head."""
 
-    switch_at: float = 0.5
+    switch_at: Fraction = 0.5
+    """Fraction of the budget after which masked language modelling takes the place of causal language modelling."""
     causal: CausalLanguageModelSpec = field(default_factory=CausalLanguageModelSpec)
+    """Causal language modelling, before the switch."""
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
+    """Masked language modelling, after the switch."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.switch_at <= 1.0:
@@ -51,11 +55,18 @@ class CausalThenMasked(FollowsProgress, ReconstructionObjective):
         return "causal" if self.now is self.causal else "masked"
 
     @property
+    def left_to_right(self) -> bool:
+        return self.now.left_to_right
+
+    @property
     def head(self) -> nn.Module:
         return self.now.head
 
     def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return self.now.predictions(encoder, batch, rng)
+
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        return self.now.floors(encoder, batch, rng)
 
     def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return self.now(encoder, batch, rng)

@@ -21,24 +21,29 @@ from reknit.objectives.draws import HIDDEN_BLOCK, draw_seed
 from reknit.objectives.likelihood import masked_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.predictions import Matches, Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import FractionBelowOne, InnerFraction, NonNegativeFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class SentenceBlocksSpec(ObjectiveSpec):
-    """Settings of SMITH's pre-training (Yang et al. 2020).
-
-    masked: how tokens are hidden in each block. block_tokens: of the text, in a block at most. masked_blocks: share of
-    a text's blocks to be found again; one at least in texts of two or more, and never all. blocks_weight: of that loss
-    beside 1 for the words; 0 leaves it out. layers, dropout: of the document transformer. max_blocks: of a text.
-    """
+    """Settings of SMITH's pre-training (Yang et al. 2020)."""
 
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
-    block_tokens: int = 30
-    masked_blocks: float = 0.2
-    blocks_weight: float = 1.0
-    layers: int = 3
-    max_blocks: int = 64
-    dropout: float = 0.1
+    """How tokens are masked in each block."""
+    block_tokens: PositiveInt = 30
+    """Tokens of a block, at most, beside those that the tokenizer adds; a block is filled with whole sentences."""
+    masked_blocks: InnerFraction = 0.2
+    """Fraction of a text's blocks that are masked and found again among those of the batch; at least one in texts of
+    two blocks or more, and never all.
+    """
+    blocks_weight: NonNegativeFloat = 1.0
+    """Weight of finding the masked blocks, beside 1 for masked words; 0 leaves it out."""
+    layers: PositiveInt = 3
+    """Layers of the document transformer, which reads the vectors of the blocks."""
+    max_blocks: PositiveInt = 64
+    """Blocks of a text, at most."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the document transformer is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.masked_blocks < 1.0:
@@ -57,6 +62,8 @@ class SentenceBlocks(ReconstructionObjective):
     hidden one has about length sqrt(dim), so that the scores between them go from -sqrt(dim) to sqrt(dim): wide enough
     for a sharp choice, and no wider, whatever the encoder's own scale is.
     """
+
+    vector_losses = frozenset({"blocks"})
 
     def __init__(self, spec: SentenceBlocksSpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()

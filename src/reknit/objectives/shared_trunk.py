@@ -26,20 +26,21 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import FractionBelowOne, NonNegativeFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class SharedTrunkSpec(ObjectiveSpec):
-    """Settings of ERNIE 3.0's two branches (Sun et al. 2021).
-
-    masked: how tokens are hidden from the branch that understands. layers: of each branch. causal_weight: of the loss
-    of the branch that writes, beside 1 for the other; 0 leaves it out. dropout: of the branches.
-    """
+    """Settings of ERNIE 3.0's two branches (Sun et al. 2021): one for understanding, one for writing."""
 
     masked: MaskedLanguageModelSpec = field(default_factory=lambda: MaskedLanguageModelSpec(whole_words=True))
-    layers: int = 1
-    causal_weight: float = 1.0
-    dropout: float = 0.1
+    """How tokens are masked for the branch for understanding."""
+    layers: PositiveInt = 1
+    """Layers of each branch, above those of the encoder."""
+    causal_weight: NonNegativeFloat = 1.0
+    """Weight of the causal loss of the branch for writing, beside 1 for the other branch's; 0 leaves it out."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the branches is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.causal_weight < 0.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -16,20 +17,21 @@ from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.predictions import Distributions, Predictions, ReconstructionObjective, tied_vocabulary
+from reknit.ranges import PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class TokenTargetSpec(ObjectiveSpec):
-    """Settings of Text2Token.
+    """Settings of Text2Token (An et al. 2025)."""
 
-    frequent_share: tokens in more than this share of the texts seen so far are no targets. first_stage: share of the
-    budget in which targets are a text's own tokens; then the model as it is by then gives them, 1 for no second stage.
-    derived_tokens: how many of its likeliest tokens are a text's targets in the second stage.
+    frequent_share: PositiveFraction = 0.2
+    """Tokens that occur in more than this fraction of the texts seen so far are not predicted."""
+    first_stage: PositiveFraction = 0.5
+    """Fraction of the budget in which a text's own tokens are its targets; after that, they are given by the model as
+    it is at that point. 1 for no second stage.
     """
-
-    frequent_share: float = 0.2
-    first_stage: float = 0.5
-    derived_tokens: int = 32
+    derived_tokens: PositiveInt = 32
+    """Targets of a text in the second stage: the likeliest tokens by the model of the first stage."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.first_stage <= 1.0:
@@ -51,6 +53,8 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
     ended with.
     """
 
+    vector_losses = frozenset({"token_targets"})
+    visible = MappingProxyType({"token_targets": "a text's vector is to tell the words that the text shows"})
     texts_seen: Tensor
     texts_with: Tensor
 
@@ -60,6 +64,7 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
         vocabulary = tied_vocabulary(encoder)
         self.head = LanguageModelHead(encoder.dim, vocabulary)
         if spec.first_stage < 1.0:
+            self.untrained = {"first_encoder": "stage", "first_head": "stage"}
             self.first_encoder = copy.deepcopy(encoder).requires_grad_(False)
             self.first_head = copy.deepcopy(self.head).requires_grad_(False)
         # Buffers, so that a resumed run has counted what was counted before.

@@ -28,28 +28,33 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import InnerFraction, NonNegativeFloat, PositiveFloat
 
 
 @dataclass(frozen=True)
 class UnifiedModesSpec(DrawnTasksSpec):
-    """Settings of UniXcoder (Guo et al. 2022).
-
-    masked: how tokens are hidden where attention goes in both directions. ratio, mean_span: of the spans that are
-    hidden in the text to be written again (`reknit.corruptions.rewriting`). temperature: divides the cosines between
-    texts. masked_weight, causal_weight, denoised_weight, contrastive_weight: of the losses of the four tasks; one with
-    weight 0 is never drawn.
-    """
+    """Settings of UniXcoder (Guo et al. 2022): each step trains one of four tasks, drawn at random."""
 
     every_task: ClassVar[tuple[str, ...]] = ("masked", "causal", "denoised", "contrastive")
 
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
-    ratio: float = 0.15
-    mean_span: float = 5.0
-    temperature: float = 0.05
-    masked_weight: float = 1.0
-    causal_weight: float = 1.0
-    denoised_weight: float = 1.0
-    contrastive_weight: float = 1.0
+    """How tokens are masked in the task "masked", where attention is bidirectional."""
+    ratio: InnerFraction = 0.15
+    """Fraction of a text's tokens that are masked in spans, in the task "denoised"."""
+    mean_span: PositiveFloat = 5.0
+    """Mean length in tokens of the spans that the task "denoised" masks, drawn from a Poisson distribution."""
+    temperature: PositiveFloat = 0.05
+    """Divides the cosine similarities of the task "contrastive"; a smaller value puts more weight on the hardest
+    negatives.
+    """
+    masked_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of masked language modelling; 0 leaves the task out."""
+    causal_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of causal language modelling; 0 leaves the task out."""
+    denoised_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of writing a text again of which spans are masked; 0 leaves the task out."""
+    contrastive_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of finding a text by its own second vector, made with other dropout; 0 leaves the task out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,11 +80,16 @@ class UnifiedModes(ReconstructionObjective):
     """
 
     spec: UnifiedModesSpec
+    vector_losses = frozenset({"contrastive"})
 
     def __init__(self, spec: UnifiedModesSpec, dim: int, vocabulary: int, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
         self.head = LanguageModelHead(dim, vocabulary)
+
+    @property
+    def left_to_right(self) -> bool:
+        return self.spec.tasks == ["causal"]
 
     def stage_of(self, rng: torch.Generator) -> str:
         return self.spec.drawn(rng)

@@ -105,10 +105,8 @@ def verdict_parts(result: RunResult) -> tuple[str, str]:
     if result.verdict is not None:
         return answer, result.verdict.sentence.removeprefix(answer).lstrip(":. ")
     recipes = " and ".join(phase.recipe for phase in result.training.phases)
-    return (
-        answer,
-        f"the model was trained with {recipes or 'nothing'}, and was not compared with the model it started from.",
-    )
+    done = f"the model was trained with {recipes or 'nothing'}"
+    return answer, f"{done}, and was not compared with the model it started from."
 
 
 def date_text(result: RunResult) -> str:

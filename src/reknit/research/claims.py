@@ -6,7 +6,7 @@ import json
 import shlex
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -17,9 +17,10 @@ from reknit import catalogue
 from reknit.claim import SIZES, ClaimCheck, Experiment, Pair, Size
 from reknit.errors import ReknitError
 from reknit.jobs.files import check_json_path, write_json
-from reknit.jobs.interrupt import Interrupted, listen_for_stop
+from reknit.jobs.interrupt import Interrupted, StopRequest, listen_for_stop
 from reknit.jobs.machine import machine, versions
 from reknit.recipe import System
+from reknit.research.fixtures import find_fixture, train_fixture
 from reknit.research.listing import record_path
 from reknit.research.outcomes import ExperimentFolder, Made, describe, run_experiment
 from reknit.research.pretraining.experiment import PretrainingExperiment
@@ -113,6 +114,9 @@ def check_claims(
         raise ReknitError(f"--processes is {processes}: at least one is needed")
     plans = [plan_claim(name, size, seeds, budget) for name in dict.fromkeys(names)]
     data = Path(data)
+    for plan in plans:
+        if plan.check.start:
+            find_fixture(plan.check.start)
     missing = [place for plan in plans for place in plan.experiment.inputs() if not (data / place).exists()]
     if missing:
         raise ReknitError(f"{data} has no {missing[0]}: name the folder that holds the data sets with --data")
@@ -122,6 +126,7 @@ def check_claims(
     found: dict[str, dict[str, Any]] = {}
     try:
         with listen_for_stop() as stop:
+            plans = [started(plan, data, stop) for plan in plans]
             for name, members in measured_alike(plans).items():
                 jobs = list(dict.fromkeys(chain.from_iterable(plan.jobs for plan in members)))
                 made = run_experiment(
@@ -140,6 +145,14 @@ def check_claims(
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None
     return [found[plan.name] for plan in plans]
+
+
+def started(plan: Plan, data: Path, stop: StopRequest) -> Plan:
+    """The plan with its arms going on from the fixture that the check names, which is trained where it is not there."""
+    if not plan.check.start:
+        return plan
+    folder = train_fixture(find_fixture(plan.check.start), data, stop)
+    return replace(plan, experiment=plan.experiment.with_start(folder / "model"))
 
 
 def checked_systems() -> list[str]:

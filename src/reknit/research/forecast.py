@@ -54,3 +54,5 @@ def show_forecast(plans: Sequence[Plan], console: Console) -> None:
         "reached on this machine just now; preparing the data and measuring come on top.",
         console,
     )
+    if fixtures := sorted({plan.check.start for plan in plans if plan.check.start}):
+        print_whole(f"Trained first where they are not in the cache: {', '.join(fixtures)}.", console)

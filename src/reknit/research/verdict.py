@@ -17,6 +17,8 @@ Verdict = Literal["holds", "does not hold", "undecided", "blind"]
 Values = Mapping[str, Mapping[str, Sequence[float | None]]]
 """{arm: {measure: [seeds]}}, the seeds in the same order everywhere."""
 
+NOT_MEASURED = "control not measured"
+
 LowerIsBetter = Callable[[str], bool]
 """Of a measure's label: whether smaller values are the better ones."""
 
@@ -69,10 +71,12 @@ def blindness(check: ClaimCheck, seen: Sequence[Mapping[str, Any]]) -> str:
     """Why no verdict can be given: what was judged of the controls; "" where one can."""
     if not seen:
         return "no control is named" if check.pairs else ""
-    if not seen[0]["applies"] or any(control["applies"] and control["difference"] is None for control in seen):
-        return "control not measured"
-    for control in seen:
-        if control["applies"] and not control["seen"]:
+    if not seen[0]["applies"]:
+        return NOT_MEASURED
+    for control in (control for control in seen if control["applies"]):
+        if control["difference"] is None:
+            return NOT_MEASURED
+        if not control["seen"]:
             pair, ends = control["pair"], control["ci95"]
             interval = "without an interval" if ends is None else f"[{ends[0]:+.3f}, {ends[1]:+.3f}]"
             measure = "the mean of all measures" if pair["measure"] == EVERY_MEASURE else pair["measure"]
@@ -86,10 +90,13 @@ def blindness(check: ClaimCheck, seen: Sequence[Mapping[str, Any]]) -> str:
 def judge_control(pair: Pair, values: Values, lower_is_better: LowerIsBetter) -> dict[str, Any]:
     """Whether a difference that must be there was seen: its 95% interval excludes zero on the right side.
 
-    It does not apply where the first arm cannot have the measure at all (no language model, so no loss of one).
+    It does not apply where the first arm cannot have the measure at all (no language model, so no loss of one). An arm
+    that is not among the values was not measured.
     """
-    first, second = (_measured(values, arm, pair.measure) for arm in (pair.first, pair.second))
     judged = {"pair": asdict(pair), "applies": True, "seen": False, "difference": None, "ci95": None}
+    if not {pair.first, pair.second} <= set(values):
+        return judged
+    first, second = (_measured(values, arm, pair.measure) for arm in (pair.first, pair.second))
     if first and all(value is None for value in first):
         return judged | {"applies": False}
     if None in (*first, *second):

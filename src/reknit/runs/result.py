@@ -209,5 +209,8 @@ class RunResult:
 
     @classmethod
     def read(cls, path: Path) -> RunResult | None:
-        """The result in the file; None where there is no such file. Raises ReknitError when it is damaged."""
-        return cls.from_json(read_json(path), str(path)) if path.is_file() else None
+        """The result in the file; None where there is none, or one of another job (`reknit tune`), which says its
+        `kind`. Raises ReknitError when it is damaged."""
+        value = read_json(path) if path.is_file() else None
+        of_another_job = isinstance(value, dict) and "kind" in value
+        return None if value is None or of_another_job else cls.from_json(value, str(path))

@@ -11,6 +11,7 @@ from reknit.data.batch import Batch
 from reknit.data.text.corpus import Corpus
 from reknit.errors import ReknitError
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.ranges import PositiveInt
 from reknit.sources.pair_miner import PairKind, PairMiner, TextPair
 from reknit.sources.source import Source
 from reknit.sources.spec import DataSpec
@@ -19,20 +20,28 @@ from reknit.tokenizers.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class PairSpec(DataSpec):
-    """Pairs of texts that are mined from the corpus.
-
-    pair_kinds: which are mined; a kind that is named several times is drawn that much more often. max_length: tokens of
-    the second text of a pair at most. query_max_length: of the first. pairs_per_batch: examples of a step.
-    pairs_per_document: pairs of a document that stand side by side, as far as it has them: 2 or more give an objective
-    negatives from the same document. below: as in `PassageSpec`.
-    """
+    """Pairs of texts that are mined from the corpus (`sources/pair_miner.py`)."""
 
     pair_kinds: tuple[PairKind, ...] = ()
-    max_length: int = 128
-    pairs_per_batch: int = 64
-    query_max_length: int = 64
-    pairs_per_document: int = 1
+    """Kinds of pairs that are mined: title, neighbour, crop, sentences, twin, span-mask, deletion or reorder. A kind
+    that is named several times is drawn that much more often.
+    """
+    max_length: PositiveInt = 128
+    """Tokens of the second text of a pair, at most; what is longer is cut."""
+    pairs_per_batch: PositiveInt = 64
+    """Pairs of a training step, those of all processes together; more give each query more negatives and take more
+    memory.
+    """
+    query_max_length: PositiveInt = 64
+    """Tokens of the first text of a pair, at most; what is longer is cut."""
+    pairs_per_document: PositiveInt = 1
+    """Pairs of one document that come next to each other, as far as it has them; 2 or more give an objective negatives
+    from the same document.
+    """
     below: str = ""
+    """Train only on the files of the corpus whose path below its folder begins with this, such as "es/"; empty for all
+    files.
+    """
 
     def open(self, corpus: Corpus, model: EmbeddingModel, folder: Path, seed: int) -> PairBatches:
         miner = PairMiner(

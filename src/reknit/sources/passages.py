@@ -14,6 +14,7 @@ from reknit.data.text.corpus import Corpus
 from reknit.data.text.taggers import TaggerName
 from reknit.jobs.files import disk_full_explained, made_by_one
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.ranges import PositiveInt
 from reknit.sources.source import Source
 from reknit.sources.spec import DataSpec
 from reknit.sources.token_store import TokenStore
@@ -36,17 +37,20 @@ def open_token_store(
 
 @dataclass(frozen=True)
 class PassageSpec(DataSpec):
-    """Single texts, packed.
+    """Single texts, packed without padding."""
 
-    max_length: tokens of a text at most. tokens_per_batch: packed tokens of a step. tagger: whose spans the tokens are
-    marked with (`data/text/taggers.py`), for objectives that need to know what kind of word a token belongs to. below:
-    train on the corpus's files whose path below its folder begins with this, such as "es/"; all of them when empty.
-    """
-
-    max_length: int = 128
-    tokens_per_batch: int = 4096
+    max_length: PositiveInt = 128
+    """Tokens of a text, at most; what is longer is cut."""
+    tokens_per_batch: PositiveInt = 4096
+    """Packed tokens of a training step, those of all processes together."""
     tagger: TaggerName = "none"
+    """Words whose tokens are tagged (`data/text/taggers.py`), for objectives that need to know them: "linguistic" for
+    names, nouns and verbs of English, "code" for identifiers of Python, "none" for no tags.
+    """
     below: str = ""
+    """Train only on the files of the corpus whose path below its folder begins with this, such as "es/"; empty for all
+    files.
+    """
 
     def open(self, corpus: Corpus, model: EmbeddingModel, folder: Path, seed: int) -> PassageBatches:
         length = min(self.max_length, model.max_length)

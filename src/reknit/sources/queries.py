@@ -12,6 +12,7 @@ from reknit.data.order import EpochOrder
 from reknit.data.text.corpus import Corpus
 from reknit.errors import ReknitError
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from reknit.sources.distillation_targets import DISTILLATION_TARGETS, DistillationTargets
 from reknit.sources.source import Source
 from reknit.sources.spec import DataSpec
@@ -20,25 +21,32 @@ from reknit.tokenizers.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """The teacher that ranks documents for pseudo-queries: BM25 and the start model together.
+    """The teacher that ranks passages for pseudo-queries: BM25 and the start model together."""
 
-    documents, queries: at most so many passages are ranked, for so many pseudo-queries. queries_per_passage: at most.
-    time_share: with a time budget, making the teacher may take about this share of it. neighbours: each document
-    speaks for so many nearest ones too (good where questions have many answers, harmful where they have one; see
-    docs/adaptation.md). neighbour_weight: their weight, all together, beside the document's own 1.
-    temperature: divides the teacher's standard scores. ranked: documents kept of each ranking. epochs: the student sees
-    every query at most so many times; a small corpus has few, and it would learn them by heart.
+    documents: PositiveInt = 20_000
+    """Passages that the teacher ranks, at most, drawn at random from the corpus."""
+    queries: PositiveInt = 20_000
+    """Pseudo-queries that the teacher ranks passages for, at most."""
+    queries_per_passage: PositiveInt = 8
+    """Pseudo-queries that are taken from one passage, at most."""
+    time_share: NonNegativeFloat = 0.3
+    """With a time budget: about this fraction of it may be spent on computing the rankings."""
+    neighbours: NonNegativeInt = 0
+    """Nearest passages whose scores are mixed into each passage's score; helps when a query has many answers, hurts
+    when it has one (docs/adaptation.md).
     """
-
-    documents: int = 20_000
-    queries: int = 20_000
-    queries_per_passage: int = 8
-    time_share: float = 0.3
-    neighbours: int = 0
-    neighbour_weight: float = 0.4
-    temperature: float = 0.25
-    ranked: int = 256
-    epochs: float = 3.0
+    neighbour_weight: NonNegativeFloat = 0.4
+    """Weight of all neighbours' scores together, beside 1 for the passage's own score."""
+    temperature: PositiveFloat = 0.25
+    """Divides the teacher's standard scores before the softmax; a larger value spreads its probability over more
+    passages.
+    """
+    ranked: PositiveInt = 256
+    """Passages that are kept of each ranking, the best ones."""
+    epochs: PositiveFloat = 3.0
+    """Times that the student sees each pseudo-query, at most; a small corpus has few of them, and the student would
+    overfit.
+    """
 
     def __post_init__(self) -> None:
         if not self.epochs > 0:
@@ -47,17 +55,16 @@ class TeacherSpec:
 
 @dataclass(frozen=True)
 class QuerySpec(DataSpec):
-    """Pseudo-queries of the whole corpus with a teacher's ranking of its passages.
-
-    pairs_per_batch: queries of a step. query_max_length: tokens of a query at most. teacher: how the rankings are made
-    (`adaptation/distillation.py` makes and stores them before training).
-    """
+    """Pseudo-queries of the whole corpus with a teacher's ranking of its passages."""
 
     learns_from_start: ClassVar[bool] = True
 
-    pairs_per_batch: int = 64
-    query_max_length: int = 64
+    pairs_per_batch: PositiveInt = 64
+    """Pseudo-queries of a training step, those of all processes together."""
+    query_max_length: PositiveInt = 64
+    """Tokens of a pseudo-query, at most; what is longer is cut."""
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
+    """How the rankings are computed, before training (`adaptation/distillation.py`)."""
 
     def open(self, corpus: Corpus, model: EmbeddingModel, folder: Path, seed: int) -> QueryBatches:
         targets = DistillationTargets.open(folder / DISTILLATION_TARGETS)

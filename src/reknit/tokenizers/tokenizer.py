@@ -157,6 +157,15 @@ class Tokenizer:
             tagged=counted_spans(tagged[0], cu_seqlens) if tagged else None,
         )
 
+    def spans(self, text: str, max_length: int) -> np.ndarray:
+        """[L, 2] int64: of each token that `encode_batch` makes of the text, where its characters begin and end in it;
+        the same place twice for a token that was added."""
+        encoding = self._encodings([text], 0)[0]
+        added = np.array(encoding.special_tokens_mask, dtype=bool)
+        total = np.array([len(added)])
+        keep = added | self._within(~added, np.zeros(len(added), dtype=np.int64), total, np.array([max_length]))
+        return np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)[keep]
+
     def _flat_chunks(
         self, texts: Sequence[str], max_length: int | Sequence[int], tagger: TaggerName
     ) -> Iterator[tuple[np.ndarray, ...]]:

@@ -15,12 +15,18 @@ class ReadAhead:
     """Batches one step ahead, and how long training stood still for them. Use it in a `with` block.
 
     batches: the batch of a step, a pure function of its number; it is called in one thread, for one step at a time.
-    first: the step that is wanted first. device: where the batches go.
+    first: the step that is wanted first. device: where the batches go. clock: seconds from a monotonic clock.
     waited: seconds that the last `take` needed to have its batch on the device (of an accelerator, the copy included).
     """
 
-    def __init__(self, batches: Callable[[int], Batch], first: int, device: torch.device) -> None:
-        self.batches, self.device = batches, device
+    def __init__(
+        self,
+        batches: Callable[[int], Batch],
+        first: int,
+        device: torch.device,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.batches, self.device, self.clock = batches, device, clock
         self.waited = 0.0
         self._loader = ThreadPoolExecutor(1)
         self._next: Future[Batch] = self._loader.submit(batches, first)
@@ -36,8 +42,8 @@ class ReadAhead:
 
         Raises whatever making it raised.
         """
-        began = time.perf_counter()
+        began = self.clock()
         batch = self._next.result().to(self.device)
-        self.waited = time.perf_counter() - began
+        self.waited = self.clock() - began
         self._next = self._loader.submit(self.batches, step + 1)
         return batch

@@ -98,7 +98,8 @@ class Trainer:
     """Trains an encoder by an objective until a budget is spent.
 
     initial_value: the probe's value of the start weights, when those are to stay unless a probe is better. team: the
-    processes that train together, each with a Trainer of the same arguments but `batches`, which give its share.
+    processes that train together, each with a Trainer of the same arguments but `batches`, which give its share. clock:
+    seconds from a monotonic clock.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Trainer:
         initial_value: float | None = None,
         stop: StopRequest | None = None,
         team: Team | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.settings = settings
         self.encoder = encoder
@@ -123,6 +125,7 @@ class Trainer:
         self.log = log
         self.probe = probe
         self.stop = stop or StopRequest()
+        self.clock = clock
         self.device = next(encoder.parameters()).device
         self.team = team or Team()
         self.trained = trained_by(self.team, settings.parallel, encoder, objective)
@@ -147,11 +150,11 @@ class Trainer:
         reason = None
         with (
             reusing_allocation(),
-            ReadAhead(self.batches, self.state.step, self.device) as ahead,
+            ReadAhead(self.batches, self.state.step, self.device, self.clock) as ahead,
             Progress(quiet=not self.team.is_rank_zero) as progress,
         ):
             progress.start(self.settings.name, self.settings.budget.tokens, "tokens", done=self.state.ledger.tokens)
-            last_saved = time.monotonic()
+            last_saved = self.clock()
             while self._progress() < 1.0:
                 if self._out_of_patience():
                     reason = f"the probe did not improve {self.settings.patience} times in a row"
@@ -159,12 +162,12 @@ class Trainer:
                 loss = self._timed_step(ahead)
                 tokens = self.state.ledger.tokens
                 progress.update(tokens, tokens / self._progress(), loss=loss)
-                due = time.monotonic() - last_saved >= 60 * self.settings.checkpoint_minutes
+                due = self.clock() - last_saved >= 60 * self.settings.checkpoint_minutes
                 asked, due = self.team.any(self.stop.asked, due)
                 # Weights that give no finite loss are not worth pushing out an older checkpoint for.
                 if asked or (due and not self.state.skipped_in_a_row):
                     self._save()
-                    last_saved = time.monotonic()
+                    last_saved = self.clock()
                 if asked:
                     raise Interrupted(f"stopped at step {self.state.step} of {self.settings.name}")
         if reason is None:
@@ -185,7 +188,7 @@ class Trainer:
         self.log.rewind(self.settings.name, self.state.step, finished_phases)
 
     def _timed_step(self, ahead: ReadAhead) -> float:
-        started = time.perf_counter()
+        started = self.clock()
         batch = ahead.take(self.state.step)
         stage = self.trained.objective.stage_of(torch.Generator().manual_seed(self._seed()))
         if stage not in self.state.flops_by_stage:
@@ -193,21 +196,21 @@ class Trainer:
         self.state.flops_per_token = self.state.flops_by_stage[stage]
         loss = self._step(batch, ahead.waited)
         self.keep_memory()
-        self.state.step_seconds += time.perf_counter() - started
+        self.state.step_seconds += self.clock() - started
         self.state.waited_seconds += ahead.waited
         ledger = self.state.ledger
         ledger.tokens += batch.whole.num_tokens
         ledger.flops += self.state.flops_per_token * batch.whole.num_tokens
         ledger.seconds += self._seconds_since(started)
         if self._probe_due():
-            started = time.perf_counter()
+            started = self.clock()
             self._run_probe()
             ledger.seconds += self._seconds_since(started)
         return loss
 
     def _seconds_since(self, started: float) -> float:
         """By the leader's clock, so that all processes reach the end of a budget of seconds in the same step."""
-        return self.team.sum(time.perf_counter() - started if self.team.is_rank_zero else 0.0)
+        return self.team.sum(self.clock() - started if self.team.is_rank_zero else 0.0)
 
     def _step(self, batch: Batch, waited: float = 0.0) -> float:
         """One optimiser step; returns the loss. A loss or gradient that is not finite changes no weight.

@@ -8,14 +8,14 @@ from typing import Any
 
 from reknit.claim import Outcome
 from reknit.data.text.corpus import Corpus
-from reknit.evaluation.measures import Measure
+from reknit.evaluation.measure import Subject
 from reknit.evaluation.probe import retrieval_probe, subsample_documents
 from reknit.export.sentence_transformers import save
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.interrupt import StopRequest
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
-from reknit.objectives.base import Objective, TextLikelihood
+from reknit.objectives.base import Objective
 from reknit.research.pretraining.config import (
     LOSS,
     UNIGRAM,
@@ -67,10 +67,8 @@ def run_arm(
             tuning_run, RunFolder(folder.path / "tuning", folder.data), material.corpus, stop, trained
         )
     objective = _objective(config, folder, trained) if arm.recipe else None
-    values = {}
-    for measure in material.measures:
-        model = trained if measure.of == "trained" else tuned
-        values[measure.label] = _value(measure, model, objective, comparison, seed)
+    subject = Subject(trained, tuned, objective, seed, comparison.precision, comparison.max_length)
+    values = {measure.label: measure.value(subject) for measure in material.measures}
     save(trained, folder.model)
     if tuned is not trained:
         save(tuned, folder.path / "tuned")
@@ -102,8 +100,10 @@ def unigram_outcome(comparison: ComparisonConfig, folder: ComparisonFolder, mate
 
 
 def _final_loss(folder: RunFolder) -> float | None:
-    """The mean loss of a predicted token over the last tenth of the steps; None where no language model is trained."""
-    steps = [line["losses"] for line in MetricsLog(folder.metrics).read() if "losses" in line]
+    """The mean loss of a predicted token over the last tenth of the last phase's steps; None where no language model
+    is trained."""
+    lines = [line for line in MetricsLog(folder.metrics).read() if "losses" in line]
+    steps = [line["losses"] for line in lines if line["phase"] == lines[-1]["phase"]]
     steps = steps[-max(1, len(steps) // 10) :]
     named = [name for name in LANGUAGE_MODEL_LOSSES if steps and all(name in losses for losses in steps)]
     return fmean(losses[named[0]] for losses in steps) if named else None
@@ -115,35 +115,6 @@ def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> O
     objective = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
     folder.phase(phase.name).load_objective("final", objective)
     return objective.to(next(model.encoder.parameters()).device).eval()
-
-
-def _value(
-    measure: Measure, model: EmbeddingModel, objective: Objective | None, comparison: ComparisonConfig, seed: int
-) -> float | None:
-    """None where the measure wants a language model of a kind that there is not."""
-    if measure.score is not None:
-        layers, dims = measure.size or (None, None)
-        return measure.score(encoder_function(model, comparison.precision, quiet=True, layers=layers, dims=dims))
-    if measure.fine_tuned is not None:
-        return measure.fine_tuned(model, seed, comparison.precision)
-    assert measure.likelihood is not None
-    if objective is None:
-        return None
-    device = next(model.encoder.parameters()).device
-
-    def found(texts: list[str]) -> TextLikelihood | None:
-        batch = model.tokenizer.pack(texts, min(comparison.max_length, model.max_length)).to(device)
-        return objective.log_likelihood(model.encoder, batch)
-
-    def likelihood(texts: list[str]) -> tuple[list[float], list[int]]:
-        asked = found(texts)
-        assert asked is not None
-        return asked.logs.tolist(), asked.tokens.tolist()
-
-    kind = found(["a"])
-    if kind is None or measure.causal not in (None, kind.causal):
-        return None
-    return measure.likelihood(likelihood)
 
 
 def untrained(

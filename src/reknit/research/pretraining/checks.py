@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reknit.errors import ReknitError
-from reknit.evaluation.measures import Measure
+from reknit.evaluation.measure import Measure
 from reknit.objectives.elastic import parse_size
 from reknit.research.pretraining.config import (
     UNTRAINED,
@@ -23,7 +23,7 @@ from reknit.training.team import Team
 
 def check_arms(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Measure]) -> None:
     """Raise ReknitError for what would else be found after hours of training."""
-    if all(measure.likelihood is not None for measure in measures):
+    if all(measure.of_language_models for measure in measures):
         raise ReknitError(
             "sentence pairs and perplexities are of language models alone, and means are of what every objective has: "
             "name a folder of search, classes or similarity with --eval too"

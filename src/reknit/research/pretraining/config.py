@@ -11,6 +11,7 @@ from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.evaluation.fine_tuning import FineTuningSpec
 from reknit.jobs.precision import PrecisionChoice
+from reknit.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from reknit.recipe import BudgetSpec, OptimiserSpec, Recipe
 from reknit.runs.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig, with_overrides
 
@@ -25,38 +26,64 @@ LOSS = "training loss"
 
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """All that the arms of a comparison share.
-
-    corpus, corpus_share, start, eval: as in RunConfig; start "scratch" gives every arm of a seed the same first
-    weights. budget: of each training. encoder, optimiser: in place of each recipe's own. max_length, tokens_per_batch:
-    of texts that are read one by one; objectives on pairs keep their own batches, but max_length is the limit of every
-    text, also of those that are measured. tuning: the recipe that every trained encoder is tuned with before it
-    searches, by its optimiser with tuning_learning_rate, for tuning_budget; "none" for objectives that train a
-    searching model themselves. sizes: "LAYERSxDIMS" that search and similarity are measured at besides, for elastic
-    objectives. classified_texts: labelled texts a linear classifier learns from at most. fine_tuning: how encoders as
-    trained are trained further on labelled texts, each with its arm's seed, for a second measure of every
-    classification folder; not done unless fine_tuning.texts is set. curve_points: values along each training.
-    """
+    """All that the arms of a comparison share."""
 
     corpus: str
+    """Folder or file of texts, or "python-docs" for the documentation that this Python carries; `--corpus` of the
+    command.
+    """
     budget: BudgetSpec
+    """What each training may spend; `--budget` of the command."""
     eval: tuple[str, ...] = ()
+    """Folders with labels (search, classes, similarity, sentence pairs) or texts (perplexity) that the arms are
+    measured by; `--eval` of the command.
+    """
     start: str = SCRATCH
+    """Model that every arm starts from: a folder, a Hugging Face hub id, or "scratch" for random weights, the same for
+    all arms of a seed.
+    """
     encoder: TextEncoderSpec = field(default_factory=lambda: TextEncoderSpec(pooling="mean"))
+    """The encoder of every arm where they start from scratch, in place of each recipe's own."""
     optimiser: OptimiserSpec = field(default_factory=lambda: OptimiserSpec(learning_rate=5e-4))
-    max_length: int = 128
-    tokens_per_batch: int = 4096
+    """The optimiser of every arm and its learning-rate schedule, in place of each recipe's own."""
+    max_length: PositiveInt = 128
+    """Longest text in tokens, in training and where texts are measured. Objectives on single texts take it for their
+    own; those on pairs may have lower limits.
+    """
+    tokens_per_batch: PositiveInt = 4096
+    """Packed tokens of a training step, for objectives on single texts; those on pairs keep their own batches."""
     tuning: str = "infonce-pairs"
+    """The recipe that every trained encoder is tuned by before search and similarity are measured; "none" leaves it
+    out, for objectives that train a search model themselves.
+    """
     tuning_budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=1_000_000))
-    tuning_learning_rate: float = 5e-4
+    """What each tuning may spend."""
+    tuning_learning_rate: NonNegativeFloat = 5e-4
+    """Highest learning rate of the tuning; the rest of its optimiser is as in the tuning's recipe."""
     sizes: tuple[str, ...] = ()
-    classified_texts: int = 4000
+    """Smaller sizes of an encoder that search and similarity are measured at too, for elastic objectives, as
+    LAYERSxDIMENSIONS, such as 2x64.
+    """
+    classified_texts: PositiveInt = 4000
+    """Labelled texts that a linear classifier learns from, at most."""
     fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)
-    curve_points: int = 8
-    passage_words: int = PASSAGE_WORDS
-    corpus_share: float = 1.0
+    """Fine-tuning of every trained encoder on labelled texts, with its arm's seed, as a second measure of every
+    classification folder; it is done where fine_tuning.texts is above 0.
+    """
+    curve_points: NonNegativeInt = 8
+    """Probes during each training, at most: the points of the curve of quality against compute."""
+    passage_words: PositiveInt = PASSAGE_WORDS
+    """Words of a passage, at most; longer documents are cut into passages."""
+    corpus_share: PositiveFloat = 1.0
+    """Fraction of the documents that are read, chosen by a hash of their ids; the others are treated as if they did not
+    exist. 1 or more for all.
+    """
     precision: PrecisionChoice = "auto"
-    max_bad: int = 100
+    """Number format of the matrix products: "float32", "bfloat16", or "auto" for bfloat16 where the machine has units
+    for it.
+    """
+    max_bad: NonNegativeInt = 100
+    """Unreadable records of the corpus that are skipped before the comparison gives up; `--max-bad` of the command."""
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ class PretrainingExperiment(Experiment):
     """Objectives with the same encoder, tokenizer, data order and budget, measured as `reknit compare` measures them.
 
     corpus, eval: below the data folder. settings: `a.b=c` changes to the comparison, on top of those of the size.
-    budget: of each training, such as "5Mtok"; "" for the size's own. size: a key of CLAIM_SIZES. start: the folder of
-    the model that all arms go on from; "" for random weights.
+    budget: of each training, such as "5Mtok"; "" for the size's own. sized: what `at` gave. start: the folder of the
+    model that all arms go on from; "" for random weights.
 
     Arms are those of `reknit compare`. The control: the arm that the first pair is compared with is better than the
     untrained encoder, which is tuned and measured as the others are; and its loss, if it trains a language model, is
@@ -75,14 +75,14 @@ class PretrainingExperiment(Experiment):
     eval: tuple[str, ...] = ("cls/banking77", "sts/stsb_en", "retrieval/cranfield")
     settings: tuple[str, ...] = ()
     budget: str = ""
-    size: Size = "small"
+    sized: ClaimSize = CLAIM_SIZES["small"]
     start: str = ""
 
     def at(self, size: Size) -> PretrainingExperiment:
-        return replace(self, size=size)
+        return replace(self, sized=CLAIM_SIZES[size])
 
     def spends(self) -> str:
-        return self.budget or CLAIM_SIZES[self.size].budget
+        return self.budget or self.sized.budget
 
     def with_budget(self, budget: str) -> PretrainingExperiment:
         return replace(self, budget=budget)
@@ -112,7 +112,7 @@ class PretrainingExperiment(Experiment):
         config = ComparisonConfig(str(data / self.corpus), parse_budget(self.spends()), places)
         if self.start:
             config = replace(config, start=self.start)
-        return with_overrides(config, (*CLAIM_SIZES[self.size].settings, *self.settings))
+        return with_overrides(config, (*self.sized.settings, *self.settings))
 
     def flops(self, arm: str) -> float:
         """Of training and tuning; measuring is small beside them. Raises ReknitError for a budget in seconds."""

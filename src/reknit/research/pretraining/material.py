@@ -10,7 +10,8 @@ from pathlib import Path
 from reknit.data.text.corpus import Corpus
 from reknit.data.text.curation import hash_text
 from reknit.errors import ReknitError
-from reknit.evaluation.measures import Measure, open_measures
+from reknit.evaluation.measure import Measure
+from reknit.evaluation.measures import open_measures
 from reknit.jobs.files import read_json, write_json
 from reknit.research.pretraining.config import ComparisonConfig, shared_run
 from reknit.research.pretraining.folder import ComparisonFolder
@@ -36,7 +37,7 @@ class Material:
         """Open all, and make in the folder what is not there yet."""
         if measures is None:
             measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
-        unseen = sorted({text for measure in measures for text in measure.unseen})
+        unseen = sorted({text for measure in measures for text in measure.texts_to_keep_out})
         shared = RunFolder(folder.path, data=folder.data)
         _check_unchanged(shared.data / "unseen.json", unseen)
         corpus = prepare_corpus(shared_run(config, _DATA_SEED), shared, unseen)

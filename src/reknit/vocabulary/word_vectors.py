@@ -1,0 +1,163 @@
+"""Static word vectors trained on the user's own texts: what words stand near, reduced to a few dimensions.
+
+The counts of words within a window become positive pointwise mutual information, smoothed and factorised as Levy,
+Goldberg and Dagan ("Improving distributional similarity with lessons learned from word embeddings", TACL 2015) found to
+be as good as skip-gram. Latent semantic analysis (`encoders/native/latent_semantic.py`) is another matrix, tokens by
+texts, whose neighbours share a topic and not a meaning; the two have only scikit-learn's decomposition in common.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import regex
+
+from reknit.errors import ReknitError
+
+MAX_WORDS_READ = 3_000_000  # tokens of text: beyond, the vectors of the usual words hardly change
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]")
+_SMOOTHING = 0.75  # of the counts of contexts, so that rare ones do not win (as skip-gram's negatives)
+_AT_ONCE = 2_000_000  # pairs of neighbours counted in memory at once
+
+
+@dataclass(frozen=True)
+class WordVectorSpec:
+    """How static word vectors are trained.
+
+    dim: width of a vector. window: words to either side that count as near, nearer ones more. min_count: times that a
+    word occurs at least. max_words: kept at most, the most frequent ones.
+    """
+
+    dim: int = 300
+    window: int = 5
+    min_count: int = 2
+    max_words: int = 50_000
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "window", "min_count", "max_words"):
+            if getattr(self, name) < 1:
+                raise ReknitError(f"the word vectors' {name} is {getattr(self, name)}: it must be 1 or more")
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """Words in lower case and their vectors.
+
+    words: most frequent first. vectors: [W, dim] float64, rows of length 1 or 0. written: {a word as it was written:
+    how often}; its vector is that of its lower case.
+    """
+
+    words: tuple[str, ...]
+    vectors: np.ndarray
+    written: dict[str, int]
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """{word: its row}."""
+        return {word: row for row, word in enumerate(self.words)}
+
+    def turned(self, turn: np.ndarray) -> WordVectors:
+        """The same words with their vectors multiplied by `turn` [dim, dim]."""
+        return WordVectors(self.words, self.vectors @ turn, self.written)
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text as they are written; a mark of punctuation is one too."""
+    return _WORD.findall(text)
+
+
+def train_word_vectors(texts: Iterable[str], spec: WordVectorSpec, seed: int) -> WordVectors:
+    """Vectors of the words of `texts`, which are read once, up to MAX_WORDS_READ words.
+
+    Raises ReknitError when no word occurs `spec.min_count` times.
+    """
+    written: Counter[str] = Counter()
+    numbers: dict[str, int] = {}
+    stream: list[np.ndarray] = []
+    read = 0
+    for text in texts:
+        words = split_words(text)
+        written.update(words)
+        stream.append(np.array([numbers.setdefault(word.lower(), len(numbers)) for word in words], dtype=np.int64))
+        read += len(words)
+        if read >= MAX_WORDS_READ:
+            break
+    counts = np.bincount(np.concatenate(stream), minlength=len(numbers)) if numbers else np.zeros(0, dtype=np.int64)
+    # Words of equal frequency in the order of the alphabet: the order of the texts is not theirs.
+    every = list(numbers)
+    order = sorted(
+        np.flatnonzero(counts >= spec.min_count).tolist(), key=lambda number: (-counts[number], every[number])
+    )
+    order = order[: spec.max_words]
+    if not order:
+        raise ReknitError(
+            f"no word occurs {spec.min_count} times in the {read} words of the texts, so there are no word vectors: "
+            "give more text"
+        )
+    rows = np.full(len(numbers), -1, dtype=np.int64)
+    rows[order] = np.arange(len(order))
+    near = count_neighbours([rows[text] for text in stream], len(order), spec.window)
+    kept_words = tuple(every[number] for number in order)
+    known = set(kept_words)
+    kept = {word: count for word, count in sorted(written.items()) if word.lower() in known}
+    return WordVectors(kept_words, _factorised(near, spec.dim, seed), kept)
+
+
+def count_neighbours(texts: list[np.ndarray], words: int, window: int):  # type: ignore[no-untyped-def]  # scipy
+    """[words, words] sparse counts of how often two words are near one another, weighted by how near.
+
+    texts: numbers of words, -1 for words that are left out and keep their place. A word at distance d counts
+    (window + 1 - d) / window, as word2vec's random windows do on average.
+    """
+    from scipy.sparse import coo_matrix, csr_matrix
+
+    gap = np.full(window, -1, dtype=np.int64)
+    line = np.concatenate([part for text in texts for part in (text, gap)])
+    total = csr_matrix((words, words), dtype=np.float64)
+    for distance in range(1, window + 1):
+        for first in range(0, len(line) - distance, _AT_ONCE):
+            left = line[first : min(first + _AT_ONCE, len(line) - distance)]
+            right = line[first + distance : first + distance + len(left)]
+            both = (left >= 0) & (right >= 0)
+            weights = np.full(int(both.sum()), (window + 1 - distance) / window)
+            total = total + coo_matrix((weights, (left[both], right[both])), shape=(words, words)).tocsr()
+    return (total + total.T).tocsr()
+
+
+def _factorised(near, dim: int, seed: int) -> np.ndarray:  # type: ignore[no-untyped-def]  # scipy has no types
+    """[words, dim] rows of length 1 from [words, words] counts; zeros for a word without any neighbour."""
+    from sklearn.utils.extmath import randomized_svd
+
+    information = positive_information(near)
+    vectors = np.zeros((near.shape[0], dim))
+    found = min(dim, near.shape[0])
+    if information.nnz:
+        # scikit-learn takes 32 bits.
+        small = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        left, sizes, _ = randomized_svd(information, found, n_iter=4, random_state=small)
+        vectors[:, :found] = left * np.sqrt(sizes)
+    return unit_rows(vectors)
+
+
+def positive_information(near):  # type: ignore[no-untyped-def]  # scipy has no types
+    """[words, words] sparse max(0, log p(word, context) / (p(word) p(context))), the contexts' counts smoothed."""
+    words = np.asarray(near.sum(axis=1)).ravel()
+    contexts = words**_SMOOTHING
+    found = near.tocoo()
+    if not found.nnz:
+        return near
+    expected = words[found.row] * (contexts / contexts.sum())[found.col]
+    found.data = np.maximum(np.log(found.data / expected), 0.0)
+    found = found.tocsr()
+    found.eliminate_zeros()
+    return found
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """[n, dim] -> rows of length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)

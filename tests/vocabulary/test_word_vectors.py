@@ -1,0 +1,85 @@
+"""Static word vectors: the counts and their weights against loops, and what the vectors must be."""
+
+from __future__ import annotations
+
+import naive_vocabulary as naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reknit.errors import ReknitError
+from reknit.vocabulary.word_vectors import (
+    WordVectorSpec,
+    count_neighbours,
+    positive_information,
+    split_words,
+    train_word_vectors,
+)
+
+WORDS = 6
+TEXTS = st.lists(st.lists(st.integers(-1, WORDS - 1), max_size=12), min_size=1, max_size=6)
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 4))
+def test_counts_of_neighbours(texts: list[list[int]], window: int) -> None:
+    found = count_neighbours([np.array(text, dtype=np.int64) for text in texts], WORDS, window)
+    assert np.allclose(found.toarray(), naive.count_neighbours(texts, WORDS, window))
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_positive_information(texts: list[list[int]]) -> None:
+    near = naive.count_neighbours(texts, WORDS, 2)
+    from scipy.sparse import csr_matrix
+
+    assert np.allclose(positive_information(csr_matrix(near)).toarray(), naive.positive_information(near))
+
+
+def test_words_and_marks() -> None:
+    assert split_words("Größe: 3.5 naïve_x, 東京!") == ["Größe", ":", "3", ".", "5", "naïve_x", ",", "東京", "!"]
+
+
+def test_vectors_have_length_one_and_frequent_words_come_first() -> None:
+    texts = ["the Cat sat on the mat", "The cat sat on a rug", "the dog sat on the mat", "a dog ran on the rug"]
+    found = train_word_vectors(texts, WordVectorSpec(dim=3, window=2, min_count=2), seed=0)
+    assert found.words[0] == "the"
+    assert set(found.words) == {"the", "cat", "sat", "on", "mat", "a", "rug", "dog"}
+    assert found.written["The"] == 1
+    assert found.written["the"] == 5
+    assert "ran" not in found.written
+    assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1.0)
+
+
+def test_words_in_like_places_have_like_vectors() -> None:
+    rng = np.random.default_rng(0)
+    animals, metals = ["cat", "dog", "cow"], ["iron", "zinc", "lead"]
+    texts = [
+        f"{rng.choice(near)} {rng.choice(kind)} {rng.choice(near)}"
+        for kind, near in ((animals, ["eats", "runs", "sleeps"]), (metals, ["melts", "rusts", "shines"]))
+        for _ in range(200)
+    ]
+    found = train_word_vectors(texts, WordVectorSpec(dim=4), seed=0)
+    vectors = {word: found.vectors[row] for word, row in found.row_of.items()}
+    assert min(vectors["cat"] @ vectors[word] for word in animals) > max(
+        vectors["cat"] @ vectors[word] for word in metals
+    )
+
+
+def test_the_same_seed_gives_the_same_vectors() -> None:
+    texts = [f"w{number % 7} w{number % 5} w{number % 3}" for number in range(60)]
+    one, other = (train_word_vectors(texts, WordVectorSpec(dim=3), seed=4) for _ in range(2))
+    assert one.words == other.words
+    assert np.array_equal(one.vectors, other.vectors)
+
+
+def test_texts_without_a_repeated_word() -> None:
+    with pytest.raises(ReknitError, match="no word occurs 2 times in the 3 words"):
+        train_word_vectors(["once only here"], WordVectorSpec(), seed=0)
+
+
+@pytest.mark.parametrize("name", ["dim", "window", "min_count", "max_words"])
+def test_settings_out_of_range(name: str) -> None:
+    with pytest.raises(ReknitError, match=f"{name} is 0"):
+        WordVectorSpec(**{name: 0})
