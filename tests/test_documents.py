@@ -128,6 +128,35 @@ def test_the_index_of_the_documents_names_every_page() -> None:
     assert linked == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
 
 
+# Words that this project once used for what the field has a term for (the term behind each).
+PRIVATE_WORDS = {
+    r"holds not": "does not hold",
+    r"surely": "significantly",
+    r"luck": "random numbers",
+    r"lessons? (of|at|for|that)": "distillation targets",
+    r"by heart": "overfits",
+    r"(gone|goes) on with": "resumed",
+    r"(the|its) leader": "rank 0",
+    r"coordinates": "dimensions",
+    r"choose of": "choose from",
+    r"thinned": "with shared words removed",
+    r"hiddenness": "masking",
+    r"first weights": "initial weights",
+}
+
+
+def test_prose_uses_the_words_of_the_field() -> None:
+    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {match.group(0)!r} is {term!r} here"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for word, term in PRIVATE_WORDS.items()
+        if (match := re.search(rf"\b{word}\b", line, re.IGNORECASE))
+    ]
+    assert not found, "\n".join(found)
+
+
 def test_the_changelog_begins_with_the_version() -> None:
     first = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
     assert first == f"## {library.__version__}"

@@ -94,7 +94,8 @@ def test_too_little_to_train_on(store: ActivationStore, tmp_path: Path) -> None:
         trained(store, tmp_path, rows=1)
 
 
-@pytest.mark.parametrize(("field", "value"), [("width", 0), ("k", 0), ("k", 25), ("states_per_batch", 0)])
-def test_settings_that_cannot_be(field: str, value: int) -> None:
-    with pytest.raises(ReknitError, match=f"part.{field} is {value}"):
-        replace(TopKSpec(width=24, k=4), **{field: value})
+@pytest.mark.parametrize("k", [0, 25])
+def test_more_features_than_there_are(k: int) -> None:
+    with pytest.raises(ReknitError, match=f"part.k is {k}: it must be from 1 to part.width, which is 24"):
+        replace(TopKSpec(width=24), k=k).check()
+    TopKSpec(width=24, k=24).check()

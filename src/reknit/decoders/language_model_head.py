@@ -29,7 +29,7 @@ class LanguageModelHead(nn.Module):
 
 
 class SlicedLanguageModelHead(LanguageModelHead):
-    """The same head for states cut to their first d coordinates: the dense layer's first d columns read them, so that
+    """The same head for states cut to their first d dimensions: the dense layer's first d columns read them, so that
     its output is of full width again, and meets the table, at every d (Starbucks, Zhuang et al. 2024)."""
 
     def forward(self, states: Tensor) -> Tensor:

@@ -24,14 +24,14 @@ LEAST_POSITIONS = 3  # two special tokens and one of the text
 
 @dataclass(frozen=True)
 class EncoderSpec(ABC):
-    """The encoder that is built when a run starts from scratch; an existing start model keeps its own shape.
+    """The encoder that is built when a run starts from scratch; a trained start model keeps its own shape."""
 
-    dim: width of its states. depth: number of layers. pooling: how an exported model makes one vector of many rows.
-    """
-
-    dim: int
-    depth: int
+    dim: PositiveInt
+    """Width of the hidden states and of the vectors, in dimensions."""
+    depth: PositiveInt
+    """Number of layers."""
     pooling: str
+    """How an exported model makes one vector of the states of a text."""
 
     @abstractmethod
     def build(self, vocabulary_size: int, *, pad: int = 0) -> Encoder:
@@ -43,7 +43,7 @@ class EncoderSpec(ABC):
 
     @abstractmethod
     def check(self, setting: str = "encoder") -> None:
-        """Raise ReknitError when `build` would, or the first weights do not fit the shape; nothing is built.
+        """Raise ReknitError when `build` would, or the initial weights do not fit the shape; nothing is built.
 
         setting: what the user calls these settings.
         """

@@ -34,7 +34,7 @@ _WIDENED = 4
 
 class TrainedPooling(Pooler):
     """kind: one of `TRAINED_POOLINGS`. dim, depth: of the encoder. latents: how many learned vectors. heads: of its
-    attention, by default of 64 coordinates each.
+    attention, by default of 64 dimensions each.
 
     Matrices are drawn as torch draws them and latents from a normal distribution of deviation 1, as in the authors'
     code. Drawn as BERT's are, the latents' own mean would hide the text: vectors of random texts would begin with a

@@ -12,6 +12,7 @@ from reknit.interpretability.feature_model import FeatureModelSpec
 from reknit.interpretability.features_folder import FOLDER as FEATURES
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.folder import JobFolder
+from reknit.ranges import NonNegativeInt, PositiveInt
 from reknit.runs.config import to_json
 
 DEFAULT_METHOD = "topk-sae"
@@ -19,36 +20,38 @@ DEFAULT_METHOD = "topk-sae"
 
 @dataclass(frozen=True)
 class ExplainConfig:
-    """What is explained, and how.
-
-    model, corpus: as given. method, part: the feature model. layer: whose token states it reads, 0 for the input of the
-    first layer; None for the middle one. states: token states that are sampled from the corpus, in whole passages; the
-    features are trained and described on one half of the passages, and tested on the other. training_states: states
-    that the training sees, each as often as it takes. passage_words: of a passage at most. stored: number format of the
-    states on disk. words: that describe a feature at most. shown: features on the page. excerpts: passages shown of
-    each. seed: of the sample, the training and the choice of features. max_bad: unreadable records to skip before
-    giving up.
-    """
+    """What is explained, and how."""
 
     model: str
+    """Model folder, run folder or hub id; an argument of the command."""
     corpus: str
+    """Folder or file of texts, or "python-docs"; `--corpus` of the command."""
     method: str
+    """Name of the feature model in the catalogue; `--method` of the command."""
     part: FeatureModelSpec
-    layer: int | None = None
-    states: int = 200_000
-    training_states: int = 500_000
-    passage_words: int = PASSAGE_WORDS
+    """Settings of the feature model and of its training."""
+    layer: NonNegativeInt | None = None
+    """Layer whose token states are explained, 0 for the input of the first one; None for the middle one."""
+    states: PositiveInt = 200_000
+    """Token states that are sampled from the corpus, in whole passages: features are trained and described on one half
+    of the passages and tested on the other.
+    """
+    training_states: PositiveInt = 500_000
+    """Token states that the training sees, each as often as it takes."""
+    passage_words: PositiveInt = PASSAGE_WORDS
+    """Words of a passage, at most; longer documents are cut into passages."""
     stored: Stored = "float16"
-    words: int = 10
-    shown: int = 30
-    excerpts: int = 4
-    seed: int = 0
-    max_bad: int = 100
-
-    def __post_init__(self) -> None:
-        for name in ("states", "training_states", "passage_words", "words", "shown"):
-            if getattr(self, name) < 1:
-                raise ReknitError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+    """Number format of the token states on disk; float32 takes twice the space."""
+    words: PositiveInt = 10
+    """Words that describe a feature, at most."""
+    shown: PositiveInt = 30
+    """Features on the page, drawn at random from the live ones; result.json has all of those."""
+    excerpts: PositiveInt = 4
+    """Passages on the page for each feature, those in which it fires most."""
+    seed: NonNegativeInt = 0
+    """Seed of all random numbers: the sample, the training, the control, and the features on the page."""
+    max_bad: NonNegativeInt = 100
+    """Unreadable records of the corpus that are skipped before the job gives up; `--max-bad` of the command."""
 
 
 class ExplanationFolder(JobFolder):

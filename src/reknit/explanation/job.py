@@ -86,6 +86,7 @@ def _config(model: str, corpus: str, method: str, settings: Sequence[str]) -> Ex
     if not isinstance(part, FeatureModelSpec):
         raise ReknitError(f"{method} is no feature model, and `reknit explain` takes no others yet")
     config = with_overrides(ExplainConfig(model, corpus, method, part), tuple(settings))
+    config.part.check()
     if (config.model, config.corpus, config.method) != (model, corpus, method):
         raise ReknitError(
             "model, corpus and method have words of their own on the command line: leave them out of --set"

@@ -30,7 +30,7 @@ def render_page(result: ExplainResult) -> str:
     about = f"reknit explain · {result.date[:10]} · {result.model}, layer {result.layer} · {result.config['method']}"
     body = [
         f'<p class="kicker">{text(about)}</p>',
-        f'<section class="verdict {kind}"><h1><strong>{text(headline)}:</strong> {text(rest)}</h1></section>',
+        f'<section class="verdict {kind}"><h1><strong>{text(headline)}:</strong> {text(rest.strip())}</h1></section>',
         fact_list(_summary(result)),
         _hit(result.hit) if result.hit is not None else "",
         _features(result),

@@ -25,7 +25,6 @@ from reknit.sources.token_store import TokenStore
 
 FORMAT = 1
 TOKENS_PER_BATCH = 4096
-_TEXTS_AT_A_TIME = 256
 
 Stored = Literal["float16", "float32"]
 

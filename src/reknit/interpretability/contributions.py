@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reknit.encoders.base import Encoded
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
@@ -60,7 +61,7 @@ def contributions(
     # [n + 1, T, dim] what is taken out; nothing for the passage as it is.
     size, similarities = max(1, _TOKENS_AT_A_TIME // max(1, len(tokens))), []
     target = torch.from_numpy(np.array(query, dtype=np.float32)).to(states.device)
-    for some in torch.cat((active.new_tensor([-1]), active)).split(size):
+    for some in torch.split(torch.cat((active.new_tensor([-1]), active)), size):
         parts = code[:, some.clamp_min(0)].T[..., None] * features.decoder[some.clamp_min(0), None] * read.spreads
         parts[some < 0] = 0.0
         with _without(changed, parts.flatten(0, 1)):
@@ -71,7 +72,7 @@ def contributions(
     return Contributions(float(found[0]), active.cpu().numpy(), (found[0] - found[1:]).cpu().numpy(), code.cpu())
 
 
-def _vectors(model: EmbeddingModel, encoded) -> Tensor:
+def _vectors(model: EmbeddingModel, encoded: Encoded) -> Tensor:
     """[N, dims] vectors whose dot products are the model's similarity."""
     pooled = pool(encoded, model.pooling).float()[:, : model.dims]
     return F.normalize(pooled, dim=-1) if model.normalize or model.similarity == "cosine" else pooled

@@ -9,8 +9,9 @@ from typing import ClassVar, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from reknit.errors import ReknitError
-from reknit.recipe import OptimiserSpec, Part
+from reknit.part import Part
+from reknit.ranges import NonNegativeFloat, PositiveInt
+from reknit.recipe import OptimiserSpec
 
 _LEAST_SPREAD = 1e-5
 
@@ -128,29 +129,28 @@ def _adam() -> OptimiserSpec:
 
 @dataclass(frozen=True)
 class FeatureModelSpec(Part, ABC):
-    """Settings that all feature models share; those of training are published with each method.
-
-    width: number of features. states_per_batch: token states of a training step. dead_after: steps without firing
-    after which a feature counts as dead. auxiliary_features, auxiliary_weight: how many dead features of an input
-    predict what the others left over, and what that loss weighs. norm_weight: of the loss that holds the code's length
-    to the input's; 0 for none.
-    """
+    """Settings that all feature models share; those of training are published with each method."""
 
     role: ClassVar[str] = "feature model"
     verb: ClassVar[str] = "explain"
 
-    width: int = 1024
-    states_per_batch: int = 512
-    dead_after: int = 5
-    auxiliary_features: int = 512
-    auxiliary_weight: float = 1 / 32
-    norm_weight: float = 0.0
+    width: PositiveInt = 1024
+    """Number of features."""
+    states_per_batch: PositiveInt = 512
+    """Token states of a training step."""
+    dead_after: PositiveInt = 5
+    """Steps in a row without firing after which a feature counts as dead."""
+    auxiliary_features: PositiveInt = 512
+    """Dead features of an input, at most, that predict what the others left over."""
+    auxiliary_weight: NonNegativeFloat = 1 / 32
+    """Weight of the loss of that prediction; 0 for none."""
+    norm_weight: NonNegativeFloat = 0.0
+    """Weight of the loss that holds the length of the code to that of the input; 0 for none."""
     optimiser: OptimiserSpec = field(default_factory=_adam)
+    """Optimiser and learning rate of the training."""
 
-    def __post_init__(self) -> None:
-        for name in ("width", "states_per_batch", "dead_after"):
-            if getattr(self, name) < 1:
-                raise ReknitError(f"part.{name} is {getattr(self, name)}: it must be 1 or more")
+    def check(self) -> None:
+        """Raise ReknitError for settings that do not go together."""
 
     @abstractmethod
     def build(self, dim: int, seed: int = 0) -> FeatureModel:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from reknit.interpretability.feature_model import FeatureModel, FeatureModelSpec
+from reknit.ranges import NonNegativeFloat
 
 
 @final
@@ -26,14 +27,17 @@ class TopAFA(FeatureModel):
             lengths = ranked.square().cumsum(dim=1)
             # As the authors do: all features together never match.
             lengths[:, -1] = 1e8
-            return (lengths.sqrt() - centred.norm(dim=1, keepdim=True)).abs().argmin(dim=1) + 1
+            distances = (lengths.sqrt() - centred.norm(dim=1, keepdim=True)).abs()
+            return distances.argmin(dim=1).add(1)
 
 
 @dataclass(frozen=True)
 class TopAFASpec(FeatureModelSpec):
-    """norm_weight: the paper's runs have 1/128 to 1/16."""
+    """Each input keeps as many features as its length asks for."""
 
-    norm_weight: float = 1 / 32
+    norm_weight: NonNegativeFloat = 1 / 32
+    """Weight of the loss that holds the length of the code to that of the input; the authors' runs have 1/128 to 1/16.
+    """
 
     def build(self, dim: int, seed: int = 0) -> TopAFA:
         return TopAFA(dim, self.width, seed)

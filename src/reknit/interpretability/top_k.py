@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reknit.errors import ReknitError
 from reknit.interpretability.feature_model import FeatureModel, FeatureModelSpec
+from reknit.ranges import PositiveInt
 
 _MOMENTUM = 0.01
 
@@ -61,19 +62,17 @@ class BatchTopK(FeatureModel):
 
 @dataclass(frozen=True)
 class _SpecWithK(FeatureModelSpec, ABC):
-    """k: features of an input."""
+    k: PositiveInt = 32
+    """Features that an input keeps; on average over a batch where the method chooses over batches."""
 
-    k: int = 32
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
         if not 1 <= self.k <= self.width:
             raise ReknitError(f"part.k is {self.k}: it must be from 1 to part.width, which is {self.width}")
 
 
 @dataclass(frozen=True)
 class TopKSpec(_SpecWithK):
-    """k: features that every input keeps."""
+    """Each input keeps its k largest activations."""
 
     def build(self, dim: int, seed: int = 0) -> TopK:
         return TopK(dim, self.width, self.k, seed)
@@ -81,7 +80,7 @@ class TopKSpec(_SpecWithK):
 
 @dataclass(frozen=True)
 class BatchTopKSpec(_SpecWithK):
-    """k: features that an input of a batch keeps on average."""
+    """A batch keeps its k largest activations an input, some inputs more and some fewer."""
 
     def build(self, dim: int, seed: int = 0) -> BatchTopK:
         return BatchTopK(dim, self.width, self.k, seed)

@@ -21,6 +21,7 @@ from reknit.errors import ReknitError
 from reknit.interpretability.activation_store import ActivationStore
 from reknit.interpretability.feature_model import FeatureModel, FeatureModelSpec, standardise
 from reknit.jobs.interrupt import Interrupted, StopRequest
+from reknit.jobs.precision import best_device
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.optimiser import build_optimiser, learning_rate
 
@@ -106,8 +107,8 @@ def train_features(
     stop: StopRequest | None = None,
     on_progress: Callable[..., None] | None = None,
 ) -> FeatureModel:
-    """Train a new feature model on the first `rows` states of a store (all when None), and return it in evaluation
-    mode.
+    """Train a new feature model on the first `rows` states of a store (all when None), on the accelerator where there
+    is one, and return it in evaluation mode.
 
     states: seen in all, so that `states / rows` is the number of epochs. folder: of checkpoints; what is there is
     resumed, and it is removed at the end. Everything random follows from the seed, so that a resumed training ends with
@@ -117,8 +118,9 @@ def train_features(
     rows = store.num_states if rows is None else rows
     if rows < 2:
         raise ReknitError(f"{rows} token states are too few to train on: give more texts")
-    model = spec.build(store.dim, seed).train()
-    idle, optimiser = IdleFeatures(spec.width), build_optimiser([model], spec.optimiser)
+    device = best_device()
+    model, idle = spec.build(store.dim, seed).to(device).train(), IdleFeatures(spec.width).to(device)
+    optimiser = build_optimiser([model], spec.optimiser)
     checkpoints = CheckpointFolder(folder)
     resumed = checkpoints.load_newest(model, idle, optimiser)
     order, size = EpochOrder(rows, seed), min(spec.states_per_batch, rows)
@@ -130,7 +132,8 @@ def train_features(
         if time.monotonic() - written > _SECONDS_BETWEEN_CHECKPOINTS:
             checkpoints.save(step, model, idle, optimiser, {"step": step})
             written = time.monotonic()
-        losses = train_step(model, spec, store.rows(_batch(order, rows, size, step)), idle, optimiser, step / steps)
+        batch = store.rows(_batch(order, rows, size, step)).to(device)
+        losses = train_step(model, spec, batch, idle, optimiser, step / steps)
         if on_progress is not None:
             on_progress((step + 1) * size, loss=float(sum(losses.values())))
     shutil.rmtree(folder, ignore_errors=True)
@@ -138,7 +141,7 @@ def train_features(
 
 
 def _batch(order: EpochOrder, rows: int, size: int, step: int) -> np.ndarray:
-    """[size] numbers of states; a batch that begins at an epoch's end goes on with the next epoch."""
+    """[size] numbers of states; a batch that begins at an epoch's end continues in the next epoch."""
     epoch, first = divmod(step * size, rows)
     found = order(epoch)[first : first + size]
     return found if len(found) == size else np.concatenate((found, order(epoch + 1)[: size - len(found)]))

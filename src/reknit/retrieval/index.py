@@ -92,7 +92,7 @@ class Index:
         or over the nearest quarter of the partitions where the index has a vector index. "text": BM25 of the words of
         `query_text`, which may be any string (score: BM25); a passage that shares no word is no hit. "hybrid": both, by
         standard scores, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: `fuse`). first_pass: choose
-        a few hundred passages by their first coordinates or their signs ("binary"), and those by the whole vectors
+        a few hundred passages by their first dimensions or their signs ("binary"), and those by the whole vectors
         (`reknit.retrieval.first_pass`); then only they can be hits of the dense side. Raises ReknitError when what the
         mode needs is missing, when the vector or the first pass does not fit, or when the index is damaged.
         """

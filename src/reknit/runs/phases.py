@@ -105,7 +105,7 @@ def train_phases(
     """Train `model` in place through the configured phases; returns the "training" part of result.json.
 
     A finished phase is not repeated on resume: its final weights are loaded. A phase that stops early leaves the rest
-    of its budget to the next one; making a teacher's lessons counts for the phase that learns from them. All processes
+    of its budget to the next one; making a teacher's targets counts for the phase that learns from them. All processes
     of `team` call this with the same arguments.
     """
     training = Training(config, folder, corpus, model, probe, stop, team)

@@ -44,7 +44,7 @@ def trained_by(team: Team, how: ParallelChoice, encoder: Encoder, objective: Obj
 
 
 class SharedCheckpoints(CheckpointFolder):
-    """A checkpoint folder that the leader writes for all. Every call is made by all processes at once, and returns when
+    """A checkpoint folder that rank 0 writes for all. Every call is made by all processes at once, and returns when
     the files are in place."""
 
     def __init__(self, folder: CheckpointFolder, team: Team, trained: Trained) -> None:
@@ -83,7 +83,7 @@ class SharedCheckpoints(CheckpointFolder):
 
 
 def shared_probe(probe: Callable[[], dict[str, float]], team: Team, trained: Trained, encoder: Encoder):
-    """`probe`, run by the leader on the weights as they are now, its values given to all."""
+    """`probe`, run by rank 0 on the weights as they are now, its values given to all."""
 
     def run() -> dict[str, float]:
         trained.collect()

@@ -1,6 +1,6 @@
 """The processes that train one model together, as `torchrun` starts them; one process is a team of one.
 
-All files of a run are in one folder that every process sees. The first process, the leader, reads the corpus, writes
+All files of a run are in one folder that every process sees. Rank 0 reads the corpus, writes
 everything, probes, and takes every decision that a clock or a file has a part in; the others hear of it here.
 """
 
@@ -25,7 +25,7 @@ from reknit.jobs.interrupt import EndedElsewhere
 Value = TypeVar("Value")
 ParallelChoice = Literal["ddp", "fsdp"]
 
-# The others wait while the leader reads a corpus or probes. That somebody has died is torchrun's to notice, not theirs.
+# The others wait while rank 0 reads a corpus or probes. Dead processes are detected by torchrun, not by this timeout.
 _PATIENCE = timedelta(days=2)
 _FAILURES = "reknit/failures"
 # gloo's threads (torch 2.13) let go of the last messages a moment after these have arrived, and need the interpreter to
@@ -45,7 +45,7 @@ class Team:
         return self.rank == 0
 
     def from_rank_zero(self, make: Callable[[], Value]) -> Value:
-        """What `make` gives on the leader, on every process; the others do not call it."""
+        """What `make` gives on rank 0, on every process; the others do not call it."""
         if self.size == 1:
             return make()
         box: list[Any] = [make() if self.is_rank_zero else None]
@@ -53,7 +53,7 @@ class Team:
         return box[0]
 
     def rank_zero_first(self, make: Callable[[], Value]) -> Value:
-        """What `make` gives here; the leader has finished with it, and left its files, before the others begin."""
+        """What `make` gives here; rank 0 has finished with it, and left its files, before the others begin."""
         if not self.is_rank_zero:
             self.wait()
         made = make()
@@ -84,7 +84,7 @@ class Team:
             dist.destroy_process_group()
 
     def own_seed(self, seed: int) -> int:
-        """A seed for chance that is to differ from process to process (dropout); the leader's is `seed` itself."""
+        """A seed for chance that is to differ from process to process (dropout); rank 0's is `seed` itself."""
         return seed if self.is_rank_zero else zlib.crc32(f"{seed}/{self.rank}".encode())
 
 

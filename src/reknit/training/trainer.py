@@ -209,7 +209,7 @@ class Trainer:
         return loss
 
     def _seconds_since(self, started: float) -> float:
-        """By the leader's clock, so that all processes reach the end of a budget of seconds in the same step."""
+        """By rank 0's clock, so that all processes reach the end of a budget of seconds in the same step."""
         return self.team.sum(self.clock() - started if self.team.is_rank_zero else 0.0)
 
     def _step(self, batch: Batch, waited: float = 0.0) -> float:

@@ -10,6 +10,7 @@ SYSTEM = Method(
         year=2024,
         family="interpretability",
         capability="explain",
+        system="top-afa-sae",
         paper="https://arxiv.org/abs/2412.06410; code: https://github.com/bartbussmann/BatchTopK",
         adds="The k largest activations an input are chosen over a batch, so that an input may have more or fewer.",
         facts="Read: the authors' code (sae.py, training.py, config.py): standardised inputs, one bias, ReLU, the "

@@ -10,6 +10,7 @@ SYSTEM = Method(
         year=2024,
         family="interpretability",
         capability="explain",
+        system="top-afa-sae",
         paper="https://arxiv.org/abs/2406.04093; code: https://github.com/openai/sparse_autoencoder",
         adds="A sparse autoencoder's sparsity is set by keeping the k largest activations of each input.",
         facts="Read: the authors' code (model.py, loss.py, train.py): bias before the encoder, bias of the features, "

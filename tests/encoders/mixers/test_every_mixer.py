@@ -8,7 +8,7 @@ import mixer_checks as checks
 import pytest
 import torch
 from encoder_samples import ragged_view, shake
-from naive_mixers import naive_attention
+from naive_mixers import naive_attention, naive_gated_linear
 
 from reknit.data.attention_rules import (
     BehindBottleneck,
@@ -24,7 +24,7 @@ from reknit.encoders.mixers.named import MixerName, named_mixer
 from reknit.encoders.native.encoder import NativeConfig, NativeEncoder
 from reknit.errors import ReknitError
 
-NAIVE = {"attention": naive_attention}
+NAIVE = {"attention": naive_attention} | dict.fromkeys(("gla", "retention", "linear"), naive_gated_linear)
 EVERY_OTHER = torch.arange(12) % 2 == 0
 RULES = {
     "window": Window(3),

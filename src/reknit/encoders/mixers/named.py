@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 from reknit.encoders.mixers.attention import SelfAttention
 from reknit.encoders.mixers.base import Mixer
+from reknit.encoders.mixers.gated_linear import GatedLinear
 from reknit.errors import ReknitError
 
-MixerName = Literal["attention"]
+MixerName = Literal["attention", "gla", "retention", "linear"]
 
-_MIXERS: Mapping[str, Callable[[int, int, int, float], Mixer]] = {"attention": SelfAttention}
+_MIXERS: Mapping[str, Callable[[int, int, int, float], Mixer]] = {
+    "attention": SelfAttention,
+    "gla": GatedLinear,
+    "retention": partial(GatedLinear, decay="fixed"),
+    "linear": partial(GatedLinear, decay="none"),
+}
 
 
 def named_mixer(name: str, dim: int, heads: int, layer: int = 0, dropout: float = 0.0) -> Mixer:

@@ -143,7 +143,9 @@ class FeatureExperiment(Experiment):
         if not isinstance(method.part, FeatureModelSpec):
             raise ReknitError(f"{arm}: {name} is no feature model")
         sized = replace(method, part=replace(method.part, width=self.width))
-        return cast(FeatureModelSpec, with_overrides(sized, tuple(settings)).part)
+        part = cast(FeatureModelSpec, with_overrides(sized, tuple(settings)).part)
+        part.check()
+        return part
 
     def _write_states(self, data: Path, folder: Path, path: Path) -> None:
         model = load_embedding_model(self.model or _packaged_model())
