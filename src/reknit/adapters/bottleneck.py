@@ -45,6 +45,7 @@ class BottleneckSpec(AdapterSpec):
     """Adapters of Houlsby et al.: a bottleneck after the attention and after the feed-forward network of each block."""
 
     kind: ClassVar[str] = "bottleneck"
+    learning_rate: ClassVar[float] = 5e-4
 
     width: PositiveInt = 16
     """Units of each bottleneck."""
@@ -84,6 +85,7 @@ class ParallelSpec(AdapterSpec):
     """A bottleneck beside the feed-forward network of each block, scaled."""
 
     kind: ClassVar[str] = "parallel"
+    learning_rate: ClassVar[float] = 3e-4
 
     width: PositiveInt = 32
     """Units of each bottleneck."""

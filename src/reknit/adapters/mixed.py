@@ -20,6 +20,7 @@ class MixAndMatchSpec(AdapterSpec):
     """The mix-and-match adapter: a prefix for the attention, a parallel adapter for the feed-forward network."""
 
     kind: ClassVar[str] = "mam"
+    learning_rate: ClassVar[float] = 3e-4
 
     prefix: PrefixSpec = field(default_factory=PrefixSpec)
     """The prefix of each block's attention."""

@@ -29,7 +29,7 @@ class PrefixSpec(AdapterSpec):
     """Prefix tuning: learned keys and values in each block's attention."""
 
     kind: ClassVar[str] = "prefix"
-    learning_rate: ClassVar[float] = 1e-2
+    learning_rate: ClassVar[float] = 3e-3
 
     length: PositiveInt = 8
     """Keys, and as many values, of each block."""

@@ -23,7 +23,7 @@ class ScaleSpec(AdapterSpec):
     """(IA)3: a factor for each dimension of keys and values and each inner unit of the feed-forward network."""
 
     kind: ClassVar[str] = "ia3"
-    learning_rate: ClassVar[float] = 1e-2
+    learning_rate: ClassVar[float] = 3e-3
 
     def build(self, encoder: NativeEncoder) -> ScaleAdapter:
         return ScaleAdapter(encoder)

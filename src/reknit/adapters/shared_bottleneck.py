@@ -29,6 +29,7 @@ class SharedBottleneckSpec(AdapterSpec):
     """ProPETL: one bottleneck for all blocks, of which each uses a learned part."""
 
     kind: ClassVar[str] = "propetl"
+    learning_rate: ClassVar[float] = 5e-4
 
     width: PositiveInt = 32
     """Units of the bottleneck."""
