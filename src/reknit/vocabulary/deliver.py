@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.probe import drop_shared_words
-from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
+from reknit.evaluation.retrieval import evaluate_retrieval
+from reknit.evaluation.scores import Evaluation
 from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
 from reknit.jobs.files import write_json
@@ -21,7 +23,6 @@ from reknit.jobs.typed_json import to_plain
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.runs.config import to_json
-from reknit.runs.corpus import Corpus
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.version import __version__
 from reknit.vocabulary.config import VocabularyConfig

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents
 from reknit.jobs.interrupt import StopRequest
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
-from reknit.runs.corpus import Corpus
 from reknit.runs.phases import train_phases
 from reknit.training.team import Team
 from reknit.vocabulary.config import VocabularyConfig

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.scores import Evaluation
 from reknit.evaluation.significance import Paired, bootstrap_interval, stratified_test
 
 OLD, NEW = "old", "new"
