@@ -84,7 +84,7 @@ def test_of_a_real_model_broken_by_training_not_all_is_kept() -> None:
     trained = copy.deepcopy(start)
     with torch.no_grad():
         for parameter in trained.encoder.parameters():
-            parameter.normal_()
+            parameter.normal_(generator=torch.Generator().manual_seed(0))
     before = Candidate("start", start, cached(encoder_function(start)))
     share, after = interpolate_weights(
         before, Candidate("adapted", trained, encoder_function(trained)), COLLECTION, NO_WORDS

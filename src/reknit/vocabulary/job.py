@@ -129,7 +129,7 @@ def prepare_tokenizer(
         logger.info("training a tokenizer of up to %d pieces on the corpus", size)
         texts = corpus.sampled_training_texts(TOKENIZER_WORDS, config.seed)
         lowercase = writes_lower_case(old.tokenizer)
-        tokenizer = train_tokenizer(texts, size, family=tokenizer_kind(old), lowercase=lowercase)  # type: ignore[arg-type]
+        tokenizer = train_tokenizer(texts, size, family=tokenizer_kind(old), lowercase=lowercase)
         with written_aside(saved) as aside:
             tokenizer.save(aside)
     return Tokenizer.load(saved)

@@ -18,6 +18,7 @@ import numpy as np
 import regex
 
 from reknit.errors import ReknitError
+from reknit.ranges import PositiveInt
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -30,21 +31,16 @@ _AT_ONCE = 2_000_000  # pairs of neighbours counted in memory at once
 
 @dataclass(frozen=True)
 class WordVectorSpec:
-    """How static word vectors are trained.
+    """How static word vectors are trained."""
 
-    dim: width of a vector. window: words to either side that count as near, nearer ones more. min_count: times that a
-    word occurs at least. max_words: kept at most, the most frequent ones.
-    """
-
-    dim: int = 300
-    window: int = 5
-    min_count: int = 2
-    max_words: int = 50_000
-
-    def __post_init__(self) -> None:
-        for name in ("dim", "window", "min_count", "max_words"):
-            if getattr(self, name) < 1:
-                raise ReknitError(f"the word vectors' {name} is {getattr(self, name)}: it must be 1 or more")
+    dim: PositiveInt = 300
+    """Width of a word's vector."""
+    window: PositiveInt = 5
+    """Words to either side of a word that count as its neighbours, nearer ones more."""
+    min_count: PositiveInt = 2
+    """Times that a word must occur to have a vector."""
+    max_words: PositiveInt = 50_000
+    """Words that have a vector, at most: the most frequent ones."""
 
 
 @dataclass(frozen=True)
