@@ -51,4 +51,5 @@ class BiasAdapter(Adapter):
                 module.bias.add_(self.changes[path.replace(".", "/")])
 
     def _add(self, name: str, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
-        return output + self.changes[name]
+        changed: Tensor = output + self.changes[name]
+        return changed

@@ -58,7 +58,8 @@ class SequentialBottleneck(Bottleneck):
     """What a sublayer gives, and a bottleneck of it (GELU) added."""
 
     def hook(self, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
-        return output + self.scale * self.widen(F.gelu(self.narrow(output)))
+        changed: Tensor = output + self.scale * self.widen(F.gelu(self.narrow(output)))
+        return changed
 
 
 class SequentialAdapter(Adapter):
@@ -110,7 +111,8 @@ class ParallelBottleneck(Bottleneck):
     def hook(self, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
         given = self._input.take()
         assert given is not None, "the first linear layer runs before the last"
-        return output + self.scale * self.widen(F.relu(self.narrow(given)))
+        changed: Tensor = output + self.scale * self.widen(F.relu(self.narrow(given)))
+        return changed
 
 
 class ParallelAdapter(Adapter):

@@ -103,7 +103,8 @@ def _spec_of(stored: dict[str, Any], folder: Path) -> AdapterSpec:
             f"{folder} holds an adapter of kind {stored.get('kind')!r}; this version reads {', '.join(kinds)}"
         )
     try:
-        return _filled(kind(), stored["settings"])
+        spec: AdapterSpec = _filled(kind(), stored["settings"])
+        return spec
     except (KeyError, TypeError, AttributeError) as error:
         raise ReknitError(f"{folder / _SETTINGS} is damaged ({error!r}); tune the model again") from error
 

@@ -7,6 +7,7 @@ https://arxiv.org/abs/2305.17682. The survey of Xu et al. counts it among the un
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -50,8 +51,11 @@ class KeepHighest(torch.autograd.Function):
         return mask.view_as(scores)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
+
+
+_keep_highest: Callable[[Tensor, int], Tensor] = KeepHighest.apply
 
 
 class SharedBottleneckAdapter(Adapter):
@@ -97,8 +101,7 @@ class SharedBottleneckAdapter(Adapter):
         super().load_tensors(loaded)
 
     def _mask(self, scores: Tensor) -> Tensor:
-        mask: Tensor = KeepHighest.apply(scores, self.kept)
-        return mask
+        return _keep_highest(scores, self.kept)
 
     def _after(self, layer: int, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
         narrow = self.narrow.weight * self._mask(self.narrow_scores[layer])

@@ -194,7 +194,7 @@ def _where(place: list[int]) -> dict[str, Any]:
 def _opened(json_file: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
     if json_file is None or not json_file.exists():
         return {**settings, "collections": {}}
-    record = read_json(json_file)
+    record: dict[str, Any] = read_json(json_file)
     for name, value in settings.items():
         if record.get(name) != value:
             raise ReknitError(f"{json_file} holds a comparison with {name} {record.get(name)!r}: name another file")

@@ -104,7 +104,7 @@ def _cut(result: Result, shard: Shard) -> Result:
         return tuple(_cut(part, shard) for part in result)  # type: ignore[return-value,type-var]
     if isinstance(result, Tensor):
         return _cut_values(result, shard)  # type: ignore[return-value]
-    return _cut_view(result, shard)  # type: ignore[return-value]
+    return _cut_view(result, shard)
 
 
 def _cut_values(values: Tensor, shard: Shard) -> Tensor:

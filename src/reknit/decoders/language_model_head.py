@@ -25,7 +25,8 @@ class LanguageModelHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """[P, dim] hidden states -> [P, width], ready for the product with the table."""
-        return self.norm(functional.gelu(self.dense(states)))
+        transformed: Tensor = self.norm(functional.gelu(self.dense(states)))
+        return transformed
 
 
 class SlicedLanguageModelHead(LanguageModelHead):
@@ -35,7 +36,8 @@ class SlicedLanguageModelHead(LanguageModelHead):
     def forward(self, states: Tensor) -> Tensor:
         """[P, d] hidden states, d up to dim -> [P, width], ready for the product with the table."""
         read = functional.linear(states, self.dense.weight[:, : states.shape[1]], self.dense.bias)
-        return self.norm(functional.gelu(read))
+        transformed: Tensor = self.norm(functional.gelu(read))
+        return transformed
 
 
 class TiedBias(nn.Module):

@@ -133,12 +133,14 @@ class TrainedPooling(Pooler):
 
     def _by_head(self, projected: Tensor) -> Tensor:
         """[b, L, dim] -> [b, heads, L, head_dim]."""
-        return projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return heads
 
     def _fed_forward(self, states: Tensor) -> Tensor:
         """GEGLU (Shazeer 2020) with a residual connection: [..., dim] -> [..., dim]."""
         values, gate = self.up(self.feed_forward_norm(states)).chunk(2, dim=-1)
-        return states + self.down(values * F.gelu(gate))
+        fed: Tensor = states + self.down(values * F.gelu(gate))
+        return fed
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors to the folder; it must exist."""

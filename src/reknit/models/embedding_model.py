@@ -155,7 +155,7 @@ class EmbeddingModel(Embedder):
     def has_unit_vectors(self) -> bool:
         return self.normalize
 
-    def _in_precision(self, precision: Precision) -> tuple[TokenEncoder, AbstractContextManager]:
+    def _in_precision(self, precision: Precision) -> tuple[TokenEncoder, AbstractContextManager[Any]]:
         """The encoder that computes in `precision`, and the context it must run in."""
         if precision == "float32":
             return self.encoder, nullcontext()

@@ -180,7 +180,7 @@ def _pair(first: int, second: int) -> int:
     return first << 32 | second
 
 
-def _most_held(keys: array, texts: array, least: int, most: int) -> Iterator[tuple[int, np.ndarray]]:
+def _most_held(keys: array[int], texts: array[int], least: int, most: int) -> Iterator[tuple[int, np.ndarray]]:
     """(key, the texts beside it) of the `most` keys that are in most texts, and in `least` at least."""
     order = np.argsort(np.array(keys, dtype=np.int64), kind="stable")
     found, starts, counts = np.unique(np.array(keys, dtype=np.int64)[order], return_index=True, return_counts=True)

@@ -56,7 +56,7 @@ class ElasticContrastiveSpec(ObjectiveSpec):
         return ElasticContrastive(self, smaller_sizes(self.sizes, encoder), encoder.depth, encoder.dim, pooling)
 
 
-class ElasticContrastive(EmbeddingObjective):
+class ElasticContrastive(EmbeddingObjective[Encoder]):
     """Losses "contrastive" (InfoNCE, the mean over the sizes) and "alignment" (towards the full model's scores)."""
 
     partial = frozenset({"alignment"})

@@ -32,7 +32,7 @@ class RankingDistillationSpec(ObjectiveSpec):
         return RankingDistillation(self, pooling)
 
 
-class RankingDistillation(EmbeddingObjective):
+class RankingDistillation(EmbeddingObjective[Encoder]):
     """Loss "ranking": the divergence of the student's ranking from the teacher's, for every example.
 
     The examples are encoded, the teacher's documents are given as vectors: a step costs no more than its queries.

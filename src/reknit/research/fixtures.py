@@ -190,4 +190,5 @@ def _facts(
 
 def facts_of(folder: Path) -> dict[str, Any]:
     """What is known of a fixture that was trained: its settings, the loss it ended at, what it cost."""
-    return read_json(folder / "fixture.json")
+    facts: dict[str, Any] = read_json(folder / "fixture.json")
+    return facts

@@ -63,7 +63,8 @@ class FirstPass:
             apart = -(self.rows @ vector[: self.rows.shape[1]])
         if count >= len(apart):
             return list(range(len(apart)))
-        return np.sort(np.argsort(apart, kind="stable")[:count]).tolist()
+        nearest: list[int] = np.sort(np.argsort(apart, kind="stable")[:count]).tolist()
+        return nearest
 
 
 def small(vectors: np.ndarray, size: Size) -> np.ndarray:
@@ -71,7 +72,8 @@ def small(vectors: np.ndarray, size: Size) -> np.ndarray:
     if size == "binary":
         return np.packbits(vectors > 0, axis=1)
     first = vectors[:, :size]
-    return first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-12)
+    unit: np.ndarray = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _kept(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

@@ -133,7 +133,8 @@ class Index:
 
     def _vectors(self, places: list[int]) -> np.ndarray:
         column = self._table.take_offsets(places).select(["vector"]).to_arrow().column("vector").combine_chunks()
-        return column.flatten().to_numpy().reshape(-1, self.dim)
+        vectors: np.ndarray = column.flatten().to_numpy().reshape(-1, self.dim)
+        return vectors
 
     def _dense(self, vector: np.ndarray, limit: int, only: Collection[str] | None = None) -> list[Hit]:
         query = self._table.search(vector, vector_column_name="vector", query_type="vector").distance_type("dot")
@@ -173,7 +174,8 @@ class Index:
 
     def _count(self, ids: Collection[str]) -> int:
         # An index may hold one id twice.
-        return self._table.count_rows(_one_of(ids))
+        count: int = self._table.count_rows(_one_of(ids))
+        return count
 
     def _vector(self, vector: np.ndarray | None, mode: Mode) -> np.ndarray:
         if vector is None:

@@ -51,13 +51,22 @@ class SharedCheckpoints(CheckpointFolder):
         super().__init__(folder.folder)
         self.team, self.trained = team, trained
 
-    def save(self, step, encoder, objective, optimiser, state) -> None:
+    def save(
+        self,
+        step: int,
+        encoder: nn.Module,
+        objective: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        state: dict[str, Any],
+    ) -> None:
         self.trained.collect()
         if not self.team.is_rank_zero:
             optimiser.state_dict()  # gathering its slices takes everybody
         self._by_leader(super().save, step, encoder, objective, optimiser, state)
 
-    def load_newest(self, encoder, objective, optimiser) -> dict[str, Any] | None:
+    def load_newest(
+        self, encoder: nn.Module, objective: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> dict[str, Any] | None:
         state = super().load_newest(encoder, objective, optimiser)
         self.trained.spread()
         return state
@@ -76,13 +85,15 @@ class SharedCheckpoints(CheckpointFolder):
     def finish(self, result: dict[str, Any]) -> None:
         self._by_leader(super().finish, result)
 
-    def _by_leader(self, write: Callable, *arguments: Any) -> None:
+    def _by_leader(self, write: Callable[..., None], *arguments: Any) -> None:
         if self.team.is_rank_zero:
             write(*arguments)
         self.team.wait()
 
 
-def shared_probe(probe: Callable[[], dict[str, float]], team: Team, trained: Trained, encoder: Encoder):
+def shared_probe(
+    probe: Callable[[], dict[str, float]], team: Team, trained: Trained, encoder: Encoder
+) -> Callable[[], dict[str, float]]:
     """`probe`, run by rank 0 on the weights as they are now, its values given to all."""
 
     def run() -> dict[str, float]:

@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 Value = TypeVar("Value")
 ParallelChoice = Literal["ddp", "fsdp"]
@@ -50,7 +53,8 @@ class Team:
             return make()
         box: list[Any] = [make() if self.is_rank_zero else None]
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
-        return box[0]
+        value: Value = box[0]
+        return value
 
     def rank_zero_first(self, make: Callable[[], Value]) -> Value:
         """What `make` gives here; rank 0 has finished with it, and left its files, before the others begin."""
@@ -105,8 +109,10 @@ def join_team() -> Iterator[Team]:
     if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield Team()
         return
+    from torch.distributed.rendezvous import rendezvous  # a torch built without torch.distributed has none
+
     try:
-        store, rank, size = next(dist.rendezvous("env://"))
+        store, rank, size = next(rendezvous("env://"))
     except ValueError as error:
         raise ReknitError(f"WORLD_SIZE is set but the rest is not ({error}): start by torchrun, or unset it") from error
     if rank != 0:
@@ -135,9 +141,10 @@ def _took_accelerator() -> bool:
     return True
 
 
-def _first(store: dist.Store) -> bool:
+def _first(store: Store) -> bool:
     """Whether this process is the first of the run to end with an error."""
     try:
-        return store.add(_FAILURES, 1) == 1
+        first: bool = store.add(_FAILURES, 1) == 1
+        return first
     except RuntimeError:  # the launcher is gone, and whoever ended it knows why
         return True

@@ -23,7 +23,7 @@ from reknit.jobs.interrupt import Interrupted, StopRequest
 from reknit.jobs.memory import MemoryKeeper, reusing_allocation
 from reknit.jobs.precision import PrecisionName, autocast
 from reknit.jobs.progress import Progress
-from reknit.objectives.base import Objective
+from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
@@ -248,7 +248,7 @@ class Trainer:
         self._count_skip(good)
         return loss
 
-    def _forward_backward(self, batch: Batch):
+    def _forward_backward(self, batch: Batch) -> StepOutput:
         self.trained.encoder.train()
         self.trained.objective.train()
         # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.probe import drop_shared_words
 from reknit.evaluation.retrieval import evaluate_retrieval
 from reknit.evaluation.scores import Evaluation
@@ -20,7 +21,6 @@ from reknit.jobs.machine import machine, versions
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.runs.config import to_json
-from reknit.runs.corpus import Corpus
 from reknit.runs.result import CorpusFacts, ProbeFacts, Training
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.version import __version__

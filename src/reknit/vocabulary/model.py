@@ -37,7 +37,8 @@ def tokenizer_kind(model: EmbeddingModel) -> Literal["bert", "modernbert"]:
 def writes_lower_case(tokenizer: Tokenizer) -> bool:
     """Whether a tokenizer takes upper and lower case for the same."""
     upper, lower = tokenizer.encode_batch(["A QUICK TEXT", "a quick text"], 32)
-    return upper.tokens.tolist() == lower.tokens.tolist()
+    same: bool = upper.tokens.tolist() == lower.tokens.tolist()
+    return same
 
 
 def with_vocabulary(model: EmbeddingModel, tokenizer: Tokenizer, rows: Tensor) -> EmbeddingModel:

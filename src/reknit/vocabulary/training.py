@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.typed_json import from_plain, to_plain
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
-from reknit.runs.corpus import Corpus
 from reknit.runs.phases import train_phases
 from reknit.runs.result import Training
 from reknit.training.team import Team

@@ -54,7 +54,8 @@ def run_arm(
     it. Returns plain data: what was spent, the value of each measure by its label, the curve of the retrieval probe.
     """
     if folder.result.exists():
-        return read_json(folder.result)
+        result: dict[str, Any] = read_json(folder.result)
+        return result
     config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
     if arm.recipe:
         trained, training = _phase(config, folder, material.corpus, stop, None)

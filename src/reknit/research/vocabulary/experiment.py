@@ -115,7 +115,8 @@ class GermanTransfer(Experiment):
         with made_by_one(done):
             if not done.exists():
                 self._train(arm, seed, texts, folder, place, stop)
-        return read_json(done)
+        curve: dict[str, Any] = read_json(done)
+        return curve
 
     def _train(self, arm: str, seed: int, texts: GermanTexts, folder: Path, place: Path, stop: StopRequest) -> None:
         """Train one arm in the folder `place` and write its curve.json there."""
