@@ -77,9 +77,7 @@ def test_an_older_run_is_evaluated_as_it_was(older: Path) -> None:
     result = read_result(older / "finished")
     (before,) = [one for one in result["evaluations"] if one["dataset"] == "labelled"]
     for name in ("nDCG@10", "R@100"):
-        assert found.rows["finished"][name]["value"] == pytest.approx(
-            before["rows"][result["model_holds"]][name]["value"]
-        )
+        assert found.rows["finished"][name].value == pytest.approx(before["rows"][result["model_holds"]][name]["value"])
 
 
 def test_an_older_run_is_encoded_and_exported(older: Path) -> None:
