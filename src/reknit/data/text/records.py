@@ -84,7 +84,11 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, str | None]]:
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
     encoding = encoding_of(buffered.peek(4)[:4])
     if encoding in ("utf-16", "utf-32"):
-        yield from enumerate(io.TextIOWrapper(buffered, encoding=encoding, newline="\n"), 1)
+        text = io.TextIOWrapper(buffered, encoding=encoding, newline="\n")
+        try:
+            yield from enumerate(text, 1)
+        finally:
+            text.detach()  # whoever opened the file closes it
         return
     for number, line in enumerate(buffered, 1):
         try:
