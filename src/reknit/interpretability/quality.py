@@ -86,7 +86,7 @@ def norm_ratios(code: Tensor, decoder: Tensor, epsilon: float) -> Tensor:
     codes with fewer than two features."""
     squared = code.double().square().sum(dim=1)
     decoded = (code.double() @ decoder.double()).square().sum(dim=1)
-    bounds = epsilon * ((code > 0).sum(dim=1) - 1) * squared
+    bounds = epsilon * ((code > 0).sum(dim=1) - 1).double() * squared
     return torch.where(bounds > 0, (decoded - squared).abs() / bounds.clamp_min(1e-12), 0.0)
 
 
