@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -122,7 +123,11 @@ class _Process:
                 text=True,
                 env={**os.environ, **quiet},
             )
-        self.ready = self._read()
+        try:
+            self.ready = self._read()
+        except ReknitError:
+            self.kill()
+            raise
 
     def turn(self) -> dict[str, Any]:
         """Let it work once; what it did."""
@@ -137,10 +142,13 @@ class _Process:
         return json.loads(line) if line else {}
 
     def kill(self) -> None:
-        """End the process if it still runs."""
+        """End the process if it still runs, and close the pipes to it."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(BrokenPipeError):
+                cast("IO[str]", pipe).close()
 
     def _read(self) -> dict[str, Any]:
         line = cast("IO[str]", self.process.stdout).readline()
