@@ -25,12 +25,12 @@ def count_neighbours(texts: Sequence[Sequence[int]], words: int, window: int) ->
 
 
 def positive_information(near: np.ndarray, smoothing: float = 0.75) -> np.ndarray:
-    """[words, words] max(0, log p(a, b) / (p(a) p'(b))), p' the smoothed distribution of contexts."""
+    """[words, contexts] max(0, log p(a, b) / (p(a) p'(b))), p' smoothed."""
     total = near.sum()
-    contexts = [row.sum() ** smoothing for row in near.T]
+    contexts = [column.sum() ** smoothing for column in near.T]
     found = np.zeros_like(near)
     for a in range(len(near)):
-        for b in range(len(near)):
+        for b in range(near.shape[1]):
             if near[a, b] > 0:
                 joint, alone, context = near[a, b] / total, near[a].sum() / total, contexts[b] / sum(contexts)
                 found[a, b] = max(0.0, math.log(joint / (alone * context)))

@@ -34,7 +34,7 @@ def test_single_words_are_pairs_as_they_stand() -> None:
 
 
 def vectors(words: list[str], rows: np.ndarray) -> WordVectors:
-    return WordVectors(tuple(words), unit_rows(rows), dict.fromkeys(words, 1))
+    return WordVectors(tuple(words), len(words), unit_rows(rows), dict.fromkeys(words, 1))
 
 
 def test_words_written_alike_count_unless_the_dictionary_knows_better() -> None:

@@ -87,14 +87,15 @@ def _incidence(sides: Sequence[set[str]]):  # type: ignore[no-untyped-def]  # sc
 
 
 def seed_pairs(source: WordVectors, target: WordVectors, dictionary: Iterable[WordPair]) -> list[WordPair]:
-    """The pairs of words with vectors that an alignment starts from, sorted.
+    """The pairs of words that an alignment starts from, sorted; both shape their spaces.
 
     They are those of the dictionary, and the words that both languages write alike (names, numbers, punctuation) unless
     the dictionary has another translation of them ("die" is no English "die").
     """
-    given = {(a, b) for a, b in dictionary if a in source.row_of and b in target.row_of}
+    old, new = (set(words.words[: words.shaping]) for words in (source, target))
+    given = {(a, b) for a, b in dictionary if a in old and b in new}
     translated = {a for a, _ in given} | {b for _, b in given}
-    alike = {(word, word) for word in source.words if word in target.row_of and word not in translated}
+    alike = {(word, word) for word in (old & new) - translated}
     return sorted(given | alike)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 MAX_WORDS_READ = 3_000_000  # tokens of text: beyond, the vectors of the usual words hardly change
-_WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]")
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]")
 _SMOOTHING = 0.75  # of the counts of contexts, so that rare ones do not win (as skip-gram's negatives)
+_SOLID = 1e-9  # of the largest singular value: below, a direction is rounding
 _AT_ONCE = 2_000_000  # pairs of neighbours counted in memory at once
 
 
@@ -38,20 +39,22 @@ class WordVectorSpec:
     window: PositiveInt = 5
     """Words to either side of a word that count as its neighbours, nearer ones more."""
     min_count: PositiveInt = 2
-    """Times that a word must occur to have a vector."""
+    """Times that a word must occur to shape the space; rarer words get a place in it by their neighbours."""
     max_words: PositiveInt = 50_000
-    """Words that have a vector, at most: the most frequent ones."""
+    """Words that shape the space, at most: the most frequent ones. As many rarer ones get a place in it."""
 
 
 @dataclass(frozen=True)
 class WordVectors:
     """Words in lower case and their vectors.
 
-    words: most frequent first. vectors: [W, dim] float64, rows of length 1 or 0. written: {a word as it was written:
-    how often}; its vector is that of its lower case.
+    words: most frequent first; the first `shaping` of them shape the space. vectors: [W, dim] float64, rows of length
+    1, or 0 for a word without a neighbour. written: {a word as it was written: how often}; its vector is that of its
+    lower case.
     """
 
     words: tuple[str, ...]
+    shaping: int
     vectors: np.ndarray
     written: dict[str, int]
 
@@ -62,11 +65,12 @@ class WordVectors:
 
     def turned(self, turn: np.ndarray) -> WordVectors:
         """The same words with their vectors multiplied by `turn` [dim, dim]."""
-        return WordVectors(self.words, self.vectors @ turn, self.written)
+        return replace(self, vectors=self.vectors @ turn)
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text as they are written; a mark of punctuation is one too."""
+    """The words of a text as they are written: runs of letters and digits; any other character but white space is one
+    too, so that the parts of an identifier are words."""
     words: list[str] = _WORD.findall(text)
     return words
 
@@ -90,11 +94,9 @@ def train_word_vectors(texts: Iterable[str], spec: WordVectorSpec, seed: int) ->
     counts = np.bincount(np.concatenate(stream), minlength=len(numbers)) if numbers else np.zeros(0, dtype=np.int64)
     # Words of equal frequency in the order of the alphabet: the order of the texts is not theirs.
     every = list(numbers)
-    order = sorted(
-        np.flatnonzero(counts >= spec.min_count).tolist(), key=lambda number: (-counts[number], every[number])
-    )
-    order = order[: spec.max_words]
-    if not order:
+    order = sorted(range(len(every)), key=lambda number: (-counts[number], every[number]))[: 2 * spec.max_words]
+    shaping = min(int((counts >= spec.min_count).sum()), spec.max_words)
+    if not shaping:
         raise ReknitError(
             f"no word occurs {spec.min_count} times in the {read} words of the texts, so there are no word vectors: "
             "give more text"
@@ -105,7 +107,7 @@ def train_word_vectors(texts: Iterable[str], spec: WordVectorSpec, seed: int) ->
     kept_words = tuple(every[number] for number in order)
     known = set(kept_words)
     kept = {word: count for word, count in sorted(written.items()) if word.lower() in known}
-    return WordVectors(kept_words, _factorised(near, spec.dim, seed), kept)
+    return WordVectors(kept_words, shaping, _factorised(near[:, :shaping], spec.dim, seed), kept)
 
 
 def count_neighbours(texts: list[np.ndarray], words: int, window: int) -> csr_matrix:
@@ -130,27 +132,31 @@ def count_neighbours(texts: list[np.ndarray], words: int, window: int) -> csr_ma
 
 
 def _factorised(near: csr_matrix, dim: int, seed: int) -> np.ndarray:
-    """[words, dim] rows of length 1 from [words, words] counts; zeros for a word without any neighbour."""
+    """[words, dim] rows of length 1 from [words, contexts] counts, the contexts being the first words: these are
+    factorised, and all words are placed by their contexts (as texts are "folded in", Deerwester et al. 1990). Zeros for
+    a word without any neighbour."""
     from sklearn.utils.extmath import randomized_svd
 
     information = positive_information(near)
     vectors = np.zeros((near.shape[0], dim))
-    found = min(dim, near.shape[0])
-    if information.nnz:
+    found = min(dim, near.shape[1])
+    shaping = information[: near.shape[1]]
+    if shaping.nnz:
         # scikit-learn takes 32 bits.
         small = int(np.random.SeedSequence(seed).generate_state(1)[0])
-        left, sizes, _ = randomized_svd(information, found, n_iter=4, random_state=small)
-        vectors[:, :found] = left * np.sqrt(sizes)
+        _, sizes, right = randomized_svd(shaping, found, n_iter=4, random_state=small)
+        solid = sizes > _SOLID * sizes[0]
+        vectors[:, :found][:, solid] = (information @ right[solid].T) / np.sqrt(sizes[solid])
     return unit_rows(vectors)
 
 
 def positive_information(near: csr_matrix) -> csr_matrix:
-    """[words, words] sparse max(0, log p(word, context) / (p(word) p(context))), the contexts' counts smoothed."""
-    words = np.asarray(near.sum(axis=1)).ravel()
-    contexts = words**_SMOOTHING
+    """[words, contexts] sparse max(0, log p(word, context) / (p(word) p(context))) of counts, contexts smoothed."""
+    words, contexts = (np.asarray(near.sum(axis=axis)).ravel() for axis in (1, 0))
+    contexts = contexts**_SMOOTHING
     found = near.tocoo()
     if not found.nnz:
-        return near
+        return near.tocsr()
     expected = words[found.row] * (contexts / contexts.sum())[found.col]
     found.data = np.maximum(np.log(found.data / expected), 0.0)
     found = found.tocsr()

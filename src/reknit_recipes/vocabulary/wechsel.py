@@ -50,6 +50,7 @@ SYSTEM = Method(
         ),
         bounds=(Bound("wechsel", FRACTION, at_most=0.25),),
         measures="claim",
+        start="masked-en",
         needs="A start trained for days, texts without translations, and downstream tasks.",
     ),
     part=Wechsel(),
