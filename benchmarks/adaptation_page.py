@@ -141,7 +141,7 @@ def from_scratch(record: dict[str, Any]) -> list[str]:
         f"{phase.stopped_because}."
         for phase in training.phases
     ]
-    lines += ["", f"**{verdict.sentence}**", "", "The start model is the new one with its first weights."]
+    lines += ["", f"**{verdict.sentence}**", "", "The start model is the new one with its initial weights."]
     for evaluation in result.evaluations:
         lines += ["", f"{evaluation.dataset}: {evaluation.queries} queries, {evaluation.documents:,} documents."]
         lines += [*(f"Note: {note}." for note in evaluation.notes), ""]

@@ -110,8 +110,8 @@ class Experiment(ABC):
         raise ReknitError(f"the arms of {type(self).__name__} have no budget to change: leave --budget out")
 
     def with_start(self, model: Path) -> Experiment:
-        """The experiment with all arms going on from a trained model's folder. Raises ReknitError where they cannot."""
-        raise ReknitError(f"{type(self).__name__} cannot go on from a trained model: leave `start` out of the check")
+        """The experiment with all arms starting from a trained model's folder. Raises ReknitError where they cannot."""
+        raise ReknitError(f"{type(self).__name__} cannot start from a trained model: leave `start` out of the check")
 
 
 Measured = Literal["claim", "part", "mechanism", "proxy"]
@@ -127,7 +127,7 @@ class ClaimCheck:
     bounds: measures that must stay at or below a number with every seed. control: the pair that must be seen, else no
     verdict is given; None for the experiment's own. measures: what a verdict would be about. second_arm: what is
     missing before the whole system counts as measured (an arm in another modality), if anything. seeds: trainings of
-    each arm. start: the fixture that all arms go on from (`reknit.research.fixtures`), or "" for none. needs: what the
+    each arm. start: the fixture that all arms start from (`reknit.research.fixtures`), or "" for none. needs: what the
     claim would need to be seen and this check lacks, if so. Raises ReknitError for a check that asks nothing.
     """
 

@@ -22,9 +22,10 @@ from reknit.adapters.low_rank import LoRASpec
 from reknit.adapters.mixed import MixAndMatchSpec
 from reknit.adapters.prefix import PrefixSpec
 from reknit.adapters.prompt import PromptSpec
+from reknit.adapters.scale import ScaleSpec
 from reknit.adapters.shared_bottleneck import SharedBottleneckSpec
 from reknit.data.attention_rules import Window, causal
-from reknit.data.batch import positions_of
+from reknit.data.batch import Signal, positions_of
 from reknit.encoders.huggingface.automodel import AutoModelEncoder
 from reknit.errors import ReknitError
 
@@ -135,9 +136,13 @@ def test_a_prompt_takes_positions_and_leaves_the_kept_ones() -> None:
     assert torch.equal(found.states[0], encoder.embed(view.tokens, positions_of(view.cu_seqlens) + 8)[kept])
 
 
-def test_a_prompt_refuses_rules_that_know_the_tokens() -> None:
+def test_a_prompt_refuses_what_knows_the_positions_of_the_axis() -> None:
     adapted = attach(toy_encoder(), PromptSpec())
     adapted(ragged_view(rule=causal))
+    place = torch.zeros(1, dtype=torch.int64)
+    signal = Signal(place, torch.zeros(1, 4), place[:, None], "patch")
+    with pytest.raises(ReknitError, match="not before pictures or sounds"):
+        adapted(replace(ragged_view(), signal=signal))
     with pytest.raises(ReknitError, match="attention rule of their own"):
         adapted(ragged_view(rule=Window(3)))
 
@@ -159,20 +164,29 @@ def test_one_adapter_at_a_time_and_only_where_there_are_places() -> None:
     del other.blocks[1].down
     with pytest.raises(ReknitError, match="block 1 of this encoder has no linear layer down"):
         attach(other, ParallelSpec())
+    mixed = toy_encoder()
+    mixed.blocks[0].query_key_value = torch.nn.Linear(32, 4 * 32)
+    for spec in (LoRASpec(), PrefixSpec(), ScaleSpec()):
+        with pytest.raises(ReknitError, match="block 0 of this encoder has no queries, keys and values"):
+            attach(mixed, spec)
+    assert attach(mixed, LoRASpec(targets=("up",))).trained_fraction > 0
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (lambda: LoRASpec(rank=0), "lora: rank is 0: it must be 1 or more"),
+        (lambda: LoRASpec(rank=0), "lora: rank is 0: it must be above 0"),
+        (lambda: LoRASpec(alpha=float("nan")), "lora: alpha is nan: it must be above 0"),
         (lambda: LoRASpec(targets=()), "name one or more"),
         (lambda: LoRASpec(targets=("query", "query")), "each once"),
         (lambda: BottleneckSpec(width=-1), "bottleneck: width is -1"),
         (lambda: ParallelSpec(width=0), "parallel: width is 0"),
+        (lambda: ParallelSpec(scale=0.0), "parallel: scale is 0.0"),
         (lambda: PromptSpec(length=0), "prompt: length is 0"),
         (lambda: PrefixSpec(length=0), "prefix: length is 0"),
         (lambda: MixAndMatchSpec(prefix=PrefixSpec(length=0)), "prefix: length is 0"),
         (lambda: SharedBottleneckSpec(kept=0.0), "propetl: kept is 0.0"),
+        (lambda: SharedBottleneckSpec(kept=1.1), "propetl: kept is 1.1: it must be at most 1"),
         (lambda: SharedBottleneckSpec(width=0), "propetl: width is 0"),
     ],
 )

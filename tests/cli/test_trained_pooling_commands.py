@@ -58,6 +58,6 @@ def test_adapt_with_such_a_recipe_keeps_its_pooling(corpus: Path, tmp_path: Path
     assert read_result(run)["model_trained_pooling"] == "layer-attention"
     model = library.load(run)
     assert model.pooling == "layer-attention"
-    # Gone on with, a finished run delivers again what its checkpoints hold.
+    # Resumed, a finished run delivers again what its checkpoints hold.
     reknit(*adapt(corpus, run, "--recipe", "pooling-attention", "--resume", **changes)).succeeded()
     np.testing.assert_array_equal(library.load(run).encode(TEXTS), model.encode(TEXTS))

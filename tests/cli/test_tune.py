@@ -161,7 +161,14 @@ def test_a_run_that_is_ended_leaves_nothing_behind(
     reknit("tune", model, labels, "--out", run, *QUICK).succeeded()
     before = contents(run)
     words = command("tune", model, labels, "--out", run, "--overwrite", *ENDLESS)
-    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in the background of a script is started with SIGINT ignored, and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while "to learn from" not in running.stderr.readline():
         assert running.poll() is None, "it ended by itself"
     running.send_signal(number)

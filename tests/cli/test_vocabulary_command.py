@@ -53,7 +53,7 @@ def test_the_result_is_typed_and_whole(finished: Path) -> None:
     assert result.rows["combined"] > 0
     assert result.before.table_bytes == result.before.tokens * 32 * 4
     assert result.after.table_bytes == result.after.tokens * 32 * 4
-    assert {"old", "new"} <= result.evaluations[0]["rows"].keys()
+    assert {"old", "new"} <= result.evaluations[0].rows.keys()
     assert result.verdict.decided_by == "probe"
     assert result.training is None
 
@@ -96,7 +96,7 @@ def test_labels_decide_and_random_rows_are_a_method(
     reknit(*words(corpus, tmp_path / "run", start, *settings)).succeeded()
     result = result_of(tmp_path / "run")
     assert result.rows == {"kept": 5, "combined": 0, "drawn": result.after.tokens - 5}
-    assert [evaluation["dataset"] for evaluation in result.evaluations] == ["probe", "tiny"]
+    assert [evaluation.dataset for evaluation in result.evaluations] == ["probe", "tiny"]
     assert result.verdict.decided_by == "tiny"
 
 
@@ -104,7 +104,7 @@ def test_a_budget_trains_all_weights(corpus: Path, start: Path, tmp_path: Path) 
     reknit(*words(corpus, tmp_path / "run", start, "--budget", "2000tok")).succeeded()
     result = result_of(tmp_path / "run")
     assert result.training is not None
-    assert result.training["tokens"] >= 2000
+    assert result.training.tokens >= 2000
     before, after = read_weights(start), read_weights(tmp_path / "run" / "model")
     assert not before["encoder.layer.0.output.dense.weight"].equal(after["encoder.layer.0.output.dense.weight"])
     assert "masked language modelling with a new head" in (tmp_path / "run" / "report.html").read_text()
@@ -125,7 +125,7 @@ def test_another_language_is_aligned(corpus: Path, start: Path, tmp_path: Path) 
 
 BAD = [
     (("--method", "nonsense"), "there is no method of vocabulary 'nonsense'"),
-    (("--set", "part.neighbours=0"), "neighbours is 0"),
+    (("--set", "part.neighbours=0"), "part.neighbours: 0 must be above 0"),
     (("--set", "part.neighbors=4"), "there are neighbours, temperature, vectors"),
     (("--start", "scratch"), "has no tokenizer to replace"),
     (("--set", "translations=pairs.tsv"), "name these with --set source_texts"),

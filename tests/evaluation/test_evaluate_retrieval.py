@@ -21,7 +21,7 @@ OF_START = {"hybrid": Hybrid("start")}
 
 
 class TopicModel:
-    """One coordinate per topic number, and noise: perfect at 0, useless when large. Counts its calls."""
+    """One dimension per topic number, and noise: perfect at 0, useless when large. Counts its calls."""
 
     def __init__(self, noise: float) -> None:
         self.noise = noise

@@ -90,10 +90,11 @@ def test_a_gpu_learns_too_and_repeats_itself(data: ClassificationSet, blind: Emb
 
 def test_a_seed_is_all_the_chance_there_is(data: ClassificationSet, blind: EmbeddingModel) -> None:
     found = []
-    for seed in (0, 1, 0):
+    for seed in (0, 1, 2, 3, 0):
         torch.rand(7)
         found.append(accuracy(without_sense(data), blind, seed))
-    assert found[0] == found[2] != found[1]
+    assert found[0] == found[-1]
+    assert len(set(found)) > 1, "of four seeds no two may guess alike, but not all do"
 
 
 def test_the_model_and_the_generator_stay_as_they_were(data: ClassificationSet, blind: EmbeddingModel) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_reader import Page
 
+from reknit import catalogue
 from reknit.errors import ReknitError
 from reknit.explanation import page
+from reknit.explanation.config import ExplainConfig
 from reknit.explanation.excerpts import marks_of
 from reknit.explanation.page import marked, render_page
 from reknit.explanation.result import (
@@ -29,7 +33,10 @@ from reknit.explanation.result import (
 )
 from reknit.explanation.verdict import judge
 from reknit.interpretability.descriptions import FeatureWord
+from reknit.interpretability.feature_model import FeatureModelSpec
 from reknit.interpretability.quality import FeatureQuality
+from reknit.ranges import range_of
+from reknit.runs.settings import groups_of
 
 HOSTILE = "\"'><script>alert(1)</script> $body {body} </style>"
 
@@ -179,3 +186,19 @@ def test_results_come_back() -> None:
 def test_results_that_are_not(change: dict, complaint: str) -> None:
     with pytest.raises(ReknitError, match=complaint):
         ExplainResult.from_json(full_result().to_json() | change)
+
+
+@pytest.mark.parametrize("name", ["topk-sae", "batchtopk-sae", "top-afa-sae"])
+def test_every_setting_has_a_help_and_every_number_a_range(name: str) -> None:
+    part = catalogue.find_method(name, "explain").part
+    assert isinstance(part, FeatureModelSpec)
+    config = ExplainConfig("model", "corpus", name, part)
+    for group in groups_of(config):
+        assert len(group.help.split()) > 3, group.path
+        for one in group.settings:
+            assert len(one.help.split()) > 2, one.path
+    for one in (config, part):
+        hints = typing.get_type_hints(type(one), include_extras=True)
+        for item in dataclasses.fields(one):
+            if isinstance(getattr(one, item.name), int | float):
+                assert range_of(hints[item.name]) is not None, item.name

@@ -26,20 +26,33 @@ def test_it_trims_after_growth_and_then_finds_the_working_size_anew(monkeypatch:
     assert calls == [0, 0, 1, 1, 1, 2]
 
 
+def in_a_process(program: str) -> list[float]:
+    """The numbers that a program prints: after all the other tests this process has a heap with holes of any size."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return list(map(float, done.stdout.split()))
+
+
+HOLES = """
+from reknit.jobs.memory import MemoryKeeper, resident_bytes
+
+# Blocks below malloc's first threshold for mapping, every other one freed: the heap cannot shrink from its end.
+blocks = [bytearray(100_000) for _ in range(2000)]
+keeper = MemoryKeeper(share=0, least=0)
+keeper()
+full = resident_bytes()
+blocks = blocks[::2]
+half = resident_bytes()
+keeper.least, keeper.share = -full, -1
+keeper()
+print((full - half) / 2**20, (full - resident_bytes()) / 2**20)
+"""
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_holes_of_the_heap_go_back_to_the_system() -> None:
-    # Blocks below malloc's first threshold for mapping, every other one freed: the heap cannot shrink from its end.
-    blocks = [bytearray(100_000) for _ in range(2000)]
-    keeper = MemoryKeeper(share=0, least=0)
-    keeper()
-    full = memory.resident_bytes()
-    blocks = blocks[::2]
-    assert memory.resident_bytes() > full - 10 * 2**20
-    keeper.least = -full
-    keeper.share = -1
-    keeper()
-    assert memory.resident_bytes() < full - 80 * 2**20
-    assert len(blocks) == 1000
+    freed, trimmed = in_a_process(HOLES)
+    assert freed < 10
+    assert trimmed > 80
 
 
 def test_frugal_allocation_can_be_nested_in_anything() -> None:
@@ -66,9 +79,7 @@ print(outside, inside, kept())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_free_blocks_stay_within_reusing_allocation_and_go_back_outside_of_it() -> None:
-    # In a process of its own: after all the other tests the heap has holes of any size.
-    done = subprocess.run([sys.executable, "-c", KEPT_SHARES], capture_output=True, text=True, check=True)
-    outside, inside, after = map(float, done.stdout.split())
+    outside, inside, after = in_a_process(KEPT_SHARES)
     assert outside < 0.1
     assert inside > 0.9
     assert after < 0.1

@@ -188,8 +188,8 @@ def test_bad_input_is_said_in_one_line(model: EmbeddingModel) -> None:
     for size, message in (
         ({"layers": 0}, "3 layers; 0"),
         ({"layers": 4}, "3 layers; 4"),
-        ({"dims": 0}, "32 coordinates; 0"),
-        ({"dims": 33}, "32 coordinates; 33"),
+        ({"dims": 0}, "32 dimensions; 0"),
+        ({"dims": 33}, "32 dimensions; 33"),
     ):
         with pytest.raises(ReknitError, match=message):
             model.encode(["a"], **size)

@@ -287,6 +287,19 @@ def test_floor_is_too_low_for_a_leak_to_show(monkeypatch: Patch) -> None:
     fails(checks.check_entropy_floor, objective, encoder, noise)
 
 
+def test_some_masked_tokens_are_called_seen(monkeypatch: Patch) -> None:
+    """A floor would be too low by them."""
+    right = masked_language_model.predicted_in_place
+
+    def seen(*arguments: object) -> Predictions:
+        found = right(*arguments)
+        return replace(found, unseen=found.unseen & (found.positions % 2 == 0))
+
+    monkeypatch.setattr(masked_language_model, "predicted_in_place", seen)
+    encoder, objective = toy_pair(RECIPES["mlm"])
+    fails(checks.check_no_peek, objective, encoder, toy_batch(3, SEVERAL))
+
+
 @pytest.mark.parametrize("name", ["simcse", "dupmae", "text2token", "hybrid-distillation", "codet5, tagging alone"])
 def test_nothing_says_why_answers_are_not_seen(name: str) -> None:
     encoder, objective = CASES[name].pair()

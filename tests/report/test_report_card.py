@@ -114,10 +114,10 @@ def test_an_expanded_model_says_how_queries_are_encoded():
     card = card_of({**full_result(), "model_expands_queries": True}, full_config())
     assert 'model.encode(["a query"], prompt_name="query")' in card
     assert 'other libraries leave that out, and the row "plain" says how well they search' in card
-    assert "not surely better" not in card
+    assert "not significantly better" not in card
     plain = full_result()["verdict"] | {"use": "start", "difference": -0.004}
     unsure = {"model_expands_queries": True, "plain_verdict": plain}
-    assert "is not surely better than the start model (-0.004)" in card_of(full_result() | unsure, full_config())
+    assert "is not significantly better than the start model (-0.004)" in card_of(full_result() | unsure, full_config())
 
 
 def test_prompts_are_put_into_what_is_shown():

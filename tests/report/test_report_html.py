@@ -197,9 +197,9 @@ def test_who_judged_is_told_as_the_result_says():
 
 def test_a_long_log_stays_small_and_quick():
     lines = log_lines(40_000)
-    began = time.perf_counter()
+    began = time.process_time()
     page = page_of(full_result(), lines, full_config())
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 60, "about 1 s; far more where it grows with the square"
     assert len(page.encode()) < 200_000
 
 

@@ -1,4 +1,4 @@
-"""Claims of any experiment, on one that trains nothing: whole, stopped and gone on with, and refused."""
+"""Claims of any experiment, on one that trains nothing: whole, stopped and resumed, and refused."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_arms_are_read(arm: str, parsed: Arm) -> None:
         ("mlm", "mlm is no method of tune"),
         ("full:part.rank=4", "the arm full has no settings"),
         ("bitfit:part.rank=4", "there is no field 'rank'"),
-        ("lora:part.rank=0", "rank is 0"),
+        ("lora:part.rank=0", "rank is 0: it must be above 0"),
     ],
 )
 def test_arms_that_cannot_be(experiment: TuningExperiment, arm: str, message: str) -> None:

@@ -31,13 +31,17 @@ class Case:
 def cases_of(recipes: dict[str, Recipe]) -> dict[str, Case]:
     """The cases by name: of each kind the oldest system."""
     first: dict[Hashable, tuple[str, Case]] = {}
-    for name, recipe in sorted(recipes.items(), key=lambda item: (item[1].card.year, item[0])):
+    for name, recipe in by_age(recipes):
         for task, one in tasks_of(recipe).items():
             called = f"{name}, {task} alone" if task else name
             for progress in (0.0, 1.0) if isinstance(toy_pair(one)[1], FollowsProgress) else (0.0,):
                 case = Case(one, progress)
-                first.setdefault(kind(case), (f"{called}, last part" if progress else called, case))
+                first.setdefault((kind(one), progress), (f"{called}, last part" if progress else called, case))
     return dict(sorted(first.values(), key=lambda item: item[0]))
+
+
+def by_age(recipes: dict[str, Recipe]) -> list[tuple[str, Recipe]]:
+    return sorted(recipes.items(), key=lambda item: (item[1].card.year, item[0]))
 
 
 def tasks_of(recipe: Recipe) -> dict[str, Recipe]:
@@ -46,9 +50,9 @@ def tasks_of(recipe: Recipe) -> dict[str, Recipe]:
     return {task: replace(recipe, objective=spec) for task, spec in parts.items()}
 
 
-def kind(case: Case) -> Hashable:
-    """What of a case decides what is computed."""
-    return settings_kind(case.recipe.objective), kind_of(case.recipe), tagger_of(case.recipe), case.progress
+def kind(recipe: Recipe) -> Hashable:
+    """What of a recipe decides what its objective computes."""
+    return settings_kind(recipe.objective), kind_of(recipe), tagger_of(recipe)
 
 
 def settings_kind(value: object) -> Hashable:

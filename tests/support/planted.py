@@ -15,7 +15,7 @@ REASONS: dict[Callable[..., None], str] = {
     checks.check_packing_invariance: "with its neighbours",
     checks.check_padding_invariance: "with padding",
     checks.check_entropy_floor: "on noise; chance is|`floors` tells of|no floor may be empty",
-    checks.check_no_peek: "of a hidden token moves|about a hidden token moves|at a hidden vector moves|"
+    checks.check_no_peek: "of a hidden token moves|about a hidden token moves|at a hidden vector moves|called seen|"
     "does not ask for the vector|other texts' vectors move|do not tell of it|say why in `visible`",
     checks.check_against_naive: "loops give|has no naive twin",
     checks.check_positives: "true pairs lose",

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
+from cases import RECIPES, by_age, kind
 from toy_models import TOY_VOCABULARY, fit_for, kind_of, toy_batch, toy_encoder, toy_pairs, toy_queries, toy_spec
 from twins import twin_of
 
 from reknit import collectives
-from reknit.catalogue import find, recipes
+from reknit.catalogue import find
 from reknit.data.batch import Batch
 from reknit.data.shard import shard_of
 from reknit.encoders.base import Encoder
@@ -28,7 +29,7 @@ from reknit.losses import cross_entropy as cross_entropy_file
 from reknit.losses.cross_entropy import cross_entropy
 from reknit.objectives import masked_language_model, predictions
 from reknit.objectives.base import Objective, StepOutput
-from reknit.recipe import BudgetSpec, OptimiserSpec
+from reknit.recipe import BudgetSpec, OptimiserSpec, Recipe
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import trained_by
 from reknit.training.log import MetricsLog
@@ -36,31 +37,35 @@ from reknit.training.team import ParallelChoice, Team, join_team
 from reknit.training.team_batches import BatchShards
 from reknit.training.trainer import PhaseSettings, Trainer
 
-STEPS = 7
+# Those of which batches differ in kind (see `batch_of`), and one that sees what the last of them has changed.
+STEPS = 6
 WAYS: tuple[ParallelChoice, ...] = ("ddp", "fsdp")
 
 
-def divided() -> list[str]:
-    """One recipe of each objective and trained pooling: others have no other weights that could be divided."""
-    first: dict[tuple[type, str], str] = {}
-    for name, recipe in recipes().items():
+def one_of_each(kind: Callable[[Recipe], Hashable]) -> list[str]:
+    """The oldest recipe of each kind and trained pooling."""
+    first: dict[Hashable, str] = {}
+    for name, recipe in by_age(RECIPES):
         pooling = recipe.encoder.pooling
-        first.setdefault((type(recipe.objective), pooling if pooling in TRAINED_POOLINGS else ""), name)
-    return list(first.values())
+        first.setdefault((kind(recipe), pooling if pooling in TRAINED_POOLINGS else ""), name)
+    return sorted(first.values())
 
 
+EVERY = one_of_each(kind)
+# Others have no other weights that could be divided.
+DIVIDED = one_of_each(lambda recipe: type(recipe.objective))
 # Divided weights take most of the time; all of them have a slow test.
-SOME_DIVIDED = divided()[::5]
+SOME_DIVIDED = DIVIDED[::5]
 
 
 def batch_of(name: str, step: int) -> Batch:
     """Ragged batches; among them one too small to divide, and one that leaves a process nothing to predict."""
-    kind = kind_of(find(name))
-    if kind == "pairs":
+    made_of = kind_of(find(name))
+    if made_of == "pairs":
         batch = toy_pairs(step, pairs=1 if step == 3 else 7)
         return replace(batch, groups=torch.arange(batch.num_sequences // 2) // 2)
     lengths = {3: (9,), 4: (30, 2)}.get(step, (5, 17, 9, 12, 24, 3, 14, 20, 6))
-    batch = toy_queries(step, lengths) if kind == "queries" else toy_batch(step, lengths)
+    batch = toy_queries(step, lengths) if made_of == "queries" else toy_batch(step, lengths)
     return fit_for(find(name), batch, step)
 
 
@@ -130,19 +135,19 @@ class BrokenShare(Objective):
 
 
 def train_every_recipe(folder: Path, team: Team) -> None:
-    for name in recipes():
+    for name in EVERY:
         trainer(folder / f"{name}-ddp", name, team, "ddp").run()
     train_divided(folder, team, SOME_DIVIDED)
 
 
 def train_divided(folder: Path, team: Team, names: Sequence[str] | None = None) -> None:
-    for name in divided() if names is None else names:
+    for name in DIVIDED if names is None else names:
         trainer(folder / f"{name}-fsdp", name, team, "fsdp").run()
 
 
 def compare_gradients(folder: Path, team: Team, names: Sequence[str] = ()) -> None:
     """Of every recipe (or those named) and weight: averaged over shares, against the whole batch in one process."""
-    for name in names or recipes():
+    for name in names or EVERY:
         whole = pair_of(name)
         alone, batch = copy.deepcopy(whole), batch_of(name, 0)
         trained = trained_by(team, "ddp", *whole)
@@ -229,7 +234,9 @@ def skip_together(folder: Path, team: Team) -> None:
 
 
 def fail_alone(folder: Path, team: Team) -> None:
-    """The last process ends with an error, in the middle of training."""
+    """The last process ends with an error, in the middle of training, after all that was asked before."""
+    if team.sum(1.0) == team.size and team.is_rank_zero:
+        (folder / "all-done").touch()
     run = trainer(folder / "failed", "mlm", team)
 
     def batches(step: int) -> Batch:

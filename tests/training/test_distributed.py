@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from team_at_work import SOME_DIVIDED, STEPS, WAYS, divided, stopped, trainer
+from team_at_work import DIVIDED, EVERY, SOME_DIVIDED, STEPS, WAYS, stopped, trainer
 
-from reknit.catalogue import recipes
 from reknit.training.log import MetricsLog
 from reknit.training.team import Team
 
@@ -22,7 +21,7 @@ def torchrun(*words: object, processes: int = 2) -> subprocess.CompletedProcess:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [*launch, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
 
 
 def log_of(folder: Path) -> list[dict]:
@@ -42,18 +41,23 @@ def same_steps(mine: list[dict], theirs: list[dict]) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the tasks below have left, two processes doing them all in one start."""
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
+    """What the tasks below have left, two processes doing them all in one start, and how that ended: by an error."""
     folder = tmp_path_factory.mktemp("team")
     for how in WAYS:
         stopped(folder / f"by-one-{how}", Team(), how)
     tasks = ("train_every_recipe", "compare_gradients", "stop_and_go_on", "probe_by_one", "end_together")
-    done = torchrun(AT_WORK, folder, *tasks, "skip_together", "find_planted_bugs")
-    assert done.returncode == 0, done.stderr
-    return folder
+    done = torchrun(AT_WORK, folder, *tasks, "skip_together", "find_planted_bugs", "fail_alone")
+    assert (folder / "all-done").exists(), done.stderr
+    return folder, done
 
 
-@pytest.mark.parametrize("name", recipes())
+@pytest.fixture
+def folder(ended: tuple[Path, subprocess.CompletedProcess]) -> Path:
+    return ended[0]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_losses_equal_those_of_one_process(folder: Path, tmp_path: Path, name: str) -> None:
     trainer(tmp_path, name, Team()).run()
     same_steps(log_of(folder / f"{name}-ddp"), log_of(tmp_path))
@@ -70,7 +74,7 @@ def all_divided(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", divided())
+@pytest.mark.parametrize("name", DIVIDED)
 def test_losses_of_divided_weights_equal_those_of_one_process(all_divided: Path, tmp_path: Path, name: str) -> None:
     trainer(tmp_path, name, Team()).run()
     same_steps(log_of(all_divided / f"{name}-fsdp"), log_of(tmp_path))
@@ -92,7 +96,7 @@ def test_a_loss_that_is_broken_in_one_process_is_skipped_by_all(folder: Path) ->
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
 
 
-def test_an_error_in_one_process_ends_all(tmp_path: Path) -> None:
-    done = torchrun(AT_WORK, tmp_path, "fail_alone")
+def test_an_error_in_one_process_ends_all(ended: tuple[Path, subprocess.CompletedProcess]) -> None:
+    _, done = ended
     assert done.returncode != 0
     assert done.stderr.count("]: ValueError: planted in one process") == 1

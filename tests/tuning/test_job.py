@@ -16,6 +16,7 @@ import reknit
 from reknit.adapters.files import KINDS
 from reknit.errors import ReknitError
 from reknit.models.loading import load_embedding_model
+from reknit.runs.result import RunResult
 from reknit.tuning import deliver, job
 from reknit.tuning.config import configured
 from reknit.tuning.fit import fit
@@ -43,6 +44,7 @@ def test_the_folder_gives_what_was_measured(kind, model: Path, labels: Path, tmp
     out = tmp_path / "run"
     result = tune(model, labels, out, method=kind.kind, settings=QUICK)
     assert TuningResult.from_json(json.loads((out / "result.json").read_text())) == result
+    assert RunResult.read(out / "result.json") is None, "it is no run of adapt"
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "model", "report.html", "result.json"]
     config = configured(str(model), str(labels), kind.kind, QUICK)
     data, start = load_labels(labels, config.test_fraction, config.seed), load_embedding_model(model)
@@ -146,11 +148,13 @@ def test_an_old_run_stays_until_the_new_one_is_whole(
     [
         ({"method": "lorra"}, "did you mean lora"),
         ({"method": "mlm"}, "mlm is no method of tune"),
-        ({"settings": ("part.rank=0",)}, "rank is 0"),
+        ({"settings": ("part.rank=0",)}, "rank is 0: it must be above 0"),
         ({"settings": ("part.width=3",)}, "there is no field 'width' here; there are rank"),
-        ({"settings": ("test_fraction=0",)}, "test_fraction is 0"),
+        ({"settings": ("test_fraction=0",)}, "test_fraction: 0.0 must be above 0"),
+        ({"settings": ("method=bitfit",)}, "the command itself names it"),
+        ({"settings": ("start=elsewhere",)}, "the command itself names it"),
         ({"settings": ("training.texts=0",)}, "nothing to learn from"),
-        ({"settings": ("training.epochs=0",)}, "epochs is 0"),
+        ({"settings": ("training.epochs=0",)}, "fine_tuning.epochs is 0"),
         ({"labels": "nowhere.tsv"}, "cannot be read"),
         ({"model": "no-such-folder/x/y"}, "does not exist"),
     ],

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reknit.errors import ReknitError
+from reknit.runs.config import with_overrides
+from reknit.vocabulary.wechsel import Wechsel
 from reknit.vocabulary.word_vectors import (
     WordVectorSpec,
     count_neighbours,
@@ -81,5 +83,5 @@ def test_texts_without_a_repeated_word() -> None:
 
 @pytest.mark.parametrize("name", ["dim", "window", "min_count", "max_words"])
 def test_settings_out_of_range(name: str) -> None:
-    with pytest.raises(ReknitError, match=f"{name} is 0"):
-        WordVectorSpec(**{name: 0})
+    with pytest.raises(ReknitError, match="must be above 0"):
+        with_overrides(Wechsel(), (f"vectors.{name}=0",))

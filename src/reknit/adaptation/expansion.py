@@ -54,7 +54,7 @@ def choose_expansion_weight(
 ) -> tuple[float, list[float]]:
     """The weight, and the mean of `metric` at each of EXPANSION_WEIGHTS, by `collection`, its shared words dropped.
 
-    Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to
+    Of the weights that are not significantly worse than the best one (by two standard errors), the one nearest to
     DEFAULT_WEIGHT is taken: the probe's queries are not those of users.
     """
     documents, queries = vectors_of(collection, encode)

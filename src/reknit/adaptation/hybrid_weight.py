@@ -56,12 +56,13 @@ def choose_hybrid_weight(
 ) -> tuple[float, dict[float, float]]:
     """The dense ranking's weight in the hybrid (BM25 has 1 - weight), and the mean of `metric` at each that was tried.
 
-    collection: the probe, its shared words dropped. prior: taken where the probe does not surely say otherwise.
+    collection: the probe, its shared words dropped. prior: taken unless the probe significantly prefers another.
 
-    Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which is
-    which. It should be as large as the collections that are searched: in a small one vectors look better than they
-    are. Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to the
-    prior is taken, for the probe's queries are not those of users; equal parts are right for most collections.
+    Equal weights let the weaker ranking drag the stronger one down; the probe, which needs no labels, knows which
+    is which. It should be as large as the collections that are searched: in a small one vectors look better than
+    they are. Of the weights that are not significantly worse than the best one (by two standard errors), the one
+    nearest to the prior is taken, for the probe's queries are not those of users; equal parts are right for most
+    collections.
     """
     values = hybrid_values(collection, encode, metric)
     reached = dict(zip(HYBRID_WEIGHTS, values.mean(axis=1).tolist(), strict=True))

@@ -40,7 +40,7 @@ logger = logging.getLogger("reknit")
 
 # Published rates are for large batches and days of training. A run of minutes has a small model to fit from nothing,
 # where many short steps of a shallow encoder that pools by the mean go furthest, or a trained model to move gently.
-# From nothing, pre-training lowers what the tuning reaches within minutes; first weights by latent semantic analysis,
+# From nothing, pre-training lowers what the tuning reaches within minutes; initial weights by latent semantic analysis,
 # which take seconds, raise it (docs/adaptation.md).
 _TUNED_FROM_SCRATCH = ("tune.optimiser.learning_rate=1e-3", "tune.data.max_length=64")
 _SCRATCH = ("tune.encoder.depth=2", "tune.encoder.token_table=latent-semantic", *_TUNED_FROM_SCRATCH)
@@ -239,7 +239,7 @@ def _train_and_deliver(
 
 
 def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: EncodeTexts) -> None:
-    """Make the lessons of the phase that learns from a teacher, if there is one."""
+    """Make the distillation targets of the phase that learns from a teacher, if there is one."""
     for phase in phases_of(config):
         if isinstance(phase.recipe.data, QuerySpec):
             spec, limit = phase.recipe.data.teacher, config.budget.seconds

@@ -1,4 +1,4 @@
-"""Which model to use, decided by measurement: the adapted one only when it is surely better."""
+"""Which model to use, decided by measurement: the adapted one only when it is significantly better."""
 
 from __future__ import annotations
 

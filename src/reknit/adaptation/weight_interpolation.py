@@ -31,10 +31,10 @@ def interpolate_weights(
     """Set the weights of `trained.model` to the share of the training that is kept; returns it, and the candidate with
     an `encode` that remembers what it has encoded.
 
-    start, trained: of one architecture. start.encode: remembers what it has encoded. trained.encode: of the model as it
-    is at each call. choosing: its shared words dropped. expansion: the model will be searched with, so each share is
-    judged with its own. All is kept unless it is surely worse (by two standard errors) than nothing; then, of all, half
-    and nothing, the most that is not surely worse than the best of the three.
+    start, trained: of one architecture. start.encode: remembers what it has encoded. trained.encode: of the model
+    as it is at each call. choosing: its shared words dropped. expansion: the model will be searched with, so each
+    share is judged with its own. All is kept unless it is significantly worse (by two standard errors) than
+    nothing; then, of all, half and nothing, the most that is not significantly worse than the best of the three.
     """
     ends = start.model.encoder.state_dict(), _copy(trained.model.encoder)
     encoder = trained.model.encoder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar, TypeVar, cast
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeVar, cast, get_type_hints
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 from reknit.part import Part
+from reknit.ranges import range_of
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -57,9 +58,10 @@ class Adapter(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class AdapterSpec(Part, ABC):
-    """The settings of an adapter. Fields have defaults; values that cannot be are refused when the spec is made.
+    """The settings of an adapter. Fields have defaults and say their ranges.
 
-    kind: the name of the adapter in its folder. learning_rate: around which its training usually goes well.
+    kind: the name of the adapter in its folder. learning_rate: around which its training usually goes well. Raises
+    ReknitError for a number out of its range.
     """
 
     role: ClassVar[str] = "adapter"
@@ -67,18 +69,19 @@ class AdapterSpec(Part, ABC):
     kind: ClassVar[str]
     learning_rate: ClassVar[float] = 1e-3
 
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self), include_extras=True)
+        for item in fields(self):
+            allowed, value = range_of(hints[item.name]), getattr(self, item.name)
+            if allowed is not None and (complaint := allowed.complaint(value)):
+                raise ReknitError(f"{self.kind}: {item.name} is {value}: it must be {complaint}")
+
     @abstractmethod
     def build(self, encoder: NativeEncoder) -> Adapter:
         """A new adapter that fits the encoder, its weights drawn from torch's global generator.
 
         Raises ReknitError for an encoder that has no place for it.
         """
-
-    def at_least_one(self, **sizes: int) -> None:
-        """Raise ReknitError unless all of these settings are 1 or more."""
-        for name, size in sizes.items():
-            if size < 1:
-                raise ReknitError(f"{self.kind}: {name} is {size}: it must be 1 or more")
 
 
 def members(modules: Iterable[nn.Module], kind: type[M]) -> list[M]:

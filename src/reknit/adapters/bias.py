@@ -18,7 +18,7 @@ from reknit.errors import ReknitError
 
 @dataclass(frozen=True)
 class BiasSpec(AdapterSpec):
-    """Every bias of the encoder, those of norms too; it has no settings."""
+    """BitFit: every bias of the encoder, those of norms too."""
 
     kind: ClassVar[str] = "bitfit"
 
@@ -51,4 +51,5 @@ class BiasAdapter(Adapter):
                 module.bias.add_(self.changes[path.replace(".", "/")])
 
     def _add(self, name: str, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
-        return output + self.changes[name]
+        changed: Tensor = output + self.changes[name]
+        return changed

@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from reknit.adapters.base import Adapter, AdapterSpec, Handover, members
 from reknit.adapters.places import linears
 from reknit.encoders.native.encoder import NativeEncoder
+from reknit.ranges import PositiveFloat, PositiveInt
 
 NOT_LINEAR = "its bottleneck is not linear, and no weight of the encoder computes such a thing"
 
@@ -41,14 +42,13 @@ class Bottleneck(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class BottleneckSpec(AdapterSpec):
-    """width: units of each bottleneck, one after the attention and one after the feed-forward network of each block."""
+    """Adapters of Houlsby et al.: a bottleneck after the attention and after the feed-forward network of each block."""
 
     kind: ClassVar[str] = "bottleneck"
+    learning_rate: ClassVar[float] = 5e-4
 
-    width: int = 16
-
-    def __post_init__(self) -> None:
-        self.at_least_one(width=self.width)
+    width: PositiveInt = 16
+    """Units of each bottleneck."""
 
     def build(self, encoder: NativeEncoder) -> SequentialAdapter:
         return SequentialAdapter(self, encoder)
@@ -58,7 +58,8 @@ class SequentialBottleneck(Bottleneck):
     """What a sublayer gives, and a bottleneck of it (GELU) added."""
 
     def hook(self, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
-        return output + self.scale * self.widen(F.gelu(self.narrow(output)))
+        changed: Tensor = output + self.scale * self.widen(F.gelu(self.narrow(output)))
+        return changed
 
 
 class SequentialAdapter(Adapter):
@@ -82,15 +83,15 @@ class SequentialAdapter(Adapter):
 
 @dataclass(frozen=True)
 class ParallelSpec(AdapterSpec):
-    """width: units of the bottleneck beside the feed-forward network of each block. scale: of what it adds."""
+    """A bottleneck beside the feed-forward network of each block, scaled."""
 
     kind: ClassVar[str] = "parallel"
+    learning_rate: ClassVar[float] = 3e-4
 
-    width: int = 32
-    scale: float = 4.0
-
-    def __post_init__(self) -> None:
-        self.at_least_one(width=self.width)
+    width: PositiveInt = 32
+    """Units of each bottleneck."""
+    scale: PositiveFloat = 4.0
+    """What it adds is multiplied by this."""
 
     def build(self, encoder: NativeEncoder) -> ParallelAdapter:
         return ParallelAdapter(self, encoder)
@@ -110,7 +111,8 @@ class ParallelBottleneck(Bottleneck):
     def hook(self, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
         given = self._input.take()
         assert given is not None, "the first linear layer runs before the last"
-        return output + self.scale * self.widen(F.relu(self.narrow(given)))
+        changed: Tensor = output + self.scale * self.widen(F.relu(self.narrow(given)))
+        return changed
 
 
 class ParallelAdapter(Adapter):

@@ -20,8 +20,8 @@ class AdaptedEncoder(TokenEncoder):
     """Computes what `base` computes with `adapter` in it. The weights of `base` are frozen, and their names, values and
     number stay as they are: `detach` gives it back bit by bit.
 
-    base: used up; it must not be used beside this encoder until it is detached. Raises ReknitError where there is an
-    adapter attached already, or no position left for a text.
+    base: not to be used beside this encoder until it is detached, and without another adapter (`attach` sees to that).
+    Raises ReknitError where no position is left for a text.
     """
 
     def __init__(self, base: NativeEncoder, adapter: Adapter) -> None:

@@ -76,10 +76,14 @@ def attach_saved(encoder: TokenEncoder, folder: Path) -> AdaptedEncoder:
 
 
 def with_saved(encoder: TokenEncoder, folder: Path) -> TokenEncoder:
-    """The encoder as `attach_saved` makes it, the adapter merged into the weights where it can be: then it is as fast
-    as before. Raises ReknitError as `attach_saved` does."""
+    """The encoder as `attach_saved` makes it, the adapter merged into its very weights where it can be: then it is as
+    fast as before. Raises ReknitError as `attach_saved` does."""
     adapted = attach_saved(encoder, folder)
-    return adapted if adapted.adapter.cannot_merge else adapted.merged()
+    if adapted.adapter.cannot_merge:
+        return adapted
+    base = adapted.detach()
+    adapted.adapter.merge_into(base)
+    return base
 
 
 def fingerprint(encoder: NativeEncoder) -> str:
@@ -99,7 +103,8 @@ def _spec_of(stored: dict[str, Any], folder: Path) -> AdapterSpec:
             f"{folder} holds an adapter of kind {stored.get('kind')!r}; this version reads {', '.join(kinds)}"
         )
     try:
-        return _filled(kind(), stored["settings"])
+        spec: AdapterSpec = _filled(kind(), stored["settings"])
+        return spec
     except (KeyError, TypeError, AttributeError) as error:
         raise ReknitError(f"{folder / _SETTINGS} is damaged ({error!r}); tune the model again") from error
 

@@ -15,6 +15,7 @@ from reknit.adapters.base import Adapter, AdapterSpec, members
 from reknit.adapters.places import linears, query_key_values
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
+from reknit.ranges import PositiveFloat, PositiveInt
 
 Target = Literal["query", "key", "value", "attention_output", "up", "down"]
 _FUSED = ("query", "key", "value")
@@ -22,16 +23,19 @@ _FUSED = ("query", "key", "value")
 
 @dataclass(frozen=True)
 class LoRASpec(AdapterSpec):
-    """rank: of each update. alpha: the update is multiplied by alpha / rank. targets: the projections that get one."""
+    """LoRA: an update of low rank beside projections of each block."""
 
     kind: ClassVar[str] = "lora"
 
-    rank: int = 8
-    alpha: float = 16.0
+    rank: PositiveInt = 8
+    """Rank of each update."""
+    alpha: PositiveFloat = 16.0
+    """The update is multiplied by alpha / rank."""
     targets: tuple[Target, ...] = ("query", "value")
+    """Projections that get an update: of the attention, or of the feed-forward network (up, down)."""
 
     def __post_init__(self) -> None:
-        self.at_least_one(rank=self.rank)
+        super().__post_init__()
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise ReknitError(f"lora: targets are {self.targets}: name one or more, each once")
 

@@ -17,12 +17,15 @@ from reknit.encoders.native.encoder import NativeEncoder
 
 @dataclass(frozen=True)
 class MixAndMatchSpec(AdapterSpec):
-    """prefix: a short one, for the attention. parallel: a wider bottleneck, for the feed-forward network."""
+    """The mix-and-match adapter: a prefix for the attention, a parallel adapter for the feed-forward network."""
 
     kind: ClassVar[str] = "mam"
+    learning_rate: ClassVar[float] = 3e-4
 
     prefix: PrefixSpec = field(default_factory=PrefixSpec)
+    """The prefix of each block's attention."""
     parallel: ParallelSpec = field(default_factory=ParallelSpec)
+    """The bottleneck beside each block's feed-forward network."""
 
     def build(self, encoder: NativeEncoder) -> MixedAdapter:
         return MixedAdapter({"prefix": self.prefix.build(encoder), "parallel": self.parallel.build(encoder)})

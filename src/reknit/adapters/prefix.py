@@ -21,19 +21,18 @@ from reknit.adapters.places import linears, query_key_values
 from reknit.data.batch import View
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
+from reknit.ranges import PositiveInt
 
 
 @dataclass(frozen=True)
 class PrefixSpec(AdapterSpec):
-    """length: keys and values of each layer."""
+    """Prefix tuning: learned keys and values in each block's attention."""
 
     kind: ClassVar[str] = "prefix"
-    learning_rate: ClassVar[float] = 1e-2
+    learning_rate: ClassVar[float] = 3e-3
 
-    length: int = 8
-
-    def __post_init__(self) -> None:
-        self.at_least_one(length=self.length)
+    length: PositiveInt = 8
+    """Keys, and as many values, of each block."""
 
     def build(self, encoder: NativeEncoder) -> PrefixAdapter:
         return PrefixAdapter(self, encoder)

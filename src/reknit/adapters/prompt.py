@@ -15,19 +15,18 @@ from reknit.data.batch import View, segments_of
 from reknit.encoders.base import Encoded
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
+from reknit.ranges import PositiveInt
 
 
 @dataclass(frozen=True)
 class PromptSpec(AdapterSpec):
-    """length: learned rows before each text; texts can be so many tokens shorter."""
+    """Prompt tuning: learned rows before each text."""
 
     kind: ClassVar[str] = "prompt"
     learning_rate: ClassVar[float] = 1e-2
 
-    length: int = 8
-
-    def __post_init__(self) -> None:
-        self.at_least_one(length=self.length)
+    length: PositiveInt = 8
+    """Learned rows; the longest text that the model reads is shorter by as many tokens."""
 
     def build(self, encoder: NativeEncoder) -> PromptAdapter:
         return PromptAdapter(self, encoder)
@@ -63,6 +62,8 @@ class PromptAdapter(Adapter):
         view, *rest = arguments
         if view.attention is not bidirectional and view.attention is not causal:
             raise ReknitError("a prompt cannot be put before texts with an attention rule of their own")
+        if view.signal is not None:
+            raise ReknitError("a prompt can be put before texts alone, not before pictures or sounds")
         sequences = view.cu_seqlens.numel() - 1
         moved = torch.arange(view.tokens.numel(), device=view.tokens.device)
         moved += self.rows * (segments_of(view.cu_seqlens) + 1)

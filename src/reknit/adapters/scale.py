@@ -20,10 +20,10 @@ from reknit.encoders.native.encoder import NativeEncoder
 
 @dataclass(frozen=True)
 class ScaleSpec(AdapterSpec):
-    """A number for each dimension of the keys and of the values, and for each inner unit; it has no settings."""
+    """(IA)3: a factor for each dimension of keys and values and each inner unit of the feed-forward network."""
 
     kind: ClassVar[str] = "ia3"
-    learning_rate: ClassVar[float] = 1e-2
+    learning_rate: ClassVar[float] = 3e-3
 
     def build(self, encoder: NativeEncoder) -> ScaleAdapter:
         return ScaleAdapter(encoder)

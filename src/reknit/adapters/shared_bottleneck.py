@@ -7,6 +7,7 @@ https://arxiv.org/abs/2305.17682. The survey of Xu et al. counts it among the un
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -21,22 +22,20 @@ from reknit.adapters.base import Adapter, AdapterSpec
 from reknit.adapters.bottleneck import NOT_LINEAR
 from reknit.adapters.places import linears
 from reknit.encoders.native.encoder import NativeEncoder
-from reknit.errors import ReknitError
+from reknit.ranges import PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class SharedBottleneckSpec(AdapterSpec):
-    """width: units of the one bottleneck. kept: the fraction of its weights that each layer uses."""
+    """ProPETL: one bottleneck for all blocks, of which each uses a learned part."""
 
     kind: ClassVar[str] = "propetl"
+    learning_rate: ClassVar[float] = 5e-4
 
-    width: int = 32
-    kept: float = 0.5
-
-    def __post_init__(self) -> None:
-        self.at_least_one(width=self.width)
-        if not 0.0 < self.kept <= 1.0:
-            raise ReknitError(f"propetl: kept is {self.kept}: it must be above 0 and at most 1")
+    width: PositiveInt = 32
+    """Units of the bottleneck."""
+    kept: PositiveFraction = 0.5
+    """Fraction of the bottleneck's weights that each block uses."""
 
     def build(self, encoder: NativeEncoder) -> SharedBottleneckAdapter:
         return SharedBottleneckAdapter(self, encoder)
@@ -52,8 +51,11 @@ class KeepHighest(torch.autograd.Function):
         return mask.view_as(scores)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
+
+
+_keep_highest: Callable[[Tensor, int], Tensor] = KeepHighest.apply
 
 
 class SharedBottleneckAdapter(Adapter):
@@ -99,8 +101,7 @@ class SharedBottleneckAdapter(Adapter):
         super().load_tensors(loaded)
 
     def _mask(self, scores: Tensor) -> Tensor:
-        mask: Tensor = KeepHighest.apply(scores, self.kept)
-        return mask
+        return _keep_highest(scores, self.kept)
 
     def _after(self, layer: int, module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> Tensor:
         narrow = self.narrow.weight * self._mask(self.narrow_scores[layer])

@@ -60,7 +60,7 @@ def compare_adaptation(
 
     against: routes of sentence-transformers, run once each. cores: each run has so many cores to itself and no GPU, and
     as many go at a time as this process has cores for; None: one after another, with all there is. What `json_file`
-    already holds is not measured again, so that hours of work can be stopped and gone on with. Raises ReknitError for
+    already holds is not measured again, so that hours of work can be stopped and resumed. Raises ReknitError for
     an unknown route or folder, a budget that is not a time, more cores than there are, a record of other settings, and
     a run that fails.
     """
@@ -69,7 +69,7 @@ def compare_adaptation(
         raise ReknitError(f"--budget is {budget}: what is compared here has the same time, such as 10m")
     unknown = [route for route in against if route not in ROUTES]
     if unknown:
-        raise ReknitError(f"there is no route {unknown[0]!r}; choose of {', '.join(ROUTES)}")
+        raise ReknitError(f"there is no route {unknown[0]!r}; choose from {', '.join(ROUTES)}")
     check_json_path(json_file)
     collections = {Path(folder): load_beir(folder) for folder in data}
     settings = {"start": "/".join(Path(start).parts[-2:]) if Path(start).exists() else start, "budget": budget}
@@ -182,7 +182,7 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _where(place: list[int]) -> dict[str, Any]:
-    # A comparison of hours may be gone on with on another machine.
+    # A comparison of hours may be resumed on another machine.
     found = machine()
     return {
         "processor": found["processor"] if place else found.get("accelerator", found["processor"]),
@@ -194,7 +194,7 @@ def _where(place: list[int]) -> dict[str, Any]:
 def _opened(json_file: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
     if json_file is None or not json_file.exists():
         return {**settings, "collections": {}}
-    record = read_json(json_file)
+    record: dict[str, Any] = read_json(json_file)
     for name, value in settings.items():
         if record.get(name) != value:
             raise ReknitError(f"{json_file} holds a comparison with {name} {record.get(name)!r}: name another file")

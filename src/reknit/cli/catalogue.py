@@ -23,7 +23,8 @@ def recipes(
 
 def settings(
     name: Annotated[
-        str | None, typer.Argument(help='Of `reknit pretrain` by this recipe, or "compare"; else of `reknit adapt`.')
+        str | None,
+        typer.Argument(help='Of a recipe (`pretrain`), of a method (`tune`), or "compare"; else of `reknit adapt`.'),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -84,7 +85,7 @@ def claim(
     seeds: Annotated[int | None, typer.Option(help="Trainings of each arm; the check's own number by default.")] = None,
     budget: Annotated[str | None, typer.Option(help="Of each training, instead of the size's own.")] = None,
     data: Annotated[Path, typer.Option(help="The folder with the data sets.")] = Path("../shared/data"),
-    out: Annotated[Path, typer.Option("--out", help="Where to train; what is there is gone on with.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Where to train; a stopped claim is resumed.")] = Path(
         "runs/claims"
     ),
     device: Annotated[Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one.")] = "auto",
@@ -95,7 +96,7 @@ def claim(
         bool, typer.Option("--dry-run", help="Only say what it would take; of every claim when none is named.")
     ] = False,
     fixtures: Annotated[
-        bool, typer.Option("--fixtures", help="Train and measure the models that claims go on from; all or NAMES.")
+        bool, typer.Option("--fixtures", help="Train and measure the models that claims start from; all, or NAMES.")
     ] = False,
 ) -> None:
     """Measure published claims: arms with several seeds, a control that must be seen, intervals, a verdict each."""

@@ -75,7 +75,7 @@ def _run() -> int:
         return _end(f"{place}{error.strerror or error}; check the path, its permissions and the space left", 2)
     except Interrupted as stop:
         asked = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-        resume = [] if asked[:1] == ["claim"] else ["--resume"]  # a claim goes on with what it finds
+        resume = [] if asked[:1] == ["claim"] else ["--resume"]  # a claim resumes what it finds
         return _end(f"{stop}; what was finished is saved. Go on with: {shlex.join(['reknit', *asked, *resume])}", 130)
     except EndedElsewhere as end:
         if isinstance(end.__cause__, Interrupted):

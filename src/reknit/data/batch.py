@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -252,6 +253,7 @@ def counted_spans(numbers: Tensor, cu_seqlens: Tensor) -> Tensor:
     return (span_starts(numbers, cu_seqlens).cumsum(0) - 1).masked_fill(numbers < 0, -1)
 
 
-def _map_tensors(batch: Batch, change) -> Batch:
+def _map_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    return Batch(**{name: change(value) if isinstance(value, Tensor) else value for name, value in fields.items()})
+    changed: dict[str, Any] = {n: change(value) if isinstance(value, Tensor) else value for n, value in fields.items()}
+    return Batch(**changed)

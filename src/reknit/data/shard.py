@@ -54,12 +54,11 @@ def shard_of_examples(batch: Batch, first: int, last: int) -> Batch:
 def for_whole_batch(function: Callable[Concatenate[Batch, More], Result]) -> Callable[Concatenate[Batch, More], Result]:
     """Let a function of a batch that draws chance see the step's whole batch, and cut its result to the shard given.
 
-    So every process makes the same draws, and a token's luck is the same however many there are. This costs each of
-    them the corruption of the whole batch, which is little beside a training step. The function may answer a View
-    (its sequences are those of the batch, in the same order), one value per token, [T], or two of these.
-
-    Raises ReknitError where the batch has rows that are no tokens and the view does not: a function that moves rows
-    about cannot say where those of a signal are.
+    So every process makes the same draws, and a token's random numbers are the same however many there are. This
+    costs each of them the corruption of the whole batch, which is little beside a training step. The function may
+    answer a View (its sequences are those of the batch, in the same order), one value per token, [T], or two of
+    these. Raises ReknitError where the batch has rows that are no tokens and the view does not: a function that
+    moves rows about cannot say where those of a signal are.
     """
 
     @functools.wraps(function)
@@ -105,7 +104,7 @@ def _cut(result: Result, shard: Shard) -> Result:
         return tuple(_cut(part, shard) for part in result)  # type: ignore[return-value,type-var]
     if isinstance(result, Tensor):
         return _cut_values(result, shard)  # type: ignore[return-value]
-    return _cut_view(result, shard)  # type: ignore[return-value]
+    return _cut_view(result, shard)
 
 
 def _cut_values(values: Tensor, shard: Shard) -> Tensor:

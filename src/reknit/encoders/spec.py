@@ -43,7 +43,7 @@ class EncoderSpec(ABC):
 
     @abstractmethod
     def check(self, setting: str = "encoder") -> None:
-        """Raise ReknitError when `build` would, or the first weights do not fit the shape; nothing is built.
+        """Raise ReknitError when `build` would, or the initial weights do not fit the shape; nothing is built.
 
         setting: what the user calls these settings.
         """

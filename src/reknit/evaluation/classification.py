@@ -85,7 +85,8 @@ def linear_probe(data: ClassificationSet, encode: EncodeTexts, *, texts: int = 4
     train = drawn_texts(data, texts, seed)
     classifier = fitted_probe(encode([text for _, text in train], "document"), [label for label, _ in train])
     found = classifier.predict(encode([text for _, text in data.test], "document"))
-    return (found == np.array([label for label, _ in data.test])).astype(np.float64)
+    correct: np.ndarray = (found == np.array([label for label, _ in data.test])).astype(np.float64)
+    return correct
 
 
 def fitted_probe(vectors: np.ndarray, labels: Sequence[str]) -> Pipeline:

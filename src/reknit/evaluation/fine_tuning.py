@@ -164,8 +164,8 @@ def best_classifier(
     """Of copies of the model trained with each learning rate the one that labels the most held-out texts rightly, of
     equals that with the rate named first; without a choice, nothing need be held out.
 
-    seed: of the linear layer's first weights, the order of the texts and dropout; with the same one, model and machine
-    the answer is the same. Raises Interrupted once `stop` is asked for.
+    seed: of the linear layer's initial weights, the order of the texts and dropout; with the same seed, model and
+    machine the answer is the same. Raises Interrupted once `stop` is asked for.
     """
     device = model.encoder.table.device
     found: tuple[float, Classifier] | None = None

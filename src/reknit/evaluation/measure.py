@@ -22,7 +22,7 @@ class Subject:
 
     trained: the encoder as its objective left it. tuned: after the tuning that it searches with; the same one where
     there was none. objective: with its heads as the training ended, None where nothing was trained. seed: of what is
-    drawn while measuring. max_length: tokens of the texts whose likelihood is asked for.
+    drawn while measuring. max_length: tokens of the texts whose likelihood is measured.
     """
 
     trained: EmbeddingModel
@@ -55,7 +55,7 @@ class Measure(ABC):
 
     @abstractmethod
     def value(self, subject: Subject) -> float | None:
-        """The number; None where the subject has none (it is no language model of the kind that is asked for)."""
+        """The number; None where the subject has none (it is no language model of the kind that is measured)."""
 
     def at(self, size: Size) -> Measure | None:
         """The same of the encoder cut to a size; None for a measure of whole encoders alone."""

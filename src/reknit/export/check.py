@@ -129,7 +129,8 @@ def encode_with_transformers(folder: Path, texts: Sequence[str], prompt: str = "
     inputs = tokenizer([prompt + text for text in texts], padding=True, truncation=True, return_tensors="pt")
     with torch.inference_mode():
         vectors, _ = plain(inputs["input_ids"], inputs["attention_mask"])
-    return vectors.float().numpy()
+    found: np.ndarray = vectors.float().numpy()
+    return found
 
 
 def _encode_with_sentence_transformers(folder: Path, texts: list[str]) -> np.ndarray:
@@ -157,4 +158,5 @@ def _size_of(model: EmbeddingModel, folder: Path) -> tuple[int | None, int | Non
 
 def _cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return (left * right).sum(axis=1) / np.maximum(norms, 1e-12)
+    cosines: np.ndarray = (left * right).sum(axis=1) / np.maximum(norms, 1e-12)
+    return cosines

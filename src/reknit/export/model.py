@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 from reknit.errors import ReknitError
-from reknit.export.check import ExportCheck, check_export
+from reknit.export.check import check_export
 from reknit.export.onnx import export_onnx
 from reknit.export.sentence_transformers import only_here, save
 from reknit.models.loading import load_embedding_model
+from reknit.runs.result import ExportCheck
 
 # Short, long, empty, repeated and non-Latin: what tells tokenisers, truncation and pooling apart.
 CHECK_TEXTS = (

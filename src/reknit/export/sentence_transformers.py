@@ -2,11 +2,11 @@
 
 How a size is written:
 - fewer layers: the upper layers are left out of `model.safetensors` and config.json says how many there are;
-- fewer coordinates (dims): a `2_Dense` module whose matrix keeps the first coordinates, without bias or activation,
+- fewer dimensions (dims): a `2_Dense` module whose matrix keeps the first dimensions, without bias or activation,
   between pooling and normalisation. sentence-transformers 2 to 6 run it natively and normalise after it, so its vectors
   have length 1. The other form, `truncate_dim` in config_sentence_transformers.json, cuts after normalisation: its
   vectors would be too short and differ from everybody else's. Plain transformers users take `[:dims]` after pooling,
-  then normalise. A server that skips Dense modules serves the full width; its first dims coordinates, normalised again,
+  then normalise. A server that skips Dense modules serves the full width; its first dims dimensions, normalised again,
   are the same vector.
 
 A trained pooling, which only reknit runs, is written beside them to `trained_pooling/`; the Pooling module says "mean".
@@ -56,7 +56,7 @@ def save(
     """Write `model` to the folder `out`; a reader never sees it half written.
 
     layers: keep the first so many layers; with fewer than all, a query expansion, which was made for all, is left out.
-    dims: keep the first so many coordinates of each vector (by default what
+    dims: keep the first so many dimensions of each vector (by default what
     `model.dims` says). card: the README, front matter included; a short one is made when None. A model folder that is
     already there is replaced.
 

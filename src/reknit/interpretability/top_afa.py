@@ -28,7 +28,8 @@ class TopAFA(FeatureModel):
             # As the authors do: all features together never match.
             lengths[:, -1] = 1e8
             distances = (lengths.sqrt() - centred.norm(dim=1, keepdim=True)).abs()
-            return distances.argmin(dim=1).add(1)
+            counts: Tensor = distances.argmin(dim=1).add(1)
+            return counts
 
 
 @dataclass(frozen=True)

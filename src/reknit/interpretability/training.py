@@ -141,7 +141,7 @@ def train_features(
 
 
 def _batch(order: EpochOrder, rows: int, size: int, step: int) -> np.ndarray:
-    """[size] numbers of states; a batch that begins at an epoch's end goes on with the next epoch."""
+    """[size] numbers of states; a batch that begins at an epoch's end continues in the next epoch."""
     epoch, first = divmod(step * size, rows)
     found = order(epoch)[first : first + size]
     return found if len(found) == size else np.concatenate((found, order(epoch + 1)[: size - len(found)]))

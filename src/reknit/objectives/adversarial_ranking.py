@@ -56,7 +56,7 @@ class AdversarialRankingSpec(ObjectiveSpec):
         return AdversarialRanking(self, encoder, vocabulary, pooling)
 
 
-class AdversarialRanking(FollowsProgress, EmbeddingObjective):
+class AdversarialRanking(FollowsProgress[Encoder], EmbeddingObjective[Encoder]):
     """Losses "contrastive" and "ranker" during the warm-up, then also "adversarial" and "distilled".
 
     A query's list is its own passage and the passages of the batch that the retriever, as it is in this step, finds

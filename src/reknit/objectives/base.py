@@ -6,18 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from reknit.collectives import gathered_rows
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
 from reknit.objectives.companions import Companions
 
-EncoderT = TypeVar("EncoderT", bound=Encoder, contravariant=True)
-"""The encoders that an objective can train: any, or those of tokens."""
+EncoderT = TypeVar("EncoderT", bound=Encoder, contravariant=True, default=Any)
+"""The encoders that an objective can train: any, or those of tokens. A plain `Objective` leaves it open."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class ReweightedLanguageModelSpec(CausalLanguageModelSpec):
         return ReweightedLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
-class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress):
+class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress[TokenEncoder]):
     """Loss "causal": the mean of the texts' mean cross-entropies, weighted by them (Sow et al. 2025)."""
 
     spec: ReweightedLanguageModelSpec

@@ -53,7 +53,7 @@ class ClusteredTokenDetectionSpec(ObjectiveSpec):
         return ClusteredTokenDetection(self, token_encoder(encoder), vocabulary)
 
 
-class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
+class ClusteredTokenDetection(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Loss "detection": was this token replaced by another? Asked of every ordinary token.
 
     Once there are clusters, what was overlooked in earlier steps is likelier to be tried again.

@@ -8,7 +8,7 @@ everything does that runs within a step.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -37,7 +37,7 @@ class Companions(Mapping[str, Encoder]):
             )
         return self._encoders[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._encoders)
 
     def __len__(self) -> int:

@@ -49,7 +49,7 @@ class ContrastiveSpec(ObjectiveSpec):
         return Contrastive(self, encoder.dim, pooling)
 
 
-class Contrastive(EmbeddingObjective):
+class Contrastive(EmbeddingObjective[Encoder]):
     """Loss "contrastive": InfoNCE with the other examples of the batch as negatives.
 
     Two equal texts (twins) differ by the dropout of the encoder alone, which is on because the encoder trains. Texts
@@ -69,7 +69,8 @@ class Contrastive(EmbeddingObjective):
             self.projection = nn.Sequential(dense, nn.Tanh())
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
-        return self.projection(pool(encoder(View.clean(batch)), self.pooling))
+        vectors: Tensor = self.projection(pool(encoder(View.clean(batch)), self.pooling))
+        return vectors
 
     def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         pairs = batch.num_sequences // 2

@@ -78,7 +78,8 @@ class DecodedLanguageModel(ReconstructionObjective):
 
     def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         def states_of(view: View) -> Tensor:
-            return self.head(self.decoder(encoder(view).last, view.cu_seqlens))
+            states: Tensor = self.head(self.decoder(encoder(view).last, view.cu_seqlens))
+            return states
 
         return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 

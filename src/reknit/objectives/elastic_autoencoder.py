@@ -76,9 +76,9 @@ class ElasticAutoencoderSpec(ObjectiveSpec):
 
 
 class ElasticAutoencoder(ReconstructionObjective):
-    """Of each size, such as 2x64 (two layers, 64 coordinates), the losses "masked_2x64" and "decoded_2x64".
+    """Of each size, such as 2x64 (two layers, 64 dimensions), the losses "masked_2x64" and "decoded_2x64".
 
-    The first asks for what is hidden from the encoder, from the hidden states of that layer cut to these coordinates.
+    The first asks for what is hidden from the encoder, from the hidden states of that layer cut to these dimensions.
     In the second a decoder of one layer fills a text with more gaps, in which the first token is the size's sentence
     vector, pooled as `pooling` says (paper: "cls"), cut, and brought to full width by the head that all predictions
     pass. All sizes read one pass of the encoder, one pair of masks, and share head and decoder; the total is the mean

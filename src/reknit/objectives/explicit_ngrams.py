@@ -61,7 +61,7 @@ class ExplicitNgramSpec(ObjectiveSpec):
         return ExplicitNgrams(self, encoder.dim, tied_vocabulary(encoder), vocabulary.size)
 
 
-class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
+class ExplicitNgrams(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Losses "masked", cross-entropy of hidden tokens, and, once there is a lexicon, "ngram", that of the numbers of
     the hidden bigrams.
 

@@ -101,6 +101,5 @@ class FutureTokens(ReconstructionObjective):
         places = (rows[:, None] + torch.arange(ahead, device=rows.device)).clamp(max=batch.num_tokens - 1)
         texts, memories = (torch.arange(count + 1, device=rows.device) * each for each in (ahead, unfolded))
         memory = self.unfold(states[rows]).view(count * unfolded, dim)
-        return self.decoder(batch.tokens[places].flatten(), texts, encoder.table, memory, memories).view(
-            count, ahead, dim
-        )
+        written: Tensor = self.decoder(batch.tokens[places].flatten(), texts, encoder.table, memory, memories)
+        return written.view(count, ahead, dim)

@@ -53,7 +53,7 @@ class GenerationAugmentedSpec(ObjectiveSpec):
         return GenerationAugmented(self, token_encoder(encoder), vocabulary, pooling)
 
 
-class GenerationAugmented(EmbeddingObjective):
+class GenerationAugmented(EmbeddingObjective[TokenEncoder]):
     """Losses "contrastive", "generation" and "agreement".
 
     Vectors are made with attention in both directions, passages are written under causal attention by the same

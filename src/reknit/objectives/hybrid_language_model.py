@@ -49,7 +49,7 @@ class HybridLanguageModelSpec(ObjectiveSpec):
         return HybridLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
-class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
+class HybridLanguageModel(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Losses "masked" and "causal", of a step that has both; each is weighted by its share of the texts.
 
     The prediction of a token is read one place before it in both, so that one head and one alignment serve both.

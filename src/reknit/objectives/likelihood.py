@@ -38,7 +38,8 @@ def masked_log_likelihood(
     """The pseudo-log-likelihood where `head` reads the encoder's own states, as `read` arranges them."""
 
     def states_of(view: View) -> Tensor:
-        return head(read(encoder(view).last))
+        states: Tensor = head(read(encoder(view).last))
+        return states
 
     return pseudo_log_likelihood(states_of, encoder.table, head.bias, batch)
 

@@ -36,7 +36,7 @@ class CausalThenMaskedSpec(ObjectiveSpec):
         return CausalThenMasked(self, token_encoder(encoder), vocabulary, pooling)
 
 
-class CausalThenMasked(FollowsProgress, ReconstructionObjective):
+class CausalThenMasked(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Loss "causal" until the switch, then "masked"; each part has its own head."""
 
     def __init__(self, spec: CausalThenMaskedSpec, encoder: TokenEncoder, vocabulary: Vocabulary, pooling: str) -> None:
@@ -69,7 +69,8 @@ class CausalThenMasked(FollowsProgress, ReconstructionObjective):
         return self.now.floors(encoder, batch, rng)
 
     def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
-        return self.now(encoder, batch, rng)
+        output: StepOutput = self.now(encoder, batch, rng)
+        return output
 
     def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         return self.now.log_likelihood(encoder, batch)

@@ -74,7 +74,8 @@ class SharedTrunk(ReconstructionObjective):
         """Of the branch that understands."""
 
         def states_of(view: View) -> Tensor:
-            return self.head(self.understanding(encoder(view).last, view.cu_seqlens))
+            states: Tensor = self.head(self.understanding(encoder(view).last, view.cu_seqlens))
+            return states
 
         return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 

@@ -45,7 +45,7 @@ class TokenTargetSpec(ObjectiveSpec):
         return TokenTargets(self, token_encoder(encoder), pooling)
 
 
-class TokenTargets(FollowsProgress, ReconstructionObjective):
+class TokenTargets(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Loss "token_targets": divergence of the vocabulary's distribution, read from the text's vector, from the targets.
 
     Targets of the first stage are the text's tokens by tf-idf, with document frequencies counted over the texts that

@@ -184,7 +184,7 @@ def _expansion_remarks(result: RunResult) -> list[str]:
     plain = result.plain_verdict
     if plain is not None and plain.use == "start":
         found.append(
-            "Without the expansion the adapted model is not surely better than the start model "
+            "Without the expansion the adapted model is not significantly better than the start model "
             f"({plain.difference:+.3f}): search with reknit, or keep the start model for other libraries."
         )
     return found
@@ -270,7 +270,7 @@ def export_facts(result: RunResult) -> Facts:
     if export is None:
         return []
     return [
-        ("largest difference of a coordinate", f"{export.max_abs_diff:.1e}"),
+        ("largest difference of a dimension", f"{export.max_abs_diff:.1e}"),
         ("lowest cosine", f"{export.cosine:.6f}"),
         *((f"against {name}", plain(value)) for name, value in export.against.items()),
     ]

@@ -35,7 +35,7 @@ LEAST_SEEDS = 3
 class Plan:
     """What measuring one claim takes.
 
-    experiment: at the size and with the budget asked for. controls: the pairs that must be seen. command: what made it.
+    experiment: with the size and the budget given. controls: the pairs that must be seen. command: what made it.
     """
 
     system: System
@@ -106,7 +106,7 @@ def check_claims(
     """Measure the claims on the cards of systems, and return their records, which are also written to `records`.
 
     Claims that are measured alike (the same experiment) share a folder in `out`: an arm of several claims is trained
-    once, and what is there is gone on with, or made anew with `overwrite`. data: the folder in which the experiments'
+    once; finished outcomes are kept, or made anew with `overwrite`. data: the folder in which the experiments'
     inputs lie. processes: trainings at a time. Raises ReknitError as `plan_claim` and the experiments do and for
     missing data, and Interrupted after Ctrl-C with every finished outcome saved.
     """
@@ -148,7 +148,7 @@ def check_claims(
 
 
 def started(plan: Plan, data: Path, stop: StopRequest) -> Plan:
-    """The plan with its arms going on from the fixture that the check names, which is trained where it is not there."""
+    """The plan with its arms starting from the fixture that the check names, which is trained where it is not there."""
     if not plan.check.start:
         return plan
     folder = train_fixture(find_fixture(plan.check.start), data, stop)

@@ -16,21 +16,18 @@ import numpy as np
 
 from reknit.claim import EVERY_MEASURE
 from reknit.errors import ReknitError
-from reknit.evaluation.measures import lower_is_better, open_measures
+from reknit.evaluation.measures import lower_is_better
 from reknit.jobs.files import write_json
 from reknit.jobs.interrupt import Interrupted, StopRequest, listen_for_stop
 from reknit.jobs.machine import machine, versions
 from reknit.research.page import write_page
 from reknit.research.pretraining.arm import run_arm
-from reknit.research.pretraining.checks import check_arms
-from reknit.research.pretraining.config import Arm, ComparisonConfig, parse_arm, parse_arms, training_config
+from reknit.research.pretraining.config import Arm, ComparisonConfig, parse_arm, parse_arms
 from reknit.research.pretraining.folder import ComparisonFolder
-from reknit.research.pretraining.material import Material
+from reknit.research.pretraining.material import Material, prepare_comparison
 from reknit.research.processes import Job, RunJob, run_in_processes
 from reknit.research.statistics import interval, mean_ranks, paired_interval
 from reknit.runs.config import to_json, with_overrides
-from reknit.runs.corpus import check_corpus_path
-from reknit.runs.phases import check_parts
 from reknit.training.budget import format_budget, parse_budget
 
 logger = logging.getLogger("reknit")
@@ -53,7 +50,7 @@ def compare(
 
     recipes: arms as `parse_arms` reads them; the first is what the others are compared with. budget: of each training,
     such as "2m", "5Mtok" or "3Pflop"; FLOPs count generators, teachers and decoders. eval: what to measure by, see
-    `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: go on with what `out` holds, to
+    `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: continue what `out` holds, to
     which arms and seeds may be added. processes: trainings at a time, see `run_in_processes`. Raises ReknitError on bad
     input, and Interrupted after Ctrl-C with everything saved.
     """
@@ -68,17 +65,10 @@ def compare(
         raise ReknitError(f"--processes is {processes}: at least one is needed")
     if seeds < 1:
         raise ReknitError(f"--seeds is {seeds}: at least one is needed")
-    measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
-    check_arms(arms, config, measures)
-    check_corpus_path(config.corpus, out)
     folder = ComparisonFolder(out)
-    folder.open(config, resume=resume, overwrite=overwrite)
     try:
         with listen_for_stop() as stop:
-            with folder.preparing(resume=resume):
-                material = Material.prepared(config, folder, measures)
-                for arm in arms:
-                    check_parts(training_config(arm, config, 0), material.corpus)
+            material = prepare_comparison(arms, config, folder, resume=resume, overwrite=overwrite)
             jobs = [Job(arm.name, seed) for seed in range(seeds) for arm in arms]
             if processes > 1:
                 runs = run_in_processes(jobs, partial(_begin, config, folder.path), folder.logs, processes, stop)
@@ -86,21 +76,18 @@ def compare(
                 runs = [_run(config, folder, material, job, stop) for job in jobs]
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None
+    names = [arm.name for arm in arms]
     result = {
         "command": _command(arms, config, out, seeds, settings),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": to_json(config),
-        "arms": [arm.name for arm in arms],
+        "arms": names,
         "seeds": seeds,
-        "corpus": {
-            "documents": material.corpus.report.documents,
-            "passages": len(material.corpus.store),
-            "words": material.corpus.store.words,
-        },
+        "corpus": material.size,
         "machine": machine(),
         "versions": versions(),
         "runs": runs,
-        "summary": summary(runs, [arm.name for arm in arms]),
+        "summary": summary(runs, names),
     }
     write_page(folder.report, result)
     write_json(folder.result, result)

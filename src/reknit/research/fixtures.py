@@ -1,4 +1,4 @@
-"""Fixtures: models that are trained once, and that claims go on from instead of from random weights.
+"""Fixtures: models that are trained once, and that claims start from instead of from random weights.
 
 They lie outside the tree, in $REKNIT_CACHE or ~/.cache/reknit, each in a folder named by a hash of all that made it.
 """
@@ -48,7 +48,7 @@ class Fixture:
     """A model trained by one arm with one seed.
 
     arm, budget, settings: as of `reknit compare`. corpus: below the data folder. kept_out: labelled folders and texts
-    below it, of which the corpus keeps nothing that claims may ask for.
+    below it, whose texts are left out of the corpus, as claims measure on them.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Fixture:
 
 MASKED_EN = Fixture(
     # Masking alone does not leave the plateau of the unigram entropy in thousands of steps; next-token prediction does
-    # in a few hundred, and masking goes on from there.
+    # in a few hundred, and masking continues from there.
     name="masked-en",
     arm="mlm-vs-clm:objective.switch_at=0.4:objective.masked.ratio=0.15",
     budget="3Mtok",
@@ -131,7 +131,7 @@ def train_fixture(fixture: Fixture, data: Path, stop: StopRequest) -> Path:
     """The fixture's folder, which is made where it is not there: model/, heads/ (of the objective), fixture.json.
 
     A training that was stopped is resumed. Raises ReknitError for missing data and for a fixture that is too large,
-    and Interrupted when a stop is asked for, with a checkpoint saved.
+    and Interrupted on a stop request, with a checkpoint saved.
     """
     place = fixture_folder(fixture, data)
     with made_by_one(place):
@@ -190,4 +190,5 @@ def _facts(
 
 def facts_of(folder: Path) -> dict[str, Any]:
     """What is known of a fixture that was trained: its settings, the loss it ended at, what it cost."""
-    return read_json(folder / "fixture.json")
+    facts: dict[str, Any] = read_json(folder / "fixture.json")
+    return facts

@@ -1,4 +1,4 @@
-"""The outcomes of an experiment: each arm with each seed, written when it is made, and gone on with after a stop."""
+"""The outcomes of an experiment: each arm with each seed, written as soon as it is made."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ExperimentFolder(JobFolder):
         return self.outcomes / file_name(job.arm) / f"seed-{job.seed}.json"
 
     def open(self, experiment: Experiment, *, overwrite: bool) -> bool:
-        """Make the folder ready for the experiment; returns whether it goes on with what is there.
+        """Make the folder ready for the experiment; returns whether it resumes what is there.
 
         Raises ReknitError when the folder holds something else, or another experiment.
         """
@@ -57,7 +57,7 @@ class ExperimentFolder(JobFolder):
 
 @dataclass(frozen=True)
 class Made:
-    """An outcome and the seconds that training and measuring took (after a stop, since it went on)."""
+    """An outcome and the seconds that training and measuring took (after a stop, since it was resumed)."""
 
     outcome: Outcome
     seconds: float
@@ -86,7 +86,7 @@ def run_experiment(
 ) -> dict[Job, Made]:
     """Run the jobs of which `folder` has no outcome yet, and return all.
 
-    Raises what the experiment raises, and Interrupted when a stop is asked for: every outcome made so far is written.
+    Raises what the experiment raises, and Interrupted on a stop request: every outcome made so far is written.
     """
     resume = folder.open(experiment, overwrite=overwrite)
     missing = [job for job in jobs if not folder.outcome(job).exists()]

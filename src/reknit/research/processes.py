@@ -41,7 +41,7 @@ def run_in_processes(
 
     begin: sent to each process (so it can be pickled) and called there once, for the function that runs its jobs. Each
     process takes an equal part of the threads, and the GPUs are dealt out in turn; what it would print goes into the
-    folder `logs`. Raises what a job raises, Interrupted when a stop is asked for, and ReknitError when a process is
+    folder `logs`. Raises what a job raises, Interrupted on a stop request, and ReknitError when a process is
     killed; the other jobs end at their next step then.
     """
     # A pipe for each process: of a queue shared by all, one that is killed would take the lock with it.

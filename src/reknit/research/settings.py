@@ -1,4 +1,4 @@
-"""The settings of `reknit adapt`, `pretrain` and `compare`, as `reknit settings` lists them."""
+"""The settings of `reknit adapt`, `pretrain`, `tune` and `compare`, as `reknit settings` lists them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec
 from reknit.research.pretraining.config import ComparisonConfig
 from reknit.runs import settings
+from reknit.tuning.config import VERB as TUNE
+from reknit.tuning.config import configured
 
 COMPARE = "compare"
 _HOW = "--set PATH=VALUE changes one."
@@ -18,7 +20,8 @@ _HOW = "--set PATH=VALUE changes one."
 
 def settings_listing(name: str | None = None, *, as_json: bool = False) -> str:
     """Path, default, type and help of every setting of `reknit adapt`; with the name of a recipe, of `reknit pretrain`
-    by it; with "compare", of `reknit compare`. Raises ReknitError that gives the nearest names for another name."""
+    by it; of a method of `reknit tune`, of that; with "compare", of `reknit compare`. Raises ReknitError that gives the
+    nearest names for another name."""
     heading, config = _job(name)
     groups = settings.groups_of(config)
     return settings.as_json(groups) if as_json else f"{heading}\n\n{settings.as_text(groups)}"
@@ -41,6 +44,8 @@ def _job(name: str | None) -> tuple[str, Any]:
             "a recipe.",
             ComparisonConfig(corpus="", budget=BudgetSpec()),
         )
+    if name in catalogue.methods(TUNE):
+        return f"Settings of `reknit tune --method {name}`. {_HOW}", configured("", "", name, ())
     if name not in catalogue.systems():
         known = (COMPARE, *catalogue.recipes())
         near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)

@@ -194,7 +194,8 @@ def from_json(value: dict[str, Any]) -> RunConfig:
             value = value | {phase: value[phase] | {"data": data}}
     # A run that began before there was an expansion goes on without one.
     value = {"expansion": {"words": 0}} | value
-    return _fill(RunConfig(corpus=value["corpus"], pretrain=pretrain, tune=tune), value)
+    config: RunConfig = _fill(RunConfig(corpus=value["corpus"], pretrain=pretrain, tune=tune), value)
+    return config
 
 
 def _fill(template: Any, value: dict[str, Any]) -> Any:

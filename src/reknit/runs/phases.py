@@ -27,9 +27,10 @@ from reknit.runs.run_folder import RunFolder
 from reknit.sources.source import Source
 from reknit.training.budget import Ledger, scale_budget
 from reknit.training.log import MetricsLog
+from reknit.training.phase_result import PhaseResult
 from reknit.training.team import Team
 from reknit.training.team_batches import BatchShards
-from reknit.training.trainer import PhaseResult, PhaseSettings, Probe, Trainer, step_seed
+from reknit.training.trainer import PhaseSettings, Probe, Trainer, step_seed
 
 logger = logging.getLogger("reknit")
 
@@ -105,7 +106,7 @@ def train_phases(
     """Train `model` in place through the configured phases; returns the "training" part of result.json.
 
     A finished phase is not repeated on resume: its final weights are loaded. A phase that stops early leaves the rest
-    of its budget to the next one; making a teacher's lessons counts for the phase that learns from them. All processes
+    of its budget to the next one; making a teacher's targets counts for the phase that learns from them. All processes
     of `team` call this with the same arguments.
     """
     training = Training(config, folder, corpus, model, probe, stop, team)
@@ -234,7 +235,8 @@ def _plan(training: Training, phase: Phase, budget: BudgetSpec) -> dict[str, Any
     """The probe's value before the phase and how often it will run; stored, so that a resume follows the same plan."""
     stored = training.folder.phase(phase.name).folder / "plan.json"
     if stored.exists():
-        return read_json(stored)
+        plan: dict[str, Any] = read_json(stored)
+        return plan
     began = time.perf_counter()
     initial = training.probe()["nDCG@10"]
     seconds = time.perf_counter() - began

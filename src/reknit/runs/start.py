@@ -128,7 +128,7 @@ def _latent_semantic_table(
     saved = folder.data / f"latent-semantic-{spec.dim}-{seed}.safetensors"
     with made_by_one(saved):
         if not saved.exists():
-            logger.info("first weights by latent semantic analysis of up to %d passages", LATENT_SEMANTIC_PASSAGES)
+            logger.info("initial weights by latent semantic analysis of up to %d passages", LATENT_SEMANTIC_PASSAGES)
             drawn = np.random.default_rng([seed, 3]).permutation(len(corpus.store))[:LATENT_SEMANTIC_PASSAGES]
             tokens = _tokens_of(corpus, np.sort(drawn), tokenizer, spec.max_positions)
             table = latent_semantic_table(tokens, tokenizer.is_special, spec.dim, seed)

@@ -23,7 +23,7 @@ from reknit.jobs.interrupt import Interrupted, StopRequest
 from reknit.jobs.memory import MemoryKeeper, reusing_allocation
 from reknit.jobs.precision import PrecisionName, autocast
 from reknit.jobs.progress import Progress
-from reknit.objectives.base import Objective
+from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
@@ -209,7 +209,7 @@ class Trainer:
         return loss
 
     def _seconds_since(self, started: float) -> float:
-        """By the leader's clock, so that all processes reach the end of a budget of seconds in the same step."""
+        """By rank 0's clock, so that all processes reach the end of a budget of seconds in the same step."""
         return self.team.sum(self.clock() - started if self.team.is_rank_zero else 0.0)
 
     def _step(self, batch: Batch, waited: float = 0.0) -> float:
@@ -248,7 +248,7 @@ class Trainer:
         self._count_skip(good)
         return loss
 
-    def _forward_backward(self, batch: Batch):
+    def _forward_backward(self, batch: Batch) -> StepOutput:
         self.trained.encoder.train()
         self.trained.objective.train()
         # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.

@@ -11,6 +11,7 @@ from reknit.adapters.low_rank import LoRASpec
 from reknit.errors import ReknitError
 from reknit.evaluation.fine_tuning import FineTuningSpec
 from reknit.jobs.precision import PrecisionChoice
+from reknit.ranges import InnerFraction, NonNegativeInt
 from reknit.recipe import Method
 from reknit.runs.config import with_overrides
 
@@ -21,22 +22,31 @@ _AROUND = 3.0  # the rates tried are so many times below and above the method's 
 
 @dataclass(frozen=True)
 class TuningConfig:
-    """start, labels: as given. method, part: how the model is adapted. training: how; its learning rates are the
-    method's own, a third of it and three times it. test_fraction: of a single file, the texts that are kept out of
-    training and judge."""
+    """A model adapted to labelled texts by an adapter, and compared with a linear layer on the model as it is.
+
+    Raises ReknitError where there would be nothing to learn from.
+    """
 
     start: str
+    """Folder, run folder or hub id of the model that is adapted."""
     labels: str
+    """Tab-separated file with the columns label and text, or folder with train.tsv and test.tsv."""
     method: str = DEFAULT_METHOD
+    """Name of the method in the catalogue."""
     part: AdapterSpec = field(default_factory=LoRASpec)
+    """The adapter that the method is."""
     training: FineTuningSpec = field(default_factory=lambda: training_of(LoRASpec()))
-    test_fraction: float = 0.25
-    seed: int = 0
+    """How adapter and linear layer are trained; the learning rates are the method's own, a third of it and three times
+    it.
+    """
+    test_fraction: InnerFraction = 0.25
+    """Fraction of a single file's texts that are kept out of training and judge."""
+    seed: NonNegativeInt = 0
+    """Seed of everything random, and of the division of a single file."""
     precision: PrecisionChoice = "auto"
+    """Number format of matrix products; auto is bfloat16 where the machine is fast at it."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.test_fraction < 1.0:
-            raise ReknitError(f"test_fraction is {self.test_fraction}: it must be above 0 and below 1")
         if self.training.texts < 1:
             raise ReknitError("training.texts is 0: there would be nothing to learn from")
 
@@ -59,7 +69,12 @@ def configured(start: str, labels: str, method: str, settings: Sequence[str]) ->
     Raises ReknitError for an unknown method, with the nearest names, and for settings that cannot be.
     """
     part = adapter_of(catalogue.find_method(method, VERB))
-    return with_overrides(TuningConfig(start, labels, method, part, training_of(part)), tuple(settings))
+    given = TuningConfig(start, labels, method, part, training_of(part))
+    config = with_overrides(given, tuple(settings))
+    for name in ("start", "labels", "method"):
+        if getattr(config, name) != getattr(given, name):
+            raise ReknitError(f"--set {name}: the command itself names it; change it there")
+    return config
 
 
 def adapter_of(method: Method) -> AdapterSpec:

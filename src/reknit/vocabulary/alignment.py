@@ -113,4 +113,5 @@ def rotation(source: WordVectors, target: WordVectors, pairs: Sequence[WordPair]
         )
     left = source.vectors[[source.row_of[a] for a, _ in pairs]]
     right = target.vectors[[target.row_of[b] for _, b in pairs]]
-    return orthogonal_procrustes(left, right)[0]
+    turn: np.ndarray = orthogonal_procrustes(left, right)[0]
+    return turn

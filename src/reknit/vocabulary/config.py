@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reknit.errors import ReknitError
+from reknit.ranges import NonNegativeFloat, PositiveInt
 from reknit.runs.config import RunConfig
 from reknit.vocabulary.transfer import TokenizerTransfer
 from reknit.vocabulary.wechsel import Wechsel
@@ -12,22 +13,26 @@ from reknit.vocabulary.wechsel import Wechsel
 
 @dataclass(frozen=True)
 class VocabularyConfig(RunConfig):
-    """As `RunConfig`, whose phase `pretrain` is the training that follows the transfer, None for none.
-
-    method, part: how the new rows are made. vocabulary: tokens of the new tokenizer at most; as many as the old one has
-    where None. shared: whether tokens that both tokenizers spell alike keep their rows; None for yes where the corpus
-    is of the model's own language, that is without `source_texts`. source_texts: texts (a file or folder) of the
-    model's own language, where the corpus is of another. translations: a file with a word, or a sentence, of the
-    model's language and its translation a line, a tab between them. margin: nDCG@10 that the new tokenizer may cost.
-    """
+    """As `RunConfig`, whose phase `pretrain` is the training that follows the transfer, None for none."""
 
     method: str = "wechsel"
+    """How new rows are made: a tokenizer transfer of the catalogue, or "random"; `--method` of the command."""
     part: TokenizerTransfer = field(default_factory=Wechsel)
-    vocabulary: int | None = None
+    """Settings of the method."""
+    vocabulary: PositiveInt | None = None
+    """Tokens of the new tokenizer, at most; None for as many as the old one has."""
     shared: bool | None = None
+    """Whether tokens that both tokenizers spell alike keep their rows; None for yes where the corpus is of the model's
+    own language, that is where source_texts is None.
+    """
     source_texts: str | None = None
+    """Texts (file or folder) of the model's own language, where the corpus is of another; None where it is the same."""
     translations: str | None = None
-    margin: float = 0.02
+    """File with a word or sentence of the model's language, a tab and its translation on each line, by which the two
+    languages are aligned; None for words that both spell alike.
+    """
+    margin: NonNegativeFloat = 0.02
+    """nDCG@10 that the new tokenizer may cost, at most, and still be recommended."""
 
     @property
     def keeps_shared(self) -> bool:

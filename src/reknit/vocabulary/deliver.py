@@ -6,22 +6,22 @@ import logging
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.probe import drop_shared_words
-from reknit.evaluation.retrieval import Evaluation, evaluate_retrieval
+from reknit.evaluation.retrieval import evaluate_retrieval
+from reknit.evaluation.scores import Evaluation
 from reknit.export.check import check_export
 from reknit.export.sentence_transformers import save
 from reknit.jobs.files import write_json
 from reknit.jobs.machine import machine, versions
-from reknit.jobs.typed_json import to_plain
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.runs.config import to_json
-from reknit.runs.corpus import Corpus
+from reknit.runs.result import CorpusFacts, ProbeFacts, Training
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.version import __version__
 from reknit.vocabulary.config import VocabularyConfig
@@ -47,7 +47,7 @@ def deliver(
     old: EmbeddingModel,
     new: EmbeddingModel,
     made: NewRows,
-    training: dict[str, Any] | None,
+    training: Training | None,
     collections: list[RetrievalSet],
     command: str,
 ) -> VocabularyResult:
@@ -70,16 +70,16 @@ def deliver(
         start=config.start,
         method=config.method,
         settings=to_json(config),
-        corpus=asdict(corpus.report) | {"passages": len(corpus.store), "words": corpus.store.words},
+        corpus=_corpus_facts(corpus),
         before=_facts(old, before),
         after=_facts(new, after),
         counted_texts=len(texts),
         rows=made.counts(),
         verdict=verdict,
-        evaluations=[evaluation.to_json() for evaluation in evaluations],
+        evaluations=tuple(evaluations),
         words=cut_less(old.tokenizer, new.tokenizer, texts),
         training=training,
-        export=to_plain(check_export(new, folder.model, texts[:_CHECKED_TEXTS])),
+        export=check_export(new, folder.model, texts[:_CHECKED_TEXTS]),
         machine=machine(),
         versions=versions(),
     )
@@ -93,13 +93,14 @@ def tokens_of(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
     return np.array([len(one.tokens) for one in tokenizer.encode_batch(texts, _WHOLE)], dtype=np.float64)
 
 
-def cut_less(old: Tokenizer, new: Tokenizer, texts: list[str]) -> list[CutWord]:
+def cut_less(old: Tokenizer, new: Tokenizer, texts: list[str]) -> tuple[CutWord, ...]:
     """The words of `texts` for which the new tokenizer saves most tokens in all, at most a dozen."""
     counts = Counter(word.lower() for text in texts for word in split_words(text))
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[:_WORDS_COMPARED]
     cut = zip(frequent, pieces_of(old, frequent), pieces_of(new, frequent), strict=True)
     words = [CutWord(word, counts[word], before, after) for word, before, after in cut if len(after) < len(before)]
-    return sorted(words, key=lambda word: -word.count * (len(word.old) - len(word.new)))[:_WORDS_SHOWN]
+    words.sort(key=lambda word: -word.count * (len(word.old) - len(word.new)))
+    return tuple(words[:_WORDS_SHOWN])
 
 
 def pieces_of(tokenizer: Tokenizer, words: list[str]) -> list[tuple[str, ...]]:
@@ -124,6 +125,18 @@ def _evaluated(
         split = collection is not probe
         found.append(evaluate_retrieval(collection, encode, split_identifiers=split, seed=config.seed))
     return found
+
+
+def _corpus_facts(corpus: Corpus) -> CorpusFacts:
+    facts, held_out = asdict(corpus.report), corpus.held_out
+    return CorpusFacts(
+        **facts | {"problems": tuple(facts["problems"])},
+        passages=len(corpus.store),
+        words=corpus.store.words,
+        passage_words=corpus.passage_words,
+        probe=ProbeFacts(held_out.kind, len(held_out.dev.queries), len(held_out.test.queries), judged_by_all=True),
+        language=corpus.language,
+    )
 
 
 def _facts(model: EmbeddingModel, tokens: np.ndarray) -> TokenizerFacts:

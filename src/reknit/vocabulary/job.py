@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.documents import ReadReport
 from reknit.data.text.readers import read_documents
 from reknit.errors import ReknitError
@@ -22,7 +23,7 @@ from reknit.jobs.precision import best_device
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.runs.config import DEFAULT_START, ExpansionSpec, with_overrides
-from reknit.runs.corpus import Corpus, check_corpus_path, prepare_corpus
+from reknit.runs.corpus import check_corpus_path, prepare_corpus
 from reknit.runs.start import TOKENIZER_WORDS
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.training.budget import format_budget, parse_budget
@@ -128,7 +129,7 @@ def prepare_tokenizer(
         logger.info("training a tokenizer of up to %d pieces on the corpus", size)
         texts = corpus.sampled_training_texts(TOKENIZER_WORDS, config.seed)
         lowercase = writes_lower_case(old.tokenizer)
-        tokenizer = train_tokenizer(texts, size, family=tokenizer_kind(old), lowercase=lowercase)  # type: ignore[arg-type]
+        tokenizer = train_tokenizer(texts, size, family=tokenizer_kind(old), lowercase=lowercase)
         with written_aside(saved) as aside:
             tokenizer.save(aside)
     return Tokenizer.load(saved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,11 @@ from reknit.models.embedding_model import EmbeddingModel
 from reknit.tokenizers.tokenizer import Tokenizer
 
 # RoBERTa and its kin count positions from the padding token's id, which another tokenizer would move.
-_KINDS = {"bert": "bert", "distilbert": "bert", "modernbert": "modernbert"}
+_KINDS: dict[str, Literal["bert", "modernbert"]] = {"bert": "bert", "distilbert": "bert", "modernbert": "modernbert"}
 _IDS = tuple(f"{name}_token_id" for name in ("pad", "cls", "sep", "bos", "eos", "mask"))
 
 
-def tokenizer_kind(model: EmbeddingModel) -> str:
+def tokenizer_kind(model: EmbeddingModel) -> Literal["bert", "modernbert"]:
     """The family whose kind of tokenizer the model has: "bert" (WordPiece) or "modernbert" (byte-level BPE).
 
     Raises ReknitError for a model whose tokenizer cannot be replaced.
@@ -36,7 +37,8 @@ def tokenizer_kind(model: EmbeddingModel) -> str:
 def writes_lower_case(tokenizer: Tokenizer) -> bool:
     """Whether a tokenizer takes upper and lower case for the same."""
     upper, lower = tokenizer.encode_batch(["A QUICK TEXT", "a quick text"], 32)
-    return upper.tokens.tolist() == lower.tokens.tolist()
+    same: bool = upper.tokens.tolist() == lower.tokens.tolist()
+    return same
 
 
 def with_vocabulary(model: EmbeddingModel, tokenizer: Tokenizer, rows: Tensor) -> EmbeddingModel:

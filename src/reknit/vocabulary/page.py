@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
+from reknit.evaluation.scores import Evaluation
 from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.jobs.progress import format_duration
 from reknit.report.markup import fact_list, table, text
@@ -71,25 +71,23 @@ def _tokenizers(result: VocabularyResult) -> str:
 def _search(result: VocabularyResult) -> str:
     parts = ["<h2>Search</h2>"]
     for evaluation in result.evaluations:
-        about = f"{evaluation['queries']:,} queries, {evaluation['documents']:,} documents"
-        if evaluation["dataset"] == "probe":
+        about = f"{evaluation.queries:,} queries, {evaluation.documents:,} documents"
+        if evaluation.dataset == "probe":
             about += "; queries cut from the corpus itself"
-        parts.append(
-            f'<h3>{text(evaluation["dataset"], 200)}</h3><p class="quiet">{text(about)}</p>{_scores(evaluation)}'
-        )
-        notes = "".join(f"<li>{text(note, 500)}</li>" for note in evaluation["notes"])
+        parts.append(f'<h3>{text(evaluation.dataset, 200)}</h3><p class="quiet">{text(about)}</p>{_scores(evaluation)}')
+        notes = "".join(f"<li>{text(note, 500)}</li>" for note in evaluation.notes)
         parts.append(f'<ul class="quiet">{notes}</ul>' if notes else "")
     return "".join(parts)
 
 
-def _scores(evaluation: dict[str, Any]) -> str:
-    found = evaluation["rows"]
+def _scores(evaluation: Evaluation) -> str:
+    found = evaluation.rows
     metrics = list(found[OLD])
     rows = []
     for name, (label, meaning) in _SYSTEMS.items():
         cells = "".join(
-            f"<td>{found[name][metric]['value']:.3f}<small>{found[name][metric]['ci95'][0]:.3f}–"
-            f"{found[name][metric]['ci95'][1]:.3f}</small></td>"
+            f"<td>{found[name][metric].value:.3f}<small>{found[name][metric].ci95[0]:.3f}–"
+            f"{found[name][metric].ci95[1]:.3f}</small></td>"
             for metric in metrics
         )
         rows.append(f'<tr><th scope="row">{label}<small>{meaning}</small></th>{cells}</tr>')
@@ -120,11 +118,11 @@ def _facts(result: VocabularyResult) -> list[tuple[str, str]]:
     training = "none"
     if result.training is not None:
         training = (
-            f"masked language modelling with a new head, {result.training['tokens']:,} tokens in "
-            f"{format_duration(result.training['seconds'])}"
+            f"masked language modelling with a new head, {result.training.tokens:,} tokens in "
+            f"{format_duration(result.training.seconds)}"
         )
     return [
-        ("corpus", f"{result.settings['corpus']}, {result.corpus['words']:,} words"),
+        ("corpus", f"{result.settings['corpus']}, {result.corpus.words:,} words"),
         ("training", training),
         ("seed", str(result.seed)),
         ("machine", f"{result.machine['processor']}, {result.machine['cores']} cores"),

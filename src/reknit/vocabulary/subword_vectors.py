@@ -32,4 +32,5 @@ def subword_vectors(tokenizer: Tokenizer, words: WordVectors) -> np.ndarray:
     size = (tokenizer.vocabulary.size, len(words.words))
     held = csr_matrix((counts[owner], (piece, rows[owner])), shape=size)
     total = np.asarray(held.sum(axis=1)).ravel()
-    return (held @ words.vectors) / np.where(total > 0, total, 1.0)[:, None]
+    means: np.ndarray = (held @ words.vectors) / np.where(total > 0, total, 1.0)[:, None]
+    return means

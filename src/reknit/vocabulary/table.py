@@ -25,9 +25,9 @@ def show(result: VocabularyResult, console: Console) -> None:
     for heading in ("", "tokens known", "tokens per text", "table"):
         table.add_column(heading)
     for evaluation in result.evaluations:
-        table.add_column(Text(f"{METRIC} {evaluation['dataset']}"))
+        table.add_column(Text(f"{METRIC} {evaluation.dataset}"))
     for label, name, facts in (("old tokenizer", OLD, result.before), ("new tokenizer", NEW, result.after)):
-        scores = [f"{evaluation['rows'][name][METRIC]['value']:.3f}" for evaluation in result.evaluations]
+        scores = [f"{evaluation.rows[name][METRIC].value:.3f}" for evaluation in result.evaluations]
         cells = (f"{facts.tokens:,}", f"{facts.tokens_per_text:.1f}", f"{facts.table_bytes / 1e6:.1f} MB")
         table.add_row(label, *cells, *scores)
     print_whole(table, console)

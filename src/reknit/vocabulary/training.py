@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents
 from reknit.jobs.interrupt import StopRequest
+from reknit.jobs.typed_json import from_plain, to_plain
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
-from reknit.runs.corpus import Corpus
 from reknit.runs.phases import train_phases
+from reknit.runs.result import Training
 from reknit.training.team import Team
 from reknit.vocabulary.config import VocabularyConfig
 from reknit.vocabulary.folder import VocabularyFolder
@@ -17,7 +17,7 @@ from reknit.vocabulary.folder import VocabularyFolder
 
 def train_on(
     config: VocabularyConfig, folder: VocabularyFolder, corpus: Corpus, model: EmbeddingModel, stop: StopRequest
-) -> dict[str, Any] | None:
+) -> Training | None:
     """Train `model` in place on the corpus by the phase of `config`; None where there is none.
 
     The prediction head is a new one, tied to the new table: a head that the start folder may have is not read.
@@ -26,4 +26,6 @@ def train_on(
         return None
     encode = encoder_function(model, config.precision)
     watched = subsample_documents(drop_shared_words(corpus.held_out.dev), config.probe.training_documents)
-    return train_phases(config, folder, corpus, model, retrieval_probe(watched, encode), stop, Team())
+    found = train_phases(config, folder, corpus, model, retrieval_probe(watched, encode), stop, Team())
+    training: Training = from_plain(Training, to_plain(found), "training")
+    return training

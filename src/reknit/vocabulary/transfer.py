@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from reknit.recipe import Part
+from reknit.part import Part
 from reknit.tokenizers.tokenizer import Tokenizer
 from reknit.vocabulary.alignment import WordPair
 

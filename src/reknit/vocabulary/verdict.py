@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.scores import Evaluation
 from reknit.evaluation.significance import Paired, bootstrap_interval, stratified_test
 
 OLD, NEW = "old", "new"
@@ -101,9 +101,10 @@ def _sentence(
     )
     if use == "new":
         return f"Use the new tokenizer: {tokens}, and {quality}, so it costs at most {margin:g} of it."
-    if worse:
+    if worse and len(labelled) > 1:
         harmed = ", ".join(worse)
         return f"Keep the old tokenizer: {quality}, and on {harmed} it is worse by more than {margin:g}; {tokens}."
     if not safe:
-        return f"Keep the old tokenizer: {quality}, so it may cost more than {margin:g}; {tokens}."
+        costs = "costs" if worse else "may cost"
+        return f"Keep the old tokenizer: {quality}, so it {costs} more than {margin:g}; {tokens}."
     return f"Keep the old tokenizer: nothing is gained, {tokens}, and {quality}."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reknit.errors import ReknitError
+from reknit.ranges import PositiveFloat, PositiveInt
 from reknit.vocabulary.alignment import rotation, seed_pairs
 from reknit.vocabulary.subword_vectors import subword_vectors
 from reknit.vocabulary.transfer import TokenizerTransfer, TransferMaterial
@@ -20,19 +20,14 @@ _AT_ONCE = 1024  # new tokens compared with all old ones in memory at once
 
 @dataclass(frozen=True)
 class Wechsel(TokenizerTransfer):
-    """neighbours: old tokens that a new one's row is made of. temperature: of the softmax over their cosines. vectors:
-    the static word vectors."""
+    """Softmax-weighted means of the rows of the nearest old tokens."""
 
-    neighbours: int = 10
-    temperature: float = 0.1
+    neighbours: PositiveInt = 10
+    """Old tokens that the row of a new token is the mean of."""
+    temperature: PositiveFloat = 0.1
+    """Divides the cosines in the softmax that weighs the neighbours; lower values weigh the nearest more."""
     vectors: WordVectorSpec = field(default_factory=WordVectorSpec)
-
-    def __post_init__(self) -> None:
-        if self.neighbours < 1 or not self.temperature > 0:
-            raise ReknitError(
-                f"neighbours is {self.neighbours} and temperature {self.temperature}: there must be at least one "
-                "neighbour, and a temperature above 0"
-            )
+    """Static word vectors, in which the neighbours are found."""
 
     def combine(self, material: TransferMaterial) -> tuple[np.ndarray, np.ndarray]:
         old, new = piece_vectors(material, self.vectors)

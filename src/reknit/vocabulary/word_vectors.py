@@ -12,11 +12,16 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import regex
 
 from reknit.errors import ReknitError
+from reknit.ranges import PositiveInt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 MAX_WORDS_READ = 3_000_000  # tokens of text: beyond, the vectors of the usual words hardly change
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]")
@@ -26,21 +31,16 @@ _AT_ONCE = 2_000_000  # pairs of neighbours counted in memory at once
 
 @dataclass(frozen=True)
 class WordVectorSpec:
-    """How static word vectors are trained.
+    """How static word vectors are trained."""
 
-    dim: width of a vector. window: words to either side that count as near, nearer ones more. min_count: times that a
-    word occurs at least. max_words: kept at most, the most frequent ones.
-    """
-
-    dim: int = 300
-    window: int = 5
-    min_count: int = 2
-    max_words: int = 50_000
-
-    def __post_init__(self) -> None:
-        for name in ("dim", "window", "min_count", "max_words"):
-            if getattr(self, name) < 1:
-                raise ReknitError(f"the word vectors' {name} is {getattr(self, name)}: it must be 1 or more")
+    dim: PositiveInt = 300
+    """Width of a word's vector."""
+    window: PositiveInt = 5
+    """Words to either side of a word that count as its neighbours, nearer ones more."""
+    min_count: PositiveInt = 2
+    """Times that a word must occur to have a vector."""
+    max_words: PositiveInt = 50_000
+    """Words that have a vector, at most: the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class WordVectors:
 
 def split_words(text: str) -> list[str]:
     """The words of a text as they are written; a mark of punctuation is one too."""
-    return _WORD.findall(text)
+    words: list[str] = _WORD.findall(text)
+    return words
 
 
 def train_word_vectors(texts: Iterable[str], spec: WordVectorSpec, seed: int) -> WordVectors:
@@ -107,7 +108,7 @@ def train_word_vectors(texts: Iterable[str], spec: WordVectorSpec, seed: int) ->
     return WordVectors(kept_words, _factorised(near, spec.dim, seed), kept)
 
 
-def count_neighbours(texts: list[np.ndarray], words: int, window: int):  # type: ignore[no-untyped-def]  # scipy
+def count_neighbours(texts: list[np.ndarray], words: int, window: int) -> csr_matrix:
     """[words, words] sparse counts of how often two words are near one another, weighted by how near.
 
     texts: numbers of words, -1 for words that are left out and keep their place. A word at distance d counts
@@ -128,7 +129,7 @@ def count_neighbours(texts: list[np.ndarray], words: int, window: int):  # type:
     return (total + total.T).tocsr()
 
 
-def _factorised(near, dim: int, seed: int) -> np.ndarray:  # type: ignore[no-untyped-def]  # scipy has no types
+def _factorised(near: csr_matrix, dim: int, seed: int) -> np.ndarray:
     """[words, dim] rows of length 1 from [words, words] counts; zeros for a word without any neighbour."""
     from sklearn.utils.extmath import randomized_svd
 
@@ -143,7 +144,7 @@ def _factorised(near, dim: int, seed: int) -> np.ndarray:  # type: ignore[no-unt
     return unit_rows(vectors)
 
 
-def positive_information(near):  # type: ignore[no-untyped-def]  # scipy has no types
+def positive_information(near: csr_matrix) -> csr_matrix:
     """[words, words] sparse max(0, log p(word, context) / (p(word) p(context))), the contexts' counts smoothed."""
     words = np.asarray(near.sum(axis=1)).ravel()
     contexts = words**_SMOOTHING

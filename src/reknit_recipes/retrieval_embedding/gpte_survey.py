@@ -35,6 +35,8 @@ RECIPE = replace(
             Pair("gpte-survey", "gpte-survey:encoder.pooling=cls"),
             Pair("gpte-survey", "gpte-survey:data.pair_kinds=twin"),
         ),
+        # [CLS] from random weights is at the floor: it could not be seen to be better than anything.
+        control=Pair("gpte-survey", "untrained"),
         measures="part",
         needs="Stages are compared elsewhere: by `reknit compare mlm retromae infonce-pairs`, whose tuning is the "
         "second.",

@@ -30,7 +30,7 @@ RECIPE = replace(
         deviates=(
             *INFONCE_PAIRS.card.deviates,
             "The first stage only, on mined pairs: no other tasks, labelled data, hard negatives or instructions.",
-            "A small encoder from random weights instead of Mistral-7B; 64 latents, and heads of 64 coordinates.",
+            "A small encoder from random weights instead of Mistral-7B; 64 latents, and heads of 64 dimensions.",
             "Other libraries cannot run the pooling and take the plain mean of an exported model.",
         ),
     ),

@@ -31,7 +31,7 @@ RECIPE = replace(
         deviates=(
             *INFONCE_PAIRS.card.deviates,
             "A small encoder from random weights and mined pairs instead of Mistral-7B and labelled ones.",
-            "64 latents, heads of 64 coordinates (2,048 in the code), a table of layers that begins near zero; under "
+            "64 latents, heads of 64 dimensions (2,048 in the code), a table of layers that begins near zero; under "
             "the causal mask a layer's state is the mean too.",
             "Latents never attend to padding, which the code's single-layer pooling does not leave out.",
             "Other libraries cannot run the pooling and take the plain mean of an exported model.",
@@ -47,6 +47,7 @@ RECIPE = replace(
             Pair("pooling-attention", "pooling-attention:encoder.pooling=last:encoder.attention=causal"),
             Pair("pooling-attention", "pooling-attention:encoder.pooling=mean"),
         ),
+        control=Pair("pooling-attention", "untrained"),
         measures="proxy",
         needs="A trained language model, whose lower layers say what its last does not.",
     ),

@@ -32,7 +32,7 @@ RECIPE = replace(
             "pools the mean.",
             "The decoder has position embeddings and a norm of its own and begins with random weights, and so does the "
             "head; the authors take the encoder's embeddings, BERT's first layer and BERT's head.",
-            "Shares are of the ordinary tokens, not of all. Coordinates halve from size to size, also in the first "
+            "Shares are of the ordinary tokens, not of all. Dimensions halve from size to size, also in the first "
             "step from the full model (the paper: 768 to 512).",
             "The decoder fills three eighths of its gaps a step (15% of the text, as `retromae` here), drawn afresh "
             "each time: an unbiased estimate of the same loss for less vocabulary work. As published: "

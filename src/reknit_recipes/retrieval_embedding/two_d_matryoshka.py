@@ -17,8 +17,8 @@ RECIPE = replace(
         "depth and width.",
         facts=(
             "Read in the authors' code (AnglE, AngleTDMSETrainer): per step one uniformly drawn layer below the last "
-            "and one drawn width below all; losses of both layers at all coordinates and at that width, the lower "
-            "layer's divided by its number; the divergence of its softmaxed coordinates from the last layer's, all of "
+            "and one drawn width below all; losses of both layers at all dimensions and at that width, the lower "
+            "layer's divided by its number; the divergence of its softmaxed dimensions from the last layer's, all of "
             "them, at temperature 1 (0.3 in sentence-transformers), in one version times log(2 + layer). The weights "
             "by layer differ between the paper's versions; in the first there are none."
         ),
@@ -29,8 +29,8 @@ RECIPE = replace(
         deviates=(
             "Pairs mined from the corpus instead of labelled ones; InfoNCE instead of AnglE's loss.",
             "The divergence is of scores in the batch, at both widths, and its teacher is held fixed; the authors' is "
-            "of softmaxed coordinates, and both sides learn.",
-            "Widths halve from all coordinates down (the authors: 8, 16, 32 and so on); no weights by layer; mean "
+            "of softmaxed dimensions, and both sides learn.",
+            "Widths halve from all dimensions down (the authors: 8, 16, 32 and so on); no weights by layer; mean "
             "pooling.",
         ),
     ),

@@ -151,8 +151,8 @@ def test_without_leading_title(text, title, rest):
 
 @pytest.mark.parametrize("unit", [".", ". ", "\n", " ", "!)", "a", "a.", "。", "\n \n", '"'])
 def test_long_runs_take_linear_time(unit):
-    start = time.perf_counter()
+    start = time.process_time()
     text = "a " + unit * 100_000 + "b"
     split_passages(text)
     split_sentences(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 20, "about 0.1 s; minutes where it grows with the square"

@@ -1,4 +1,4 @@
-"""First weights by latent semantic analysis against a full decomposition, and what an encoder makes of them."""
+"""Initial weights by latent semantic analysis against a full decomposition, and what an encoder makes of them."""
 
 from __future__ import annotations
 

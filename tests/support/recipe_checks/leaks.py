@@ -108,17 +108,21 @@ def check_no_peek(objective: Objective, encoder: Encoder, batch: Batch, probes: 
 def _probe_predictions(
     objective: Objective, encoder: Encoder, batch: Batch, name: str, before: Predictions, probes: int
 ) -> None:
-    unseen = before.unseen.nonzero().squeeze(1)
+    unseen, seen = (rows.nonzero().squeeze(1) for rows in (before.unseen, ~before.unseen))
     assert unseen.numel() > 0, f"loss {name!r} predicts no token unseen"
-    for row in unseen[:: max(1, unseen.numel() // probes)].tolist():
-        tokens = batch.tokens.clone()
-        place = int(before.positions[row])
-        wanted = _put_another(tokens, place, before.choices)
-        changed = replace(batch, tokens=tokens)
-        after = twin_of(objective).predictions(objective, encoder, changed, generator(0))[name]
-        assert after.targets[row] == wanted, f"loss {name!r} does not ask for the token at its position"
-        difference = float((after.states[row] - before.states[row]).abs().max())
-        assert difference < 1e-6, f"the prediction of a hidden token moves by {difference:.2g} with it ({name})"
+    # What is called seen counts for nothing in the floor of a loss, so it must be.
+    for rows, wanted in ((unseen, probes), (seen, probes // 2)):
+        for row in rows[:: max(1, rows.numel() // wanted)].tolist():
+            tokens = batch.tokens.clone()
+            target = _put_another(tokens, int(before.positions[row]), before.choices)
+            changed = replace(batch, tokens=tokens)
+            after = twin_of(objective).predictions(objective, encoder, changed, generator(0))[name]
+            assert after.targets[row] == target, f"loss {name!r} does not ask for the token at its position"
+            moved = float((after.states[row] - before.states[row]).abs().max())
+            if rows is unseen:
+                assert moved < 1e-6, f"the prediction of a hidden token moves by {moved:.2g} with it ({name})"
+            else:
+                assert moved > 1e-6, f"a token is called seen, but its prediction does not move with it ({name})"
 
 
 def _probe_decisions(

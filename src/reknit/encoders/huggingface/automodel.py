@@ -55,7 +55,8 @@ class AutoModelEncoder(TokenEncoder):
     @property
     def table(self) -> nn.Parameter:
         """[vocabulary, dim] token embedding table."""
-        return self.model.get_input_embeddings().weight
+        table: nn.Parameter = self.model.get_input_embeddings().weight
+        return table
 
     @property
     def max_positions(self) -> int | None:

@@ -149,7 +149,9 @@ class _Undrawn(TorchFunctionMode):
     """Modules made within keep their weights as they are: drawing without storage makes torch import its compiler,
     which takes a second."""
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         given = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
             return args[0] if args else given["tensor"]

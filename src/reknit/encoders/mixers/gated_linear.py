@@ -98,11 +98,13 @@ class GatedLinear(Mixer):
         if rule is bidirectional:
             backwards = (part.flip(1) for part in (query, key, value, decay))
             read = read + recurrence(*backwards).flip(1)
-        return read.unflatten(0, (-1, self.heads)).transpose(1, 2).flatten(0, 1)
+        heads: Tensor = read.unflatten(0, (-1, self.heads)).transpose(1, 2).flatten(0, 1)
+        return heads
 
     def _by_head(self, part: Tensor) -> Tensor:
         """[b, L, heads * width] -> [b * heads, L, width]."""
-        return part.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+        heads: Tensor = part.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+        return heads
 
 
 def stepped_recurrence(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> Tensor:

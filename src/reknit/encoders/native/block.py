@@ -53,9 +53,11 @@ class TransformerBlock(nn.Module):
         """[K, dim] -> [K, dim]."""
         if self.pre_norm:
             hidden = hidden + self.dropout(self._mixed(self.attention_norm(hidden), layout, rule, rotation))
-            return hidden + self.dropout(self._feed_forward(self.feed_forward_norm(hidden)))
+            pre_normed: Tensor = hidden + self.dropout(self._feed_forward(self.feed_forward_norm(hidden)))
+            return pre_normed
         hidden = self.attention_norm(hidden + self.dropout(self._mixed(hidden, layout, rule, rotation)))
-        return self.feed_forward_norm(hidden + self.dropout(self._feed_forward(hidden)))
+        post_normed: Tensor = self.feed_forward_norm(hidden + self.dropout(self._feed_forward(hidden)))
+        return post_normed
 
     def replace_linear_layers(self, make: Callable[[nn.Linear, Activation], nn.Module]) -> None:
         """Put `make(layer, activation)` in the place of each of the block's own linear layers, for inference.
@@ -84,11 +86,14 @@ class TransformerBlock(nn.Module):
         }
 
     def _mixed(self, hidden: Tensor, layout: AttentionLayout, rule: AttentionRule, rotation: Rotation | None) -> Tensor:
-        return self.attention_output(self.mixer(self.query_key_value(hidden), layout, rule, rotation))
+        mixed: Tensor = self.attention_output(self.mixer(self.query_key_value(hidden), layout, rule, rotation))
+        return mixed
 
     def _feed_forward(self, hidden: Tensor) -> Tensor:
         widened = self.up(hidden)
         if self.gated:
             values, gate = widened.chunk(2, dim=-1)
-            return self.down(self.activation(values) * gate)
-        return self.down(self.activation(widened))
+            gated: Tensor = self.down(self.activation(values) * gate)
+            return gated
+        narrowed: Tensor = self.down(self.activation(widened))
+        return narrowed

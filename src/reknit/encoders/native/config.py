@@ -81,5 +81,5 @@ class NativeConfig:
 
 
 def default_heads(dim: int) -> int:
-    """The number of heads nearest to 64 coordinates a head (BERT's width) that divides `dim`."""
+    """The number of heads nearest to 64 dimensions a head (BERT's width) that divides `dim`."""
     return next(heads for heads in range(max(1, dim // 64), 0, -1) if dim % heads == 0)

@@ -101,7 +101,8 @@ class NativeEncoder(TokenEncoder):
             embedded = embedded + self.position_table(positions + self.config.position_offset)
         if self.config.token_types:
             embedded = embedded + self.token_types.weight[0]
-        return self.embedding_dropout(self.embedding_norm(embedded))
+        placed: Tensor = self.embedding_dropout(self.embedding_norm(embedded))
+        return placed
 
     def forward(self, view: View, layers: Sequence[int] | None = None) -> Encoded:
         """Encode a view; see `Encoder.forward` and the class docstring.

@@ -29,7 +29,10 @@ class PackedLinear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """[T, in] bfloat16 -> [T, out] bfloat16."""
         algorithm = "none" if self.activation == "gelu" else ""
-        return torch.ops.mkldnn._linear_pointwise(values, self.weight, self.bias, self.activation, [], algorithm)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
+            values, self.weight, self.bias, self.activation, [], algorithm
+        )
+        return product
 
 
 class _ToBfloat16(nn.Module):

@@ -43,15 +43,16 @@ def _seconds(encoder: Encoder, length: int, vocabulary: int, rule: AttentionRule
 
 def _kept_bytes(encoder: Encoder, length: int, vocabulary: int, rule: AttentionRule) -> int:
     kept: dict[int, int] = {}
+    alive: list[Tensor] = []  # so that no storage gets the place of another
 
     def count(tensor: Tensor) -> Tensor:
+        alive.append(tensor)
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        states = encoder(_texts(encoder, length, vocabulary, rule)).last
+        encoder(_texts(encoder, length, vocabulary, rule))
     weights = {parameter.untyped_storage().data_ptr() for parameter in encoder.parameters()}
-    del states
     return sum(size for place, size in kept.items() if place not in weights)
 
 

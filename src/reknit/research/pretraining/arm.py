@@ -48,13 +48,14 @@ def run_arm(
     material: Material,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Train and measure, or read what an earlier call has done; goes on where that was stopped.
+    """Train and measure, or read what an earlier call has done; resumes where that was stopped.
 
     folder: of this arm and seed, its `data` shared by all. Leaves model/ (as trained) and, after a tuning, tuned/ in
     it. Returns plain data: what was spent, the value of each measure by its label, the curve of the retrieval probe.
     """
     if folder.result.exists():
-        return read_json(folder.result)
+        result: dict[str, Any] = read_json(folder.result)
+        return result
     config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
     if arm.recipe:
         trained, training = _phase(config, folder, material.corpus, stop, None)

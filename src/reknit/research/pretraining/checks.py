@@ -47,5 +47,5 @@ def check_arms(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence
                 if layers > encoder.depth or dims > encoder.dim:
                     raise ReknitError(
                         f"sizes asks for {layers}x{dims} of an encoder of {encoder.depth} layers and {encoder.dim} "
-                        "coordinates: change sizes or the encoder"
+                        "dimensions: change sizes or the encoder"
                     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reknit.claim import EVERY_MEASURE, Experiment, Outcome, Pair, Size
 from reknit.jobs.interrupt import StopRequest
-from reknit.research.pretraining.config import LOSS, UNIGRAM, UNTRAINED, ComparisonConfig, parse_arm, training_config
+from reknit.research.pretraining.config import LOSS, UNIGRAM, UNTRAINED, ComparisonConfig, parse_arm
 from reknit.research.pretraining.cost import training_flops
 from reknit.runs.config import with_overrides
 from reknit.training.budget import parse_budget
@@ -61,7 +61,7 @@ class PretrainingExperiment(Experiment):
 
     corpus, eval: below the data folder. settings: `a.b=c` changes to the comparison, on top of those of the size.
     budget: of each training, such as "5Mtok"; "" for the size's own. sized: what `at` gave. start: the folder of the
-    model that all arms go on from; "" for random weights.
+    model that all arms start from; "" for random weights.
 
     Arms are those of `reknit compare`. The control: the arm that the first pair is compared with is better than the
     untrained encoder, which is tuned and measured as the others are; and its loss, if it trains a language model, is
@@ -119,25 +119,13 @@ class PretrainingExperiment(Experiment):
         return 0.0 if arm == UNIGRAM else training_flops(parse_arm(arm), self.config(Path()))
 
     def prepare(self, data: Path, folder: Path, arms: Sequence[str]) -> None:
-        from reknit.evaluation.measures import open_measures
-        from reknit.research.pretraining.checks import check_arms
         from reknit.research.pretraining.folder import ComparisonFolder
-        from reknit.research.pretraining.material import Material, opened
-        from reknit.runs.corpus import check_corpus_path
-        from reknit.runs.phases import check_parts
+        from reknit.research.pretraining.material import opened, prepare_comparison
 
         opened.cache_clear()
-        config, comparison = self.config(data), ComparisonFolder(folder)
+        comparison = ComparisonFolder(folder)
         trained = [parse_arm(arm) for arm in arms if arm != UNIGRAM]
-        measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
-        check_arms(trained, config, measures)
-        check_corpus_path(config.corpus, folder)
-        resume = comparison.is_taken()
-        comparison.open(config, resume=resume, overwrite=False)
-        with comparison.preparing(resume=resume):
-            material = Material.prepared(config, comparison, measures)
-            for arm in trained:
-                check_parts(training_config(arm, config, 0), material.corpus)
+        prepare_comparison(trained, self.config(data), comparison, resume=comparison.is_taken(), overwrite=False)
 
     def run(self, arm: str, seed: int, data: Path, folder: Path, stop: StopRequest) -> Outcome:
         from reknit.research.pretraining.arm import outcome_of, run_arm, unigram_outcome

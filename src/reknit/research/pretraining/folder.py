@@ -1,8 +1,9 @@
-"""The folder of a comparison: started, gone on with, overwritten."""
+"""The folder of a comparison: started, resumed, overwritten."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from reknit.errors import ReknitError
 from reknit.jobs.files import read_json, write_json
@@ -41,7 +42,7 @@ class ComparisonFolder(JobFolder):
         if resume:
             # What could not be set yet when the comparison began is as it would have been.
             unset = ComparisonConfig(config.corpus, config.budget)
-            before = to_json(unset) | read_json(self.config)["comparison"]
+            before = _filled(to_json(unset), read_json(self.config)["comparison"])
             changed = [name for name, value in wanted.items() if before.get(name) != value]
             if before != wanted:
                 raise ReknitError(
@@ -50,3 +51,14 @@ class ComparisonFolder(JobFolder):
                 )
         self.make(overwrite=overwrite)
         write_json(self.config, {"comparison": wanted})
+
+
+def _filled(template: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
+    """What was stored, and below it, at every depth, the template's value where a field is younger."""
+    filled = template | stored
+    return {
+        name: _filled(template[name], value)
+        if isinstance(value, dict) and isinstance(template.get(name), dict)
+        else value
+        for name, value in filled.items()
+    }

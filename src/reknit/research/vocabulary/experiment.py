@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,52 +16,32 @@ import numpy as np
 import torch
 
 from reknit.claim import Experiment, Outcome, Pair, Size
-from reknit.encoders.spec import TextEncoderSpec
+from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 from reknit.jobs.files import made_by_one, read_json, write_json
 from reknit.jobs.interrupt import StopRequest
+from reknit.research.fixtures import MASKED_EN
 from reknit.research.vocabulary.masked_model import (
     MASKED,
     MaskedModel,
     Schedule,
     batches_of,
     held_out_loss,
+    load_start,
     store_of,
     train,
 )
-from reknit.research.vocabulary.start import StartSchedule, make_start
 from reknit.research.vocabulary.texts import NEEDS, GermanTexts, german_texts
 from reknit.runs.config import with_overrides
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.vocabulary.methods import RANDOM, method_named
-from reknit.vocabulary.transfer import COMBINED, TokenizerTransfer, TransferMaterial, rows_to_keep
+from reknit.vocabulary.model import tokenizer_kind, with_vocabulary
+from reknit.vocabulary.transfer import COMBINED, RandomRows, TokenizerTransfer, TransferMaterial, rows_to_keep
 
 logger = logging.getLogger("reknit")
 SCRATCH, SHUFFLED = "scratch", "shuffled"
 LOSS, FIRST_LOSS, STEPS, FRACTION = "loss", "loss before training", "steps", "fraction of the steps"
 _HELD_OUT_EVERY = 4  # of the held-out texts: twelve thousand tokens tell arms apart, and are measured two dozen times
-_SMALL = TextEncoderSpec(
-    family="modernbert",
-    dim=128,
-    depth=3,
-    heads=2,
-    intermediate=256,
-    max_positions=128,
-    vocabulary=8000,
-    dropout=0.0,
-    pooling="mean",
-)
-_LARGE = TextEncoderSpec(
-    family="modernbert",
-    dim=256,
-    depth=6,
-    heads=4,
-    intermediate=512,
-    max_positions=128,
-    vocabulary=8000,
-    dropout=0.0,
-    pooling="mean",
-)
 
 
 @dataclass(frozen=True)
@@ -74,18 +54,13 @@ class GermanTransfer(Experiment):
     Measures, of texts that no arm has seen: the masked loss in nats, after and before training; the steps until the
     loss is that of "random" after all of them, all of them where it never is; these as a fraction of all.
 
-    encoder: the shape. english: how the English model is trained. german: how every arm is. vocabulary: tokens of the
-    German tokenizer.
+    german: how every arm is trained. vocabulary: tokens of the German tokenizer. start: the English model, a fixture's
+    folder "model".
     """
 
-    encoder: TextEncoderSpec = _SMALL
-    english: StartSchedule = field(
-        default_factory=lambda: StartSchedule(
-            Schedule(300, 1024, 2e-3), Schedule(2500, 1024, 2e-3, lr_scheduler_type="linear")
-        )
-    )
     german: Schedule = field(default_factory=lambda: Schedule(600, 512, 1e-3, points=24))
     vocabulary: int = 6000
+    start: str = ""
 
     needs: ClassVar[tuple[str, ...]] = NEEDS
     # A body that has learnt something is worth having: if it is not seen here, nothing about rows can be.
@@ -94,14 +69,13 @@ class GermanTransfer(Experiment):
     def at(self, size: Size) -> GermanTransfer:
         if size == "small":
             return self
-        return GermanTransfer(
-            _LARGE,
-            StartSchedule(Schedule(500, 4096, 1e-3), Schedule(10_000, 4096, 1e-3, lr_scheduler_type="linear")),
-            Schedule(2000, 1024, 5e-4, points=40),
-        )
+        return replace(self, german=Schedule(2000, 1024, 1e-3, points=40))
+
+    def with_start(self, model: Path) -> GermanTransfer:
+        return replace(self, start=str(model))
 
     def flops(self, arm: str) -> float:
-        shape = self.encoder
+        shape = MASKED_EN.config(Path()).encoder
         block = 4 * shape.dim**2 + 3 * shape.dim * shape.intermediate
         head = MASKED.ratio * shape.dim * (shape.dim + self.vocabulary)
         return 6.0 * (shape.depth * block + head) * self.german.steps * self.german.tokens
@@ -112,12 +86,11 @@ class GermanTransfer(Experiment):
     def prepare(self, data: Path, folder: Path, arms: Sequence[str]) -> None:
         for arm in arms:
             _transfer_of(arm)
-        make_start(data, folder, self.encoder, self.english)
+        start, _ = load_start(Path(self.start))
         texts = german_texts(data)
         saved = folder / "german" / "tokenizer"
         if not saved.exists():
-            tokenizer = train_tokenizer(texts.train, self.vocabulary, family=self.encoder.family)
-            tokenizer.save(saved)
+            train_tokenizer(texts.train, self.vocabulary, family=tokenizer_kind(start)).save(saved)
         store_of(folder / "german", texts.train, Tokenizer.load(saved))
 
     def run(self, arm: str, seed: int, data: Path, folder: Path, stop: StopRequest) -> Outcome:
@@ -142,26 +115,17 @@ class GermanTransfer(Experiment):
         with made_by_one(done):
             if not done.exists():
                 self._train(arm, seed, texts, folder, place, stop)
-        return read_json(done)
+        curve: dict[str, Any] = read_json(done)
+        return curve
 
     def _train(self, arm: str, seed: int, texts: GermanTexts, folder: Path, place: Path, stop: StopRequest) -> None:
         """Train one arm in the folder `place` and write its curve.json there."""
-        model = self._model(arm, seed, texts, folder)
-        held_out = batches_of(model.tokenizer, texts.held_out[::_HELD_OUT_EVERY])
-        first = {"step": 0, "loss": held_out_loss(model, held_out)}
-        store = store_of(folder / "german", texts.train, model.tokenizer)
+        masked = self._model(arm, seed, texts, folder)
+        held_out = batches_of(masked.model.tokenizer, texts.held_out[::_HELD_OUT_EVERY])
+        first = {"step": 0, "loss": held_out_loss(masked, held_out)}
+        store = store_of(folder / "german", texts.train, masked.model.tokenizer)
         began = time.perf_counter()
-        log = train(
-            "german",
-            model.encoder,
-            model.objective,
-            store,
-            self.german,
-            place,
-            seed,
-            stop,
-            lambda: {"loss": held_out_loss(model, held_out)},
-        )
+        log = train(masked, store, self.german, place, seed, stop, lambda: {"loss": held_out_loss(masked, held_out)})
         lines = log.read()
         points = [{"step": line["step"], "loss": line["probe"]["loss"]} for line in lines if "probe" in line]
         spent = {"tokens": max(line["tokens"] for line in lines), "seconds": time.perf_counter() - began}
@@ -170,11 +134,8 @@ class GermanTransfer(Experiment):
 
     def _model(self, arm: str, seed: int, texts: GermanTexts, folder: Path) -> MaskedModel:
         tokenizer = Tokenizer.load(folder / "german" / "tokenizer")
-        model = MaskedModel.fresh(self.encoder, tokenizer, seed)
         transfer, shuffled = _transfer_of(arm)
-        if transfer is None:
-            return model
-        start = MaskedModel.load(folder / "start", self.encoder)
+        start, head = load_start(Path(self.start))
         material = TransferMaterial(
             rows=start.encoder.table.detach().numpy(),
             source=start.tokenizer,
@@ -185,13 +146,18 @@ class GermanTransfer(Experiment):
             translations=texts.pairs,
             seed=seed,
         )
-        made = transfer.new_rows(material)
+        made = (transfer or RandomRows()).new_rows(material)
         rows = made.rows
         if shuffled:
             combined = np.flatnonzero(made.origin == COMBINED)
             rows[combined] = rows[np.random.default_rng([seed, 11]).permutation(combined)]
         logger.info("%s, seed %d: %s", arm, seed, made.counts())
-        return model.with_body(start, torch.from_numpy(rows))
+        model = with_vocabulary(start, tokenizer, torch.from_numpy(rows))
+        torch.manual_seed(seed)
+        if transfer is None:
+            assert isinstance(model.encoder, NativeEncoder), "a tokenizer can be replaced in native ones alone"
+            model.encoder.reset_parameters()
+        return MaskedModel.of(model, None if transfer is None else head)
 
 
 def steps_until(curve: Sequence[dict[str, float]], goal: float) -> float:

@@ -5,121 +5,99 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from reknit.data.batch import Batch
-from reknit.encoders.huggingface.loading import HuggingFaceEncoder
-from reknit.encoders.spec import TextEncoderSpec
-from reknit.jobs.files import written_aside
+from reknit.errors import ReknitError
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.precision import best_device
-from reknit.objectives.base import Objective
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
 from reknit.objectives.masked_language_model import MaskedLanguageModel, MaskedLanguageModelSpec
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.sources.passages import PassageBatches, open_token_store
 from reknit.sources.token_store import TokenStore
 from reknit.tokenizers.tokenizer import Tokenizer
-from reknit.training.checkpoint import CheckpointFolder, save_tensors
+from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.log import MetricsLog
 from reknit.training.trainer import PhaseSettings, Trainer
 
 MAX_LENGTH = 96
 MASKED = MaskedLanguageModelSpec(ratio=0.2, random_share=0.0, keep_share=0.0)
+_HEAD = "masked.head."
 _TEXTS_AT_ONCE = 64
 
 
-@dataclass
+@dataclass(frozen=True)
 class MaskedModel:
-    """An encoder and its masked-language-model head, of one tokenizer's vocabulary."""
+    """An encoder with its tokenizer, and its masked-language-model head."""
 
-    tokenizer: Tokenizer
-    encoder: HuggingFaceEncoder
+    model: EmbeddingModel
     objective: MaskedLanguageModel
 
     @classmethod
-    def fresh(cls, spec: TextEncoderSpec, tokenizer: Tokenizer, seed: int) -> MaskedModel:
-        """Random weights."""
-        torch.manual_seed(seed)
-        encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
-        return cls(tokenizer, encoder, MASKED.build(encoder, tokenizer.vocabulary, "mean"))
-
-    def save(self, folder: Path) -> None:
-        """Write tokenizer, encoder and head; the folder appears whole."""
-        with written_aside(folder) as aside:
-            aside.mkdir()
-            self.tokenizer.save(aside)
-            save_tensors(self.encoder.state_dict(), aside / "encoder.safetensors")
-            save_tensors(self.objective.state_dict(), aside / "head.safetensors")
-
-    def with_body(self, start: MaskedModel, rows: Tensor) -> MaskedModel:
-        """This model, changed in place: the weights of `start`, but these rows [vocabulary, dim] for the table and an
-        output bias of 0, which both belong to a vocabulary."""
-        body = {name: value for name, value in start.encoder.state_dict().items() if name != "tokens.weight"}
-        head = {name: value for name, value in start.objective.state_dict().items() if name != "head.bias"}
-        self.encoder.load_state_dict(body | {"tokens.weight": rows})
-        self.objective.load_state_dict(head | {"head.bias": torch.zeros(len(rows))})
-        return self
-
-    @classmethod
-    def load(cls, folder: Path, spec: TextEncoderSpec) -> MaskedModel:
-        """What `save` wrote, of the shape `spec`."""
-        model = cls.fresh(spec, Tokenizer.load(folder), 0)
-        model.encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
-        model.objective.load_state_dict(load_file(folder / "head.safetensors"))
-        return model
+    def of(cls, model: EmbeddingModel, head: dict[str, Tensor] | None = None) -> MaskedModel:
+        """head: weights of the head but its bias, which belongs to a vocabulary; new ones, drawn from torch's global
+        generator, without. The bias is 0."""
+        objective = MASKED.build(model.encoder, model.tokenizer.vocabulary, "mean")
+        if head is not None:
+            objective.head.load_state_dict(head | {"bias": torch.zeros_like(objective.head.bias)})
+        return cls(model, objective)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """steps: of `tokens` each. points: how often the loss of held-out texts is measured. lr_scheduler_type: "constant"
-    makes the weights of each step those of a training that ends there."""
+    """steps: of `tokens` each, at a constant rate after a warm-up, so that each step's weights are those of a training
+    that ends there. points: how often the loss of held-out texts is measured."""
 
     steps: int
     tokens: int
     learning_rate: float
-    points: int = 0
-    lr_scheduler_type: Literal["linear", "constant"] = "constant"
+    points: int
+
+
+def load_start(model: Path) -> tuple[EmbeddingModel, dict[str, Tensor]]:
+    """A fixture's model, and the weights of its masked head but the bias. model: the folder "model" of the fixture.
+
+    Raises ReknitError where the fixture has no such head.
+    """
+    weights = load_file(model.parent / "heads" / "objective.safetensors")
+    head = {name.removeprefix(_HEAD): value for name, value in weights.items() if name.startswith(_HEAD)}
+    if not head:
+        raise ReknitError(f"{model.parent} has no head of a masked language model: start from the fixture masked-en")
+    head.pop("bias")
+    return load_embedding_model(model), head
 
 
 def train(
-    name: str,
-    encoder: nn.Module,
-    objective: Objective,
+    masked: MaskedModel,
     store: TokenStore,
     schedule: Schedule,
     folder: Path,
     seed: int,
     stop: StopRequest,
-    probe: Callable[[], dict[str, float]] | None = None,
+    probe: Callable[[], dict[str, float]],
 ) -> MetricsLog:
-    """Train in place, or resume what an earlier call began; returns the log."""
+    """Train in place, or resume what an earlier call began in the folder; returns the log."""
     device = best_device()
-    encoder.to(device)
-    objective.to(device)
+    masked.model.encoder.to(device)
+    masked.objective.to(device)
     optimiser = OptimiserSpec(
-        learning_rate=schedule.learning_rate,
-        lr_scheduler_type=schedule.lr_scheduler_type,
-        warmup_ratio=0.1,
-        adam_beta2=0.999,
+        learning_rate=schedule.learning_rate, lr_scheduler_type="constant", warmup_ratio=0.1, adam_beta2=0.999
     )
     settings = PhaseSettings(
-        name, optimiser, BudgetSpec(), seed, steps=schedule.steps, probes=schedule.points, metric="loss"
+        "german", optimiser, BudgetSpec(), seed, steps=schedule.steps, probes=schedule.points, metric="loss"
     )
-    log, checkpoints = MetricsLog(folder / f"{name}.jsonl"), CheckpointFolder(folder / name)
-    if checkpoints.finished() is not None:
-        checkpoints.load_encoder("final", encoder)
-        checkpoints.load_objective("final", objective)
-        return log
+    log = MetricsLog(folder / "metrics.jsonl")
     trainer = Trainer(
         settings,
-        encoder,  # type: ignore[arg-type]
-        objective,
+        masked.model.encoder,
+        masked.objective,
         PassageBatches(store, schedule.tokens, seed),
-        checkpoints,
+        CheckpointFolder(folder / "german"),
         log,
         probe=probe,
         stop=stop,
@@ -128,17 +106,15 @@ def train(
     return log
 
 
-def held_out_loss(model: MaskedModel, batches: Sequence[Batch]) -> float:
+def held_out_loss(masked: MaskedModel, batches: Sequence[Batch]) -> float:
     """Mean cross-entropy in nats of the masked tokens of the batches, the same tokens at every call."""
-    device = next(model.encoder.parameters()).device
-    model.encoder.eval()
-    model.objective.eval()
+    encoder, objective = masked.model.encoder.eval(), masked.objective.eval()
     total, count = 0.0, 0
     with torch.no_grad():
         for number, batch in enumerate(batches):
-            here = batch.to(device)
-            found = model.objective.predictions(model.encoder, here, torch.Generator().manual_seed(number))["masked"]
-            loss, _ = found.loss(model.encoder.table, model.objective.head.bias)
+            here = batch.to(encoder.table.device)
+            found = objective.predictions(encoder, here, torch.Generator().manual_seed(number))["masked"]
+            loss, _ = found.loss(encoder.table, objective.head.bias)
             total, count = total + float(loss) * len(found.targets), count + len(found.targets)
     return total / max(count, 1)
 

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import zstandard
-
-from reknit.data.text.passages import split_passages
 from reknit.vocabulary.alignment import WordPair, word_pairs
 
 STS, XQUAD, TATOEBA = "sts/stsb_{}", "retrieval/xquad_{}", "parallel/tatoeba"
-ENGLISH = "text/mix_en.jsonl.zst"
-NEEDS = (*(place.format(code) for place in (STS, XQUAD) for code in ("de", "en")), TATOEBA, ENGLISH)
+NEEDS = (*(place.format(code) for place in (STS, XQUAD) for code in ("de", "en")), TATOEBA)
 _HELD_OUT_EVERY = 6  # of the paragraphs of XQuAD; of STS-B it is the test file
-_ENGLISH_EVERY = 8  # of the documents of the English mix
-_ENGLISH_CHARACTERS = 20_000  # of a document: one novel must not outweigh the encyclopaedia
-_PASSAGE_WORDS = 60
 
 
 @dataclass(frozen=True)
@@ -50,14 +41,6 @@ def german_texts(data: Path) -> GermanTexts:
         english=tuple(dict.fromkeys([*(own for own, _ in sentences), *(paragraphs["en"][name] for name in trained)])),
         pairs=tuple(word_pairs(sentences)),
     )
-
-
-def english_passages(data: Path) -> Iterator[str]:
-    """What the English model is trained on: passages of the mix, and the sentences of STS-B."""
-    with zstandard.open(data / ENGLISH, "rt", encoding="utf-8") as lines:
-        for line in islice(lines, 0, None, _ENGLISH_EVERY):
-            yield from split_passages(json.loads(line)["text"][:_ENGLISH_CHARACTERS], _PASSAGE_WORDS)
-    yield from dict.fromkeys(_sentences(data, "en", ("train", "dev")))
 
 
 def _sentences(data: Path, code: str, splits: tuple[str, ...]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.scores import Evaluation, Score
 from reknit.vocabulary.verdict import decide
 
 TEXTS = 200
@@ -13,11 +13,11 @@ TEXTS = 200
 
 def evaluation(dataset: str, old: np.ndarray, new: np.ndarray) -> Evaluation:
     values = {"old": old, "new": new}
-    rows = {name: {"nDCG@10": {"value": float(found.mean()), "ci95": [0.0, 1.0]}} for name, found in values.items()}
+    rows = {name: {"nDCG@10": Score(float(found.mean()), (0.0, 1.0))} for name, found in values.items()}
     per_query = {
         name: {"nDCG@10": {f"q{n}": float(value) for n, value in enumerate(found)}} for name, found in values.items()
     }
-    return Evaluation(dataset, len(old), 100, rows, per_query)
+    return Evaluation(dataset, len(old), 100, rows=rows, per_query=per_query)
 
 
 def search(change: float, noise: float = 0.05, dataset: str = "tiny") -> Evaluation:
@@ -36,7 +36,7 @@ def tokens(saved: float) -> tuple[np.ndarray, np.ndarray]:
     [
         (0.0, 0.3, "new", "fewer tokens"),
         (0.1, -0.1, "new", "more tokens"),
-        (-0.1, 0.3, "old", "is worse by more than 0.02"),
+        (-0.1, 0.3, "old", "so it costs more than 0.02"),
         (-0.018, 0.3, "old", "may cost more than 0.02"),
         (0.0, 0.0, "old", "nothing is gained"),
         (0.0, -0.2, "old", "nothing is gained"),
