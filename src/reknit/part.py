@@ -13,3 +13,7 @@ class Part:
 
     role: ClassVar[str]
     verb: ClassVar[str]
+
+    def usage(self, name: str) -> str:
+        """The command that uses the system `name`, which this is the part of."""
+        return f"reknit {self.verb} --method {name}"

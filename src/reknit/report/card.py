@@ -28,7 +28,7 @@ def model_card(result: RunResult, config: dict[str, Any]) -> str:
     sections = [
         _front_matter(result),
         _introduction(result),
-        _usage(result.model_prompts, expanded=result.model_expands_queries),
+        _usage(result.model_prompts, expanded=result.model_expands_queries, elsewhere=not facts.runs_only_here(result)),
         _pooling(result.model_trained_pooling),
         _evaluation(result),
         _training(result, config),
@@ -53,8 +53,9 @@ def markdown(value: Any) -> str:
 
 def _front_matter(result: RunResult) -> str:
     recipes = [phase.recipe for phase in result.training.phases]
-    tags = dict.fromkeys(["sentence-transformers", "feature-extraction", "sentence-similarity", "reknit", *recipes])
-    lines = ["---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity", "tags:"]
+    library = "reknit" if facts.runs_only_here(result) else "sentence-transformers"
+    tags = dict.fromkeys([library, "feature-extraction", "sentence-similarity", "reknit", *recipes])
+    lines = ["---", f"library_name: {library}", "pipeline_tag: sentence-similarity", "tags:"]
     # A JSON string is a YAML string, whatever is in it.
     lines += [f"- {json.dumps(tag)}" for tag in tags]
     base = hub_id(result.start)
@@ -84,7 +85,7 @@ def _introduction(result: RunResult) -> str:
     return "\n\n".join(lines)
 
 
-def _usage(prompts: dict[str, str], *, expanded: bool) -> str:
+def _usage(prompts: dict[str, str], *, expanded: bool, elsewhere: bool) -> str:
     names = {kind: f', prompt_name="{kind}"' for kind in ("query", "document")}
     query, document = (names[kind] if expanded or prompts else "" for kind in names)
     asked, found = (names[kind] if kind in prompts else "" for kind in names)
@@ -101,9 +102,7 @@ passages = model.encode(["a passage"]{found})"""
 `query_expansion/` holds what reknit adds to the vectors of queries, and of nothing else (`prompt_name="query"`): each
 word of the corpus has a direction there, the mean of the documents that contain it. Other libraries leave it out; their
 vectors fit the same index, and find what the row "plain" says."""
-    return f"""## Use
-
-```python
+    by_others = f"""```python
 from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("path/to/this/folder")
@@ -112,7 +111,10 @@ model = SentenceTransformer("path/to/this/folder")
 
 or, with reknit:
 
-```python
+"""
+    return f"""## Use
+
+{by_others if elsewhere else ""}```python
 import reknit
 
 model = reknit.load("path/to/this/folder")

@@ -149,6 +149,11 @@ def verdict_facts(result: RunResult) -> Facts:
     ]
 
 
+def runs_only_here(result: RunResult) -> bool:
+    """Whether no other library could be asked for the exported model's vectors."""
+    return result.export is not None and set(result.export.against) <= {"reknit", "reknit, trained pooling"}
+
+
 def remarks(result: RunResult) -> list[str]:
     """What the reader should not miss beside the verdict: what was left out and how to have it, what other libraries do
     not run, and collections where word matching alone does better or hybrid search gained nothing."""
@@ -159,6 +164,8 @@ def remarks(result: RunResult) -> list[str]:
         found.append("There is no index: repeat the command with --resume --index to make one.")
     if result.model_expands_queries and system_in_use(result) == "adapted":
         found += _expansion_remarks(result)
+    if runs_only_here(result):
+        found.append("Only reknit runs this model: other libraries have no class for its encoder.")
     if result.model_trained_pooling:
         found.append(
             f"Vectors are made by a trained pooling ({result.model_trained_pooling}), which only reknit runs; other "

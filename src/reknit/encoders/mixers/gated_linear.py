@@ -36,8 +36,10 @@ class GatedLinear(Mixer):
 
     decay: "data" makes alpha of the row, for each dimension of the key (gated linear attention); "fixed" is one number
     a head, 1 - 2^-5 and nearer to 1 for each further head (RetNet, Sun et al. 2023); "none" forgets nothing (linear
-    attention, Katharopoulos et al. 2020, without its normaliser).
+    attention, Katharopoulos et al. 2020, without its normaliser). row_by_row: compute the recurrence itself, slowly.
     """
+
+    row_by_row = False
 
     def __init__(self, dim: int, heads: int, layer: int = 0, dropout: float = 0.0, decay: Decay = "data") -> None:
         super().__init__(dim, heads, layer, dropout)
@@ -91,10 +93,11 @@ class GatedLinear(Mixer):
         real = layout.mask_of_keys(bucket)
         if real is not None:  # what reads from the end begins with padding
             key = key * real[:, 0].transpose(1, 2).repeat_interleave(self.heads, dim=0)
-        read = chunked_recurrence(query, key, value, decay)
+        recurrence = stepped_recurrence if self.row_by_row else chunked_recurrence
+        read = recurrence(query, key, value, decay)
         if rule is bidirectional:
             backwards = (part.flip(1) for part in (query, key, value, decay))
-            read = read + chunked_recurrence(*backwards).flip(1)
+            read = read + recurrence(*backwards).flip(1)
         heads: Tensor = read.unflatten(0, (-1, self.heads)).transpose(1, 2).flatten(0, 1)
         return heads
 
@@ -102,6 +105,15 @@ class GatedLinear(Mixer):
         """[b, L, heads * width] -> [b * heads, L, width]."""
         heads: Tensor = part.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
         return heads
+
+
+def stepped_recurrence(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> Tensor:
+    """As `chunked_recurrence`, a row after the other: what the memory of a row to come would be made from."""
+    state, read = torch.zeros_like(key[:, 0, :, None] * value[:, 0, None]), []
+    for row in range(query.shape[1]):
+        state = state * log_decay[:, row, :, None].exp() + key[:, row, :, None] * value[:, row, None]
+        read.append((query[:, row, None] @ state).squeeze(1))
+    return torch.stack(read, dim=1)
 
 
 def chunked_recurrence(query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor) -> Tensor:
