@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/quickstart
 
-.PHONY: install quickstart test test-slow lint bench bench-adaptation claims clean
+.PHONY: install quickstart test test-slow lint dist bench bench-adaptation claims clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +31,13 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A wheel and a source archive in dist/, checked as PyPI checks them.
+dist: install
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dist]'
+	rm -rf dist build
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 # Speed side by side with other libraries: about 50 minutes on a quiet machine; writes records/bench and
 # docs/performance.md. The peers live in an environment of their own (see benchmarks/peers.txt).
 bench: install .venv-peers/.installed
@@ -54,14 +61,16 @@ bench-adaptation: install
 		--against simcse --against tsdae --against mlm-simcse --against title-body
 	$(BIN)/python benchmarks/adaptation_page.py
 
-# Every claim of the catalogue that has no small record yet, with the data of ../shared/data; 5 to 20 minutes each, in one
-# call, so that they share trainings. Stopped, it goes on with what runs/claims holds. Remakes docs/catalogue.md.
+# Every claim of the catalogue without a small record whose control was measured, with the data of ../shared/data, in one call,
+# so that they share trainings: hours, see `reknit claim --dry-run`. Stopped, it resumes what runs/claims holds. Remakes
+# docs/catalogue.md.
 claims: install
 	missing=$$(for name in $$($(BIN)/python -c \
-		"from reknit.research.claims import checked_recipes; print(*checked_recipes())"); do \
-		test -f records/claims/$$name.json || echo $$name; done); \
+		"from reknit.research.claims import checked_systems; print(*checked_systems())"); do \
+		grep -qs '"reason": "control not measured"' records/claims/$$name.json || \
+		! test -f records/claims/$$name.json && echo $$name; done); \
 	test -z "$$missing" || $(BIN)/reknit claim $$missing
 	$(BIN)/python benchmarks/catalogue_page.py
 
 clean:
-	rm -rf $(VENV) runs build
+	rm -rf $(VENV) runs build dist

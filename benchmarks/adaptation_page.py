@@ -9,11 +9,15 @@ records/adapt/text.json (measure_from_scratch.py) and records/decoded_share.json
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from reknit.bench.adaptation_table import comparison_markdown, verdicts_sentence
+from reknit.bench.adaptation import columns
+from reknit.bench.adaptation_table import LABELS, comparison_markdown, verdicts_sentence
 from reknit.jobs.files import read_json
 from reknit.report.facts import METRICS, system_label, system_names
+from reknit.report.table import markdown_table
+from reknit.runs.result import RunResult
 
 ROOT = Path(__file__).parents[1]
 COMPARISONS = ROOT / "records" / "adaptation"
@@ -21,6 +25,7 @@ FROM_SCRATCH = ROOT / "records" / "adapt" / "text.json"
 SAMPLES = ROOT / "records" / "decoded_share.json"
 README = ROOT / "README.md"
 MEASURED = ROOT / "docs" / "measured.md"
+IN_README = ("bm25", "start", "rrf", "adapted", "hybrid")
 BEGIN, END = "<!-- made by benchmarks/adaptation_page.py -->", "<!-- end -->"
 
 
@@ -29,7 +34,7 @@ def main() -> None:
     widest = max(finished, key=lambda record: (runs_in(record), record["date"]))
     parts = README.read_text(encoding="utf-8").split(BEGIN)
     before, after = parts[0], parts[1].split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{comparison(widest)}\n{END}{after}", encoding="utf-8")
+    README.write_text(f"{before}{BEGIN}\n{summary(widest)}\n{END}{after}", encoding="utf-8")
     lines = ["# Measured", "", "Made by `benchmarks/adaptation_page.py`.", ""]
     lines += ["## From a trained model", "", comparison(widest), "", *runs(widest), ""]
     lines += [*from_scratch(read_json(FROM_SCRATCH)), "", *samples(read_json(SAMPLES)), ""]
@@ -39,6 +44,28 @@ def main() -> None:
 def runs_in(record: dict[str, Any]) -> int:
     """How many trainings the record holds; one of a single collection must not replace the whole table."""
     return sum(len(one["runs"]) + len(one["peers"]) for one in record["collections"].values())
+
+
+def summary(record: dict[str, Any]) -> str:
+    """README's table: the systems that cost nothing, the adapted model, and where to read the rest."""
+    found, values = list(record["collections"]), columns(record)
+    rows = [
+        [LABELS[system], *(f"{median(values[system][name]):.3f}" for name in found), f"{means(record)[system]:.3f}"]
+        for system in IN_README
+    ]
+    seeds = max(len(one["runs"]) for one in record["collections"].values())
+    about = (
+        f"nDCG@10 on labelled collections; {record['budget']} of training on two cores, medians of {seeds} seeds; no "
+        "labels were used. All systems (sentence-transformers' routes among them), ranges and machines: "
+        "[docs/measured.md](docs/measured.md)."
+    )
+    return "\n\n".join([markdown_table(["nDCG@10", *found, "mean"], rows), wrapped(about)])
+
+
+def means(record: dict[str, Any]) -> dict[str, float]:
+    """The mean over the collections of each system that every one has."""
+    found: dict[str, float] = record["summary"]["means"]
+    return found
 
 
 def comparison(record: dict[str, Any]) -> str:
@@ -94,36 +121,38 @@ def runs(record: dict[str, Any]) -> list[str]:
 
 def from_scratch(record: dict[str, Any]) -> list[str]:
     """The run without a start model."""
-    training, corpus = record["training"], record["corpus"]
+    # Of the problems, which are texts, the record keeps the number.
+    result = RunResult.from_json(record | {"corpus": record["corpus"] | {"problems": []}}, str(FROM_SCRATCH))
+    training, corpus, verdict, export = result.training, result.corpus, result.verdict, result.export
+    assert corpus is not None
+    assert verdict is not None
+    assert export is not None
     lines = [
         "## From nothing",
         "",
-        f"`{record['command']}`: {corpus['passages']:,} passages of {corpus['documents']:,} documents, "
-        f"{training['seconds']:.0f} s, {training['tokens']:,} tokens at {training['tokens_per_second']:,.0f} a second, "
-        f"{training['flops']:.2e} FLOPs. {record['date'][:10]}, {record['machine']['processor']}, "
-        f"{record['machine']['cores']} cores, torch {record['versions']['torch']}, seed {record['seed']}.",
+        f"`{result.command}`: {corpus.passages:,} passages of {corpus.documents:,} documents, "
+        f"{training.seconds:.0f} s, {training.tokens:,} tokens at {training.tokens_per_second:,.0f} a second, "
+        f"{training.flops:.2e} FLOPs. {result.date[:10]}, {result.machine['processor']}, "
+        f"{result.machine['cores']} cores, torch {result.versions['torch']}, seed {result.seed}.",
         "",
     ]
     lines += [
-        f"Phase {phase['name']} ({phase['recipe']}): {phase['steps']} steps, {phase['tokens']:,} tokens; ended: "
-        f"{phase['stopped_because']}."
-        for phase in training["phases"]
+        f"Phase {phase.name} ({phase.recipe}): {phase.steps} steps, {phase.tokens:,} tokens; ended: "
+        f"{phase.stopped_because}."
+        for phase in training.phases
     ]
-    lines += ["", f"**{record['verdict']['sentence']}**", "", "The start model is the new one with its first weights."]
-    for evaluation in record["evaluations"]:
-        lines += [
-            "",
-            f"{evaluation['dataset']}: {evaluation['queries']} queries, {evaluation['documents']:,} documents.",
-        ]
-        lines += [*(f"Note: {note}." for note in evaluation["notes"]), ""]
+    lines += ["", f"**{verdict.sentence}**", "", "The start model is the new one with its initial weights."]
+    for evaluation in result.evaluations:
+        lines += ["", f"{evaluation.dataset}: {evaluation.queries} queries, {evaluation.documents:,} documents."]
+        lines += [*(f"Note: {note}." for note in evaluation.notes), ""]
         lines += [f"| | {' | '.join(METRICS)} |", "|---|---|---|---|"]
         for system in system_names(evaluation):
-            found = [evaluation["rows"][system][metric] for metric in METRICS]
-            cells = [f"{one['value']:.3f} [{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]" for one in found]
+            scores = [evaluation.rows[system][metric] for metric in METRICS]
+            cells = [f"{one.value:.3f} [{one.ci95[0]:.3f}, {one.ci95[1]:.3f}]" for one in scores]
             lines.append(f"| {system_label(system)} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Export: largest difference {record['export']['max_abs_diff']:.1e} over three libraries; "
+        f"Export: largest difference {export.max_abs_diff:.1e} over three libraries; "
         f"SentenceTransformer(RUN/model) on 100 passages {record['sentence_transformers_difference']:.1e}.",
     ]
     return lines

@@ -1,4 +1,4 @@
-"""Make docs/catalogue.md from the recipes' cards and the claims measured in records/claims.
+"""Make docs/catalogue.md from the systems' cards and the claims measured in records/claims.
 
 python benchmarks/catalogue_page.py
 """
@@ -9,30 +9,36 @@ from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.claim import CLAIM_SIZES
+from reknit.claim import SIZES
 from reknit.jobs.files import read_json
-from reknit.recipe import BudgetSpec, Recipe
-from reknit.research.listing import record_path
-from reknit.research.table import labels_of
-from reknit.training.budget import format_budget
+from reknit.recipe import CAPABILITIES, Method, Recipe, System
+from reknit.report.table import markdown_table
+from reknit.research.claim_table import arms_of, cell, findings, labels_of
+from reknit.research.listing import by_capability, record_path
+from reknit.research.verdict import shown_verdict
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "catalogue.md"
 CLAIMS = ROOT / "records" / "claims"
-TITLES = {
-    "retrieval-embedding": "Retrieval and embedding",
-    "elastic-embedding": "Embeddings of many sizes",
-    "text-objective": "Objectives on text",
-    "data-curation": "Which data count how much",
-}
 INTRODUCTION = """# The catalogue
 
-Made by `benchmarks/catalogue_page.py` from the recipes' cards; `reknit recipes NAME` shows a whole card with its
-settings and its citation, `reknit pretrain NAME --corpus CORPUS --out RUN` trains it, `reknit claim NAME` measures its
-claim. *Deviates* says that the card names where the recipe is not as published. A claim *holds* or *holds not* when the
-whole 95% interval over the seeds says so, at the small size, which a processor trains in minutes, or the large one, for
-a GPU (`--size`); most differences are smaller than that, and the claim is then *undecided at this scale*, which says
-nothing against the paper. The column *claim* tells of the largest size that was measured."""
+Made by `benchmarks/catalogue_page.py` from the systems' cards, ordered by what you want to do. `reknit recipes NAME`
+shows a whole card with its settings, its citation and how it is used: a *recipe* trains (`reknit pretrain NAME --corpus
+CORPUS --out RUN`), a *method* is an option of a verb (`reknit VERB --method NAME`), and what is neither is a survey or
+an analysis. *Deviates* says that the card names where the system is not as published.
+
+The column *claim* says what `reknit claim NAME` came to, of the largest size that was measured:
+
+- **holds**, **does not hold**: the whole 95% interval over the seeds says so, and the control was seen, a difference
+  that must be there if the experiment can see anything (a trained arm against an untrained one, for example). In
+  brackets: what was measured where it is not the claim itself in miniature (*part* of it, the *mechanism* that it rests
+  on, or a *proxy*).
+- **undecided**: the control was seen, and the interval reaches to both sides. It says nothing against the paper.
+- **blind**: the control was not seen or not measured, so the experiment cannot tell at this size; whatever its arms
+  differ in is no finding about the claim."""
+BLIND = """The arms of these were trained and measured, but without a control that was seen. Their values are kept in
+records/claims; they are not shown here, because at these sizes the arms may differ in how little they have disturbed
+random weights. `reknit claim NAME` measures a claim again, with its control."""
 
 
 def main() -> None:
@@ -41,60 +47,61 @@ def main() -> None:
 
 def page() -> str:
     """The whole page."""
-    recipes = catalogue.recipes()
-    systems = {recipe.card.system or name for name, recipe in recipes.items()}
-    parts = [INTRODUCTION, f"{len(recipes)} recipes of {len(systems)} systems."]
-    for family in sorted({recipe.card.family for recipe in recipes.values()}):
-        found = [recipe for _, recipe in sorted(recipes.items()) if recipe.card.family == family]
-        parts += [f"## {TITLES.get(family, family)}", table(found)]
-    parts.append("## Claims measured")
-    for name, recipe in sorted(recipes.items()):
-        found = records_of(recipe)
-        if found:
-            parts += [f"### {name}: {found[-1]['verdict']}", f"Claim: {recipe.card.claim}", *map(measured, found)]
+    found = catalogue.systems()
+    published = {system.card.system or name for name, system in found.items()}
+    parts = [INTRODUCTION, f"{len(found)} entries of {len(published)} published systems."]
+    for capability, members in by_capability(found):
+        parts += [f"## {CAPABILITIES.get(capability, 'Other')}", table(list(members.values()))]
+    decided, blind = [], []
+    for name, system in found.items():
+        records = records_of(system)
+        if records and records[-1]["verdict"] == "blind":
+            blind.append([f"`{name}`", records[-1]["size"], records[-1]["reason"]])
+        elif records:
+            decided += [f"### {name}: {shown_verdict(records[-1])}", *map(measured, records)]
+    parts += ["## Claims with a control that was seen", *(decided or ["None yet."])]
+    parts += ["## Blind", BLIND, markdown_table(["system", "size", "why"], blind)]
     return "\n\n".join(parts) + "\n"
 
 
-def table(recipes: list[Recipe]) -> str:
-    """One line a recipe."""
-    lines = ["| recipe | year | what it adds | status | claim |", "|---|---|---|---|---|"]
-    for recipe in recipes:
-        card, found = recipe.card, records_of(recipe)
-        verdict = found[-1]["verdict"].removesuffix(" at this scale") if found else "not measured"
-        system = f" ({card.system})" if card.system else ""
+def table(systems: list[System]) -> str:
+    """One line a system."""
+    rows = []
+    for system in systems:
+        card, found = system.card, records_of(system)
         paper = card.paper.split(";")[0].split(" ")[0].rstrip(",")
         name = f"[{card.name}]({paper})" if paper.startswith("http") else card.name
-        lines.append(f"| {name}{system} | {card.year} | {card.adds} | {card.status} | {verdict} |")
-    return "\n".join(lines)
+        name += f" ({card.system})" if card.system else ""
+        verdict = shown_verdict(found[-1]) if found else "not measured"
+        rows.append([name, kind(system), str(card.year), card.adds, card.status, verdict])
+    return markdown_table(["system", "kind", "year", "what it adds", "status", "claim"], rows)
+
+
+def kind(system: System) -> str:
+    """What the system is, in a word or two."""
+    if isinstance(system, Recipe):
+        return "recipe"
+    return f"`{system.part.verb}`: {system.part.role}" if isinstance(system, Method) else "survey"
 
 
 def measured(record: dict[str, Any]) -> str:
-    """The differences that were found at one size."""
-    arms = {arm: found["values"] for arm, found in record["summary"].items()}
-    lines = []
-    for pair in record["pairs"]:
-        low, high = pair["difference"]["ci95"]
-        allowed = f" (up to {pair['margin']} worse is allowed)" if pair["margin"] else ""
-        lines.append(
-            f"- `{pair['better']}` minus `{pair['other']}`: {pair['difference']['mean']:+.3f} "
-            f"[{low:+.3f}, {high:+.3f}], {pair['answer']}{allowed}"
-        )
-    labels = [label for label in labels_of(record["summary"]) if label != "all"]
-    lines += ["", "| arm | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
-    for arm, values in arms.items():
-        cells = [f"{values[label]['mean']:.3f}" if values[label] else "–" for label in labels]
-        lines.append(f"| `{arm}` | " + " | ".join(cells) + " |")
+    """What one size came to; of a blind one only why."""
+    heading = f"Size {record['size']}: {shown_verdict(record)}"
+    if record["verdict"] == "blind":
+        return f"{heading}, {record['reason']}."
+    lines = [f"- {line.strip()}" for line in findings(record)]
+    labels = labels_of(record)
+    rows = [[f"`{arm}`", *(cell(record, arm, label) for label in labels)] for arm in arms_of(record)]
     machine = record["machine"]
+    budget = f", {record['budget']} each" if record["budget"] else ""
     where = f"{machine.get('accelerator', machine['processor'])}, {record['date'][:10]}"
-    needs = f" To be seen, it would need what this check lacks: {record['needs']}" if record["needs"] else ""
-    budget = format_budget(BudgetSpec(**record["config"]["budget"]))
-    lines += ["", f"Size {record.get('size', 'small')}: {record['seeds']} seeds, {budget} each; {where}.{needs}"]
-    return "\n".join(lines)
+    about = f"{record['seeds']} seeds{budget}; {where}. `{record['command']}`"
+    return "\n\n".join([heading + ".", "\n".join(lines), markdown_table(["arm", *labels], rows), about])
 
 
-def records_of(recipe: Recipe) -> list[dict[str, Any]]:
-    """What `reknit claim` has written of the recipe, the largest size last."""
-    paths = [record_path(recipe.card.name, size, CLAIMS) for size in CLAIM_SIZES]
+def records_of(system: System) -> list[dict[str, Any]]:
+    """What `reknit claim` has written of the system, the largest size last."""
+    paths = [record_path(system.card.name, size, CLAIMS) for size in SIZES]
     return [read_json(path) for path in paths if path.exists()]
 
 

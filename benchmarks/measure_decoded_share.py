@@ -29,8 +29,7 @@ from reknit.bench.material import start_model
 from reknit.catalogue import find
 from reknit.data.batch import Batch, Vocabulary
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.probe import retrieval_probe, subsample_documents
 from reknit.jobs.files import write_json
@@ -43,6 +42,7 @@ from reknit.recipe import BudgetSpec
 from reknit.runs.config import RunConfig, with_overrides
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.phases import train_phases
+from reknit.runs.result import RunResult
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, load_start
 from reknit.training.team import Team
@@ -54,8 +54,8 @@ CRANFIELD = Path(os.environ.get("REKNIT_DATA", ROOT.parent / "shared" / "data"))
 SHARES = {"published": (1.0, 1.0), "middle": (0.3, 0.5), "small": (0.15, 0.125)}
 SEEDS = (0, 1)
 SHAPES = {
-    "scratch": EncoderSpec(depth=2, pooling="mean"),
-    "minilm": EncoderSpec(dim=384, depth=6, heads=12, intermediate=1536, vocabulary=30_522, pooling="mean"),
+    "scratch": TextEncoderSpec(depth=2, pooling="mean"),
+    "minilm": TextEncoderSpec(dim=384, depth=6, heads=12, intermediate=1536, vocabulary=30_522, pooling="mean"),
 }
 # Of pre-training, on two cores; from scratch this and the tuning are half of the quickstart's.
 SECONDS = {"scratch": 27, "minilm": 45}
@@ -79,7 +79,7 @@ def speeds(steps: int = 8) -> dict[str, dict[str, float]]:
         batch, work, seconds = _random_batch(shape.vocabulary, chance), {}, dict.fromkeys(objectives, 0.0)
         for choice, spec in objectives.items():
             torch.manual_seed(0)
-            encoder = build_encoder(shape, shape.vocabulary)
+            encoder = shape.build(shape.vocabulary)
             objective = spec.build(encoder, batch.vocabulary, shape.pooling)
             parameters = [*encoder.parameters(), *objective.parameters()]
             work[choice] = (encoder, objective, torch.optim.AdamW(parameters, lr=1e-4, fused=True))
@@ -134,9 +134,10 @@ def plan(speed: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
 
 def tuning_speed() -> float:
     """Tokens per second of the quickstart's pairs, as recorded."""
-    phases = json.loads((ROOT / "records" / "quickstart.json").read_text(encoding="utf-8"))["training"]["phases"]
-    pairs = next(phase for phase in phases if phase["recipe"] == "infonce-pairs")
-    return pairs["tokens"] / pairs["seconds"]
+    quickstart = RunResult.read(ROOT / "records" / "quickstart.json")
+    assert quickstart is not None
+    pairs = next(phase for phase in quickstart.training.phases if phase.recipe == "infonce-pairs")
+    return pairs.tokens / pairs.seconds
 
 
 def quality(

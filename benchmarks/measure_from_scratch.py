@@ -13,11 +13,13 @@ import logging
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import reknit
 from reknit.data.text.passage_store import PassageStore
 from reknit.jobs.files import write_json
+from reknit.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -34,15 +36,22 @@ def main() -> None:
         corpus.mkdir()
         shutil.copy(COLLECTION / "corpus.jsonl", corpus / f"{COLLECTION.name}.jsonl")
         shutil.copy(next(TEXTS.glob("*.jsonl.zst")), corpus)
-        result = reknit.adapt(corpus, out, start="scratch", budget=budget, eval=[COLLECTION])
-        result["sentence_transformers_difference"] = compare_with_sentence_transformers(out)
+        reknit.adapt(corpus, out, start="scratch", budget=budget, eval=[COLLECTION])
+        result = RunFolder(out).found()
+        difference = compare_with_sentence_transformers(out)
+    assert result is not None
+    assert result.corpus is not None
+    assert result.verdict is not None
     # Texts of the corpus stay where they are: only numbers are recorded.
-    del result["searches"]
-    result["corpus"]["problems"] = len(result["corpus"]["problems"])
-    result["command"] = f"python benchmarks/measure_from_scratch.py {budget}"
+    result = replace(
+        result,
+        command=f"python benchmarks/measure_from_scratch.py {budget}",
+        corpus=replace(result.corpus, problems=()),
+        searches=(),
+    )
     RECORD.parent.mkdir(parents=True, exist_ok=True)
-    write_json(RECORD, result)
-    print(result["verdict"]["sentence"])
+    write_json(RECORD, result.to_json() | {"sentence_transformers_difference": difference})
+    print(result.verdict.sentence)
 
 
 def compare_with_sentence_transformers(run: Path) -> float:

@@ -20,11 +20,11 @@ from typing import Any
 
 from torch.nn.attention import SDPBackend
 
-from reknit.claim import CLAIM_SIZES
 from reknit.encoders.attention import packed
 from reknit.jobs.files import write_json
 from reknit.jobs.machine import machine, versions
 from reknit.research.comparison import compare
+from reknit.research.pretraining.experiment import CLAIM_SIZES
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 BUDGET = "1Mtok"

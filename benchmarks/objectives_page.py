@@ -1,10 +1,9 @@
-"""Make docs/which-objective.md from the comparisons in records/compare.
+"""Make docs/which-objective.md from what was measured with an untrained encoder among the arms.
 
     python benchmarks/objectives_page.py
 
-records/compare/objectives-h200.json and contrast-h200.json are the result.json of two comparisons that `reknit claim`
-made for claims that are measured alike (`--size large`); language-models.json is that of a small one, made by
-`reknit compare`.
+records/compare/language-models.json is the result.json of a small `reknit compare`, records/claims/ssp.json the record
+of a small claim, records/compare/unigram.json what `benchmarks/measure_unigram.py` found.
 """
 
 from __future__ import annotations
@@ -12,21 +11,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from reknit.claim import EVERY_MEASURE
+from reknit.evaluation.perplexity import PERPLEXITY, PSEUDO_PERPLEXITY
 from reknit.jobs.files import read_json
-from reknit.recipe import BudgetSpec
 from reknit.report.table import markdown_table
 from reknit.research.comparison import measured
-from reknit.research.pretraining.config import EVERY_MEASURE
-from reknit.research.statistics import paired_interval
-from reknit.research.table import explanation, tables, with_interval
-from reknit.training.budget import format_budget
+from reknit.research.pretraining.config import UNIGRAM, UNTRAINED
+from reknit.research.statistics import interval, paired_interval
+from reknit.research.table import with_interval
 
 ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / "records" / "compare"
+RECORDS = ROOT / "records"
 PAGE = ROOT / "docs" / "which-objective.md"
-SEARCH = "cranfield nDCG@10"
-UNSEEN, UNSEEN_CAUSAL = "xquad_en pseudo-perplexity", "xquad_en perplexity"
-FEWER = "mlm:objective.ratio=0.15"
+UNSEEN = "xquad_en"
 
 
 def main() -> None:
@@ -35,100 +32,86 @@ def main() -> None:
 
 def page() -> str:
     """The whole page."""
-    objectives, contrast = (read_json(RECORDS / f"{name}-h200.json") for name in ("objectives", "contrast"))
-    language = read_json(RECORDS / "language-models.json")
-    pairs = value(contrast, "infonce-pairs", SEARCH)
-    best = max(value(objectives, arm, SEARCH) for arm in objectives["arms"])
-    better = "; ".join(f"`{arm}` {difference(objectives, arm, 'mlm')}" for arm in better_than(objectives, "mlm"))
-    cls = difference(contrast, "gpte-survey", "gpte-survey:encoder.pooling=cls")
-    crop, twin = (
-        difference(contrast, f"contrastive-primer:data.pair_kinds={kind}", "contrastive-primer")
-        for kind in ("crop", "twin")
-    )
-    text = f"""
-        Made by `benchmarks/objectives_page.py` from records/compare. In brackets: 95% intervals of differences between
-        the means of all measures; one that leaves 0 out has a star, one that reaches across it is no proof.
+    language = read_json(RECORDS / "compare" / "language-models.json")
+    spans = read_json(RECORDS / "claims" / "ssp.json")
+    unigram = read_json(RECORDS / "compare" / "unigram.json")
+    text = """
+        **This page cannot show which objective is best.** Wherever an untrained encoder was among the arms, no
+        objective on single texts was shown to be better than it at these sizes (trainings of seconds to minutes,
+        encoders of three or four layers), so what a ranking of them shows is how little each has disturbed random
+        weights. The rankings that this page used to have are gone for that reason; the claims that rested on them are
+        *blind* in [catalogue.md](catalogue.md).
 
-        **You have a trained model and a collection of texts: none of these.** `reknit adapt` goes on from the trained
-        model by distilling the hybrid of it and BM25; [measured.md](measured.md) has the figures,
-        [adapt-your-corpus.md](adapt-your-corpus.md) the way. What is below begins with random weights.
+        Made by `benchmarks/objectives_page.py`. In brackets: 95% intervals over three seeds; a star marks a difference
+        whose interval leaves 0 out.
 
-        **You want search or similarity from nothing but texts:** pairs cut from the texts themselves
-        (`infonce-pairs`). Trained on them for the whole budget, the encoder reaches {pairs:.3f} on cranfield; the best
-        of the objectives on single texts, tuned a little on the same kind of pairs afterwards, {best:.3f}. Take the
-        mean of the tokens: against [CLS], which learns far more slowly from nothing, it is {cls}. As the partner of a
-        text a crop of it is {crop} against an edited copy, and the text itself under other dropout {twin}.
+        **You have a trained model and a collection of texts:** none of these objectives. `reknit adapt` goes on from
+        the trained model by distilling the hybrid of it and BM25; [measured.md](measured.md) has the figures,
+        [adapt-your-corpus.md](adapt-your-corpus.md) the way.
 
-        **You want an encoder to build on:** masked tokens (`mlm`) are simple and hard to beat. Predicting the next
-        token is clearly worse for an encoder at the same cost (`mlm` minus `clm`:
-        {difference(objectives, "mlm", "clm")}), and so is beginning with it (`mlm-vs-clm` minus `mlm`:
-        {difference(objectives, "mlm-vs-clm", "mlm")}). Where the encoder must be causal, take the mean and not the last
-        token ({difference(objectives, "clm", "clm:encoder.pooling=last")}). Higher than `mlm` by the mean of the three
-        measures: {better}.
+        **You want to know it for your texts and your budget:** put `untrained` among the arms, and trust a difference
+        between two objectives only if the worse of them is better than `untrained`:
 
-        **You want the language model too,** to score texts: after a short training, on paragraphs of Wikipedia that
-        were kept out of it, the pseudo-perplexity is {value(language, FEWER, UNSEEN):,.0f} with 15% of the tokens
-        masked, {value(language, "mlm", UNSEEN):,.0f} with 40% ({difference(language, "mlm", FEWER, UNSEEN)}) and
-        {value(language, "retromae", UNSEEN):,.0f} of `retromae`. `lem`, which asks for names, nouns and verbs alone,
-        has {value(language, "lem", UNSEEN):,.0f}: it is never asked for the words between them. A good encoder may be a
-        poor language model. From left to right, `meap` minus `clm` is
-        {difference(language, "meap", "clm", UNSEEN_CAUSAL)} in perplexity, `loss-reweighting` minus `clm`
-        {difference(language, "loss-reweighting", "clm", UNSEEN_CAUSAL)} (for the same FLOPs it reads fewer tokens). So
-        short a training shows in what a model predicts and not yet in a linear classifier on its vectors: `mlm` minus
-        `untrained` is {difference(language, "mlm", "untrained")} there.
-
-        **What this cannot tell:** these are trainings of seconds, of encoders of four layers on one or two million
-        tokens. An objective that pays only after billions of tokens (replaced tokens, generation) does not show it
-        here; [catalogue.md](catalogue.md) has the claim of every paper beside what was found. Your texts may differ:
-        the commands below take other corpora and other measures. `electra` and `camembert2` were measured before the
-        first weights of their generator were drawn as the authors draw them ([derivations.md](derivations.md)).
+        ```sh
+        reknit compare untrained mlm clm electra --corpus my-texts --out which --budget 2h --seeds 5 --eval beir-folder
+        ```
         """
-    parts = [
-        "# Which objective should I use?",
-        *(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")),
-        "## Objectives on single texts",
-        *comparison(objectives),
-        "## Objectives on pairs",
-        *comparison(contrast),
-        "## As language models",
-        *comparison(language),
-    ]
+    paragraphs = [tidy(paragraph) for paragraph in text.strip().split("\n\n")]
+    parts = ["# Which objective should I use?", *paragraphs]
+    parts += ["## Is anything learnt at these sizes?", *against_untrained(language, "banking77 accuracy")]
+    parts += [*against_untrained(spans, EVERY_MEASURE), "## Are they language models yet?"]
+    parts += language_models(language, unigram)
     return "\n\n".join(parts) + "\n"
 
 
-def better_than(record: dict[str, Any], other: str) -> list[str]:
-    """The arms, as published, whose mean of all measures is higher; the best first."""
-    found = {arm: value(record, arm, EVERY_MEASURE) for arm in record["arms"] if ":" not in arm}
-    return [arm for arm in sorted(found, key=lambda arm: -found[arm]) if found[arm] > found[other]]
+def tidy(paragraph: str) -> str:
+    """Lines of prose joined; a command as it is."""
+    lines = [line.strip() for line in paragraph.splitlines()]
+    return "\n".join(lines) if lines and lines[0].startswith("```") else " ".join(lines).strip()
 
 
-def value(record: dict[str, Any], arm: str, label: str) -> float:
-    return float(record["summary"][arm]["values"][label]["mean"])
+def against_untrained(record: dict[str, Any], label: str) -> list[str]:
+    """A table of every arm's value and its difference to the untrained encoder, and how it was made."""
+    runs = [run for run in record["runs"] if run["arm"] != UNIGRAM]
+    arms = list(dict.fromkeys(run["arm"] for run in runs))
+    values = {arm: [one for one in measured(runs, arm, label) if one is not None] for arm in arms}
+    rows = []
+    for arm in sorted(arms, key=lambda arm: -sum(values[arm])):
+        difference = "" if arm == UNTRAINED else with_interval(minus(values[arm], values[UNTRAINED]), signed=True)
+        rows.append([f"`{arm}`", with_interval(interval(values[arm]).to_json()), difference])
+    shown = "mean of all measures" if label == EVERY_MEASURE else label
+    made = f"{record['date'][:10]}, {record['machine']['processor']}: `{record['command']}`"
+    return [markdown_table(["arm", shown, "minus `untrained`"], rows), made]
 
 
-def difference(record: dict[str, Any], arm: str, other: str, label: str = EVERY_MEASURE) -> str:
-    """Of a measure, or of the means of all, seed by seed."""
-    ours, others = ([one for one in measured(record["runs"], name, label) if one is not None] for name in (arm, other))
-    return with_interval(paired_interval(ours, others).to_json(), signed=True)
+def minus(first: list[float], second: list[float]) -> dict[str, Any]:
+    return paired_interval(first, second).to_json()
 
 
-def comparison(record: dict[str, Any]) -> list[str]:
-    """The values, what was spent, and how it was made."""
-    parts = []
-    for title, headings, rows in tables(record):
-        if title.startswith("Differences"):
-            continue
-        parts.append(markdown_table(headings, [[f"`{row[0]}`", *row[1:]] for row in rows]))
-    machine, config = record["machine"], record["config"]
-    encoder = config["encoder"]
-    parts.append(
-        f"{explanation(record)} Encoder: {encoder['depth']} layers, {encoder['dim']} coordinates; budget "
-        f"{format_budget(BudgetSpec(**config['budget']))} each. {record['date'][:10]}, "
-        f"{machine.get('accelerator', machine['processor'])}, several trainings at a time (the seconds are no "
-        f"benchmark), torch {record['versions']['torch']}."
-    )
-    parts.append(f"```\n{record['command']}\n```")
-    return parts
+def language_models(record: dict[str, Any], unigram: dict[str, Any]) -> list[str]:
+    """Perplexities beside what the frequencies of the tokens alone reach."""
+    rows = []
+    for arm in record["arms"]:
+        for kind in (PSEUDO_PERPLEXITY, PERPLEXITY):
+            found = record["summary"][arm]["values"][f"{UNSEEN} {kind}"]
+            if found is not None:
+                rows.append([f"`{arm}`", kind, with_interval(found)])
+    line = f"{unigram['perplexity']:,.0f}"
+    about = f"""
+        A model that knows nothing but how frequent each token of the corpus is has a perplexity of {line} on that
+        corpus ({unigram["nats_per_token"]:.2f} nats a token, `{unigram["command"]}`). After the same small budget, on
+        paragraphs of Wikipedia that were kept out of the training, the objectives above have:
+        """
+    end = "All are above that line: none predicts a token from its context yet, and the order among them is no finding."
+    if any(float(row["mean"]) <= unigram["perplexity"] for row in _perplexities(record)):
+        end = "Those that are not below that line do not predict a token from its context yet."
+    return [tidy(about), markdown_table(["objective", "measure", "value"], rows), end]
+
+
+def _perplexities(record: dict[str, Any]) -> list[dict[str, Any]]:
+    labels = [f"{UNSEEN} {kind}" for kind in (PSEUDO_PERPLEXITY, PERPLEXITY)]
+    found = [record["summary"][arm]["values"][label] for arm in record["arms"] for label in labels]
+    return [one for one in found if one is not None]
 
 
 if __name__ == "__main__":

@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from labelled_texts import labelled, write_tsv
 from small_corpus import small_documents, write_small_corpus
 from small_model import write_small_model
+
+import reknit as library
 
 ROOT = Path(__file__).parents[1]
 SMALL_COMPARISON = ("encoder.dim=32", "encoder.depth=1", "encoder.vocabulary=300", "tuning_budget.tokens=1000")
@@ -33,17 +36,18 @@ def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my-texts").mkdir()
     for document in small_documents(40):
         (tmp_path / "my-texts" / f"{document['_id']}.txt").write_text(f"{document['title']}\n\n{document['text']}\n")
-    labelled = tmp_path / "beir-folder"
-    (labelled / "qrels").mkdir(parents=True)
-    write_small_corpus(labelled / "corpus.jsonl", 30)
+    collection = tmp_path / "beir-folder"
+    (collection / "qrels").mkdir(parents=True)
+    write_small_corpus(collection / "corpus.jsonl", 30)
     queries = [{"_id": f"q{n}", "text": d["title"]} for n, d in enumerate(small_documents(30)[:10])]
-    (labelled / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    (collection / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
     judgements = [f"q{n}\td{n}\t1" for n in range(10)]
-    (labelled / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judgements]))
+    (collection / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judgements]))
     (tmp_path / "classes").mkdir()
     labelled_lines = ["label\ttext", *(f"{n % 2}\tThe {d['title']}." for n, d in enumerate(small_documents(20)))]
     for split in ("train", "test"):
         (tmp_path / "classes" / f"{split}.tsv").write_text("\n".join(labelled_lines) + "\n")
+    write_tsv(tmp_path / "tickets.tsv", labelled(120, seed=0))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -60,7 +64,7 @@ def test_readme_commands(readers_folder: Path, monkeypatch: pytest.MonkeyPatch, 
 
     commands = reknit_commands("README.md")
     verbs = {"adapt", "search", "evaluate", "export", "encode", "curate", "recipes", "pretrain", "compare", "frontier"}
-    assert {command[1] for command in commands} == verbs
+    assert {command[1] for command in commands} == {*verbs, "tune"}
     adapted = next(shortened(command, readers_folder) for command in commands if "--start" in command)
     for command in commands:
         # "the same command with --resume" is written short in the README.
@@ -108,6 +112,54 @@ def test_the_catalogue_page_is_made_from_the_catalogue(monkeypatch: pytest.Monke
     import catalogue_page
 
     assert catalogue_page.PAGE.read_text(encoding="utf-8") == catalogue_page.page()
+
+
+def test_the_page_of_the_python_interface_is_made_from_the_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remake it after a change of a public docstring: `python benchmarks/api_page.py`."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import api_page
+
+    assert api_page.PAGE.read_text(encoding="utf-8") == api_page.page()
+
+
+def test_the_index_of_the_documents_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([\w.-]+\.md)\)", index))
+    assert linked == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
+# Words that this project once used for what the field has a term for (the term behind each).
+PRIVATE_WORDS = {
+    r"holds not": "does not hold",
+    r"surely": "significantly",
+    r"luck": "random numbers",
+    r"lessons? (of|at|for|that)": "distillation targets",
+    r"by heart": "overfits",
+    r"(gone|goes) on with": "resumed",
+    r"(the|its) leader": "rank 0",
+    r"coordinates": "dimensions",
+    r"choose of": "choose from",
+    r"thinned": "with shared words removed",
+    r"hiddenness": "masking",
+    r"first weights": "initial weights",
+}
+
+
+def test_prose_uses_the_words_of_the_field() -> None:
+    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {match.group(0)!r} is {term!r} here"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for word, term in PRIVATE_WORDS.items()
+        if (match := re.search(rf"\b{word}\b", line, re.IGNORECASE))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_changelog_begins_with_the_version() -> None:
+    first = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert first == f"## {library.__version__}"
 
 
 def test_worked_example_is_a_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

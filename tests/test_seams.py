@@ -131,11 +131,10 @@ def test_masks_of_other_systems_are_rules() -> None:
 def test_decoders_own_their_positions() -> None:
     """A rotary encoder has no position table; the RetroMAE decoder works on it all the same."""
     from reknit.catalogue import find
-    from reknit.encoders.huggingface.loading import build_encoder
-    from reknit.encoders.spec import EncoderSpec
+    from reknit.encoders.spec import TextEncoderSpec
 
-    shape = EncoderSpec(family="modernbert", dim=32, depth=2, heads=2, intermediate=64, max_positions=64)
-    encoder = build_encoder(shape, TOY_VOCABULARY.size)
+    shape = TextEncoderSpec(family="modernbert", dim=32, depth=2, heads=2, intermediate=64, max_positions=64)
+    encoder = shape.build(TOY_VOCABULARY.size)
     objective = find("retromae").objective.build(encoder, TOY_VOCABULARY, "cls")
     objective(encoder, toy_batch(0), torch.Generator().manual_seed(0)).total.backward()
     assert encoder.table.grad is not None

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.retrieval import Evaluation, Hybrid, evaluate_retrieval
+from reknit.evaluation.retrieval import evaluate_retrieval
+from reknit.evaluation.scores import Evaluation, Hybrid
 from reknit.jobs.precision import PrecisionChoice, best_device
 from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.models.loading import load_model
-from reknit.retrieval.fusion import EQUAL_PARTS
-from reknit.runs.run_folder import RunFolder
+from reknit.runs.search import hybrid_weight_of
 
 
 def load(path: str | Path) -> Embedder:
@@ -59,10 +59,5 @@ def evaluate(
         if of_name.expansion is not None
     )
     collections = [replace(one, notes=(*one.notes, *notes)) for one in collections]
-    hybrids = {"hybrid": Hybrid(names[0], _hybrid_weight(Path(model)))}
+    hybrids = {"hybrid": Hybrid(names[0], hybrid_weight_of(Path(model)))}
     return [evaluate_retrieval(one, models, hybrids=hybrids, seed=seed) for one in collections]
-
-
-def _hybrid_weight(model: Path) -> float:
-    """What the vectors weigh in searches of a finished run, so that it is measured as it is searched."""
-    return float(RunFolder(model).found().get("hybrid_weight", EQUAL_PARTS))

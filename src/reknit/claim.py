@@ -6,12 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
+from reknit.errors import ReknitError
 from reknit.jobs.interrupt import StopRequest
 
 Size = Literal["small", "large"]
 """small: for two cores. large: for one GPU."""
+
+SIZES: tuple[Size, ...] = get_args(Size)
+
+EVERY_MEASURE = "all"
+"""In place of a measure's label: the mean of all that both arms have, without those of which less is better."""
 
 
 @dataclass(frozen=True)
@@ -83,64 +89,64 @@ class Experiment(ABC):
         """Whether smaller values of a measure are the better ones."""
         return False
 
+    def inputs(self) -> tuple[str, ...]:
+        """Files and folders below the data folder, where they depend on the settings; else `needs`."""
+        return self.needs
 
-@dataclass(frozen=True)
-class ClaimSize:
-    """How large the trainings of a claim are: the budget of each, and `a.b=c` settings of the comparison."""
+    def controls(self, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+        """The pairs that must be seen for a verdict on `pairs`, where the check names none; all of them must be.
 
-    budget: str
-    settings: tuple[str, ...]
+        The first is the control that is printed. A further one is left out where its first arm's measure is None (no
+        language model, so no loss of one). By default `control` alone.
+        """
+        return () if self.control is None else (self.control,)
+
+    def spends(self) -> str:
+        """What each training is given, such as "2Tflop"; "" where the settings say it."""
+        return ""
+
+    def with_budget(self, budget: str) -> Experiment:
+        """The experiment with another budget for each training. Raises ReknitError where arms have no budget."""
+        raise ReknitError(f"the arms of {type(self).__name__} have no budget to change: leave --budget out")
+
+    def with_start(self, model: Path) -> Experiment:
+        """The experiment with all arms starting from a trained model's folder. Raises ReknitError where they cannot."""
+        raise ReknitError(f"{type(self).__name__} cannot start from a trained model: leave `start` out of the check")
 
 
-CLAIM_SIZES = {
-    # Three arms with three seeds end in 15 minutes on two cores.
-    "small": ClaimSize(
-        "2Tflop",
-        (
-            "corpus_share=0.1",
-            "encoder.dim=128",
-            "encoder.depth=3",
-            "encoder.heads=2",
-            "encoder.intermediate=512",
-            "encoder.vocabulary=8000",
-            "tuning_budget.tokens=200000",
-            "curve_points=4",
-        ),
-    ),
-    # Each claim within ten minutes on a GPU such as the H100, with three seeds.
-    "large": ClaimSize(
-        "40Tflop",
-        (
-            "corpus_share=0.2",
-            "tokens_per_batch=8192",
-            "encoder.dim=256",
-            "encoder.depth=4",
-            "encoder.heads=4",
-            "encoder.intermediate=1024",
-            "encoder.vocabulary=8000",
-            "tuning_budget.tokens=300000",
-            "curve_points=4",
-        ),
-    ),
-}
+Measured = Literal["claim", "part", "mechanism", "proxy"]
+"""What a check is about: the paper's claim in miniature, a part of it, the mechanism that it rests on, or a proxy."""
 
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """How a card's claim is measured here, small: by a comparison, as `reknit compare` makes it.
+    """How a card's claim is measured here.
 
-    better: (arm, other arm) pairs, arms as `reknit compare` reads them: the first is expected to be better than the
-    second. no_worse: pairs of which the first may be worse by `margin` and the claim still holds. metric: a measure's
-    label, or "all" for the mean of all measures. corpus, eval: below the data folder. settings: `a.b=c` changes to the
-    comparison, on top of those of the size (CLAIM_SIZES). needs: what the claim would need to be seen and this check
-    lacks, if so.
+    experiment: how the arms are trained and measured; None for training objectives compared at equal budget. better:
+    pairs of which the first arm should be better. no_worse: pairs of which the first may be worse by the pair's margin.
+    bounds: measures that must stay at or below a number with every seed. control: the pair that must be seen, else no
+    verdict is given; None for the experiment's own. measures: what a verdict would be about. second_arm: what is
+    missing before the whole system counts as measured (an arm in another modality), if anything. seeds: trainings of
+    each arm. start: the fixture that all arms start from (`reknit.research.fixtures`), or "" for none. needs: what the
+    claim would need to be seen and this check lacks, if so. Raises ReknitError for a check that asks nothing.
     """
 
-    better: tuple[tuple[str, str], ...] = ()
-    no_worse: tuple[tuple[str, str], ...] = ()
-    margin: float = 0.005
-    metric: str = "all"
-    corpus: str = "text/mix_en.jsonl.zst"
-    eval: tuple[str, ...] = ("cls/banking77", "sts/stsb_en", "retrieval/cranfield")
-    settings: tuple[str, ...] = ()
+    experiment: Experiment | None = None
+    better: tuple[Pair, ...] = ()
+    no_worse: tuple[Pair, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+    control: Pair | None = None
+    measures: Measured = "claim"
+    second_arm: str = ""
+    seeds: int = 3
+    start: str = ""
     needs: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.pairs and not self.bounds:
+            raise ReknitError("a check needs a pair of arms or a bound: it asks nothing")
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All pairs that the claim is about."""
+        return self.better + self.no_worse

@@ -10,9 +10,9 @@ gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -41,7 +41,7 @@ def whole_mean(mean: Tensor, count: int | Tensor) -> Tensor:
     mean: scalar, the mean over this process's `count` items (anything finite when there are none). The gradient reaches
     this process's items as it would in one process that had them all.
     """
-    return cast(Tensor, _WholeMean.apply(mean, count)) if _sharing else mean
+    return _averaged(mean, count) if _sharing else mean
 
 
 def whole_share(hits: Tensor | float, count: int) -> float:
@@ -65,7 +65,7 @@ def gathered_rows(rows: Tensor, first: int, total: int) -> Tensor:
     What is computed from them must be the same on every process; the gradient comes back to each process's own rows
     without further communication.
     """
-    return cast(Tensor, _GatheredRows.apply(rows, first, total))
+    return _gathered(rows, first, total)
 
 
 class _WholeMean(torch.autograd.Function):
@@ -83,6 +83,9 @@ class _WholeMean(torch.autograd.Function):
         return grads[0] * ctx.scale.to(grads[0].dtype), None
 
 
+_averaged: Callable[[Tensor, int | Tensor], Tensor] = _WholeMean.apply
+
+
 class _GatheredRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, first: int, total: int) -> Tensor:
@@ -96,3 +99,6 @@ class _GatheredRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         return grads[0][ctx.own] * dist.get_world_size(), None, None
+
+
+_gathered: Callable[[Tensor, int, int], Tensor] = _GatheredRows.apply

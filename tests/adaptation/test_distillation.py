@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from reknit.adaptation.distillation import make_distillation_targets
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.documents import Document, ReadReport
 from reknit.data.text.holdout import hold_out
 from reknit.data.text.passage_store import PassageStore
 from reknit.errors import ReknitError
-from reknit.runs.corpus import Corpus
 from reknit.sources.distillation_targets import DistillationTargets
-from reknit.sources.spec import TeacherSpec
+from reknit.sources.queries import TeacherSpec
 
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath", "inlet", "juniper"]
 

@@ -10,7 +10,8 @@ from evaluation_samples import made_evaluation
 
 from reknit.adaptation.verdict import decide
 from reknit.errors import ReknitError
-from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.scores import Evaluation
+from reknit.jobs.typed_json import to_plain
 
 
 def planted(name: str, effect: float, queries: int = 150, seed: int = 0) -> Evaluation:
@@ -95,7 +96,7 @@ def test_the_same_queries_are_paired_whatever_their_order():
 
 def test_json_is_plain_and_complete():
     verdict = decide([planted("probe", 0.05)], seed=0)
-    plain = verdict.to_json()
+    plain = to_plain(verdict)
     assert json.loads(json.dumps(plain)) == plain
     assert set(plain) == {"use", "metric", "difference", "ci95", "p", "decided_by", "sentence"}
 

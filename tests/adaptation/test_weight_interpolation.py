@@ -1,4 +1,4 @@
-"""What training changed is kept where it does not surely harm, and else as much of it as the probe bears."""
+"""What training changed is kept where it does not significantly harm, and else as much of it as the probe bears."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from encoder_samples import minilm_folder
 
+from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.weight_interpolation import interpolate_weights
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.models.encode_texts import cached, encoder_function
@@ -44,11 +45,18 @@ class Fake:
         return 0.6 * vectors[nearest] + 0.4 * vectors[places]
 
 
+def candidates(start: Fake, trained: Fake) -> tuple[Candidate, Candidate]:
+    return (
+        Candidate("start", start, start.encode),  # type: ignore[arg-type]
+        Candidate("adapted", trained, trained.encode),  # type: ignore[arg-type]
+    )
+
+
 @pytest.mark.parametrize(
     ("right", "share"),
     [
         ({0.0: 10, 1.0: 15}, 1.0),
-        ({0.0: 10, 1.0: 9}, 1.0),  # not surely worse: the half is not even asked
+        ({0.0: 10, 1.0: 9}, 1.0),  # not significantly worse: the half is not even asked
         ({0.0: 18, 0.5: 16, 1.0: 5}, 0.5),
         ({0.0: 18, 0.5: 5, 1.0: 5}, 0.0),
         ({0.0: 10, 0.5: 20, 1.0: 5}, 0.5),
@@ -56,19 +64,19 @@ class Fake:
 )
 def test_the_most_that_does_not_surely_harm_is_kept(right: dict[float, int], share: float) -> None:
     start, trained = Fake(0.0, right), Fake(1.0, right)
-    kept, encode = interpolate_weights(start, trained, start.encode, trained.encode, COLLECTION, NO_WORDS)  # type: ignore[arg-type]
+    kept, candidate = interpolate_weights(*candidates(start, trained), COLLECTION, NO_WORDS)
     assert kept == share
+    assert candidate.model is trained
     assert trained.encoder.weight.item() == share
     assert start.encoder.weight.item() == 0.0
-    np.testing.assert_array_equal(encode(WORDS, "query"), trained.encode(WORDS, "query"))
+    np.testing.assert_array_equal(candidate.encode(WORDS, "query"), trained.encode(WORDS, "query"))
 
 
 def test_what_the_words_of_the_corpus_mend_is_no_harm() -> None:
     right = {0.0: 18, 0.5: 5, 1.0: 5}
     start, trained = Fake(0.0, right), Fake(1.0, right)
-    models = (start, trained, start.encode, trained.encode)
-    assert interpolate_weights(*models, COLLECTION, ExpansionSpec())[0] == 1.0  # type: ignore[arg-type]
-    assert interpolate_weights(*models, COLLECTION, NO_WORDS)[0] == 0.0  # type: ignore[arg-type]
+    assert interpolate_weights(*candidates(start, trained), COLLECTION, ExpansionSpec())[0] == 1.0
+    assert interpolate_weights(*candidates(start, trained), COLLECTION, NO_WORDS)[0] == 0.0
 
 
 def test_of_a_real_model_broken_by_training_not_all_is_kept() -> None:
@@ -77,10 +85,12 @@ def test_of_a_real_model_broken_by_training_not_all_is_kept() -> None:
     with torch.no_grad():
         for parameter in trained.encoder.parameters():
             parameter.normal_(generator=torch.Generator().manual_seed(0))
-    encoders = cached(encoder_function(start)), encoder_function(trained)
-    share, encode = interpolate_weights(start, trained, *encoders, COLLECTION, NO_WORDS)
+    before = Candidate("start", start, cached(encoder_function(start)))
+    share, after = interpolate_weights(
+        before, Candidate("adapted", trained, encoder_function(trained)), COLLECTION, NO_WORDS
+    )
     assert share == 0.0
-    for before, after in zip(start.encoder.parameters(), trained.encoder.parameters(), strict=True):
-        torch.testing.assert_close(before, after)
+    for one, other in zip(start.encoder.parameters(), trained.encoder.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
     texts = list(COLLECTION.documents.values())
-    np.testing.assert_allclose(encode(texts, "document"), encoder_function(trained)(texts, "document"), atol=1e-5)
+    np.testing.assert_allclose(after.encode(texts, "document"), encoder_function(trained)(texts, "document"), atol=1e-5)

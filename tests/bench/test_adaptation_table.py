@@ -72,7 +72,7 @@ def test_fusion_by_ranks() -> None:
     ("words", "complaint"),
     [
         ({"budget": "5Mtok"}, "has the same time"),
-        ({"against": ["nonsuch"]}, "there is no route 'nonsuch'; choose of simcse"),
+        ({"against": ["nonsuch"]}, "there is no route 'nonsuch'; choose from simcse"),
     ],
 )
 def test_what_cannot_be_compared(tmp_path: Path, words: dict[str, Any], complaint: str) -> None:

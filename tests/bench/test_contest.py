@@ -78,8 +78,8 @@ def test_a_row_says_whether_its_target_is_met(tmp_path):
 @pytest.mark.parametrize(
     ("job", "against", "message"),
     [
-        ("swim", (), "there is no benchmark 'swim'; choose of train, encode, data, index or all"),
-        ("train", ("keras",), "train cannot be measured against 'keras'; choose of transformers-float32"),
+        ("swim", (), "there is no benchmark 'swim'; choose from train, encode, data, index or all"),
+        ("train", ("keras",), "train cannot be measured against 'keras'; choose from transformers-float32"),
         ("encode", ("mlm",), "encode cannot be measured against 'mlm'"),
         ("all", ("retromae",), "--against needs one job"),
         ("index", ("retromae",), "leave out --against"),

@@ -39,7 +39,7 @@ def test_sizes_quality_and_cost(collection: Path) -> None:
         (layers, dims) for layers in (2, 6) for dims in (8, 384, "binary")
     ]
     small, whole, signs = found["sizes"][3:]
-    assert whole["alone"] == pytest.approx(evaluate(MODEL, [collection])[0].rows[MODEL]["nDCG@10"]["value"], abs=1e-6)
+    assert whole["alone"] == pytest.approx(evaluate(MODEL, [collection])[0].rows[MODEL]["nDCG@10"].value, abs=1e-6)
     assert small["alone"] < whole["alone"]
     assert whole["first_pass"] is None
     # There are fewer documents than a first pass chooses, so all of them are decided by the whole vectors.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from report_samples import full_result
 
 import reknit
 from reknit.bulk import encoding
@@ -163,7 +164,11 @@ def test_bad_input(spec: EncodingSpec, model: Path, corpus: Path, tmp_path: Path
 
 def test_passages_of_a_run_are_as_long_as_in_its_index(tmp_path: Path) -> None:
     assert passage_words_of(str(tmp_path)) == 160
-    (tmp_path / "result.json").write_text('{"corpus": {"passage_words": 103}}')
+    result = full_result()
+    (tmp_path / "result.json").write_text(json.dumps(result))  # of a version that did not say it
+    assert passage_words_of(str(tmp_path)) == 160
+    result["corpus"]["passage_words"] = 103
+    (tmp_path / "result.json").write_text(json.dumps(result))
     assert passage_words_of(str(tmp_path)) == 103
-    (tmp_path / "result.json").write_text('{"corpus": {}}')  # of a version that did not say it
+    (tmp_path / "result.json").write_text('{"arm": "mlm"}')  # of one arm of a comparison
     assert passage_words_of(str(tmp_path)) == 160

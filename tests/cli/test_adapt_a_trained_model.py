@@ -12,8 +12,8 @@ from command_line import read_result, reknit
 
 import reknit as library
 from reknit.export.sentence_transformers import save
-from reknit.retrieval.search import search_run
 from reknit.runs.config import PromptSpec, RunConfig
+from reknit.runs.search import search_run
 from reknit.runs.start import load_start
 
 QUICK = ("--budget", "6ktok", "--set", "tune.data.pairs_per_batch=16")
@@ -83,7 +83,7 @@ def test_a_given_prompt_replaces_the_folders_own_by_any_name(finished_run: Path,
 
 def test_a_small_corpus_is_not_learnt_by_heart(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    options = ("--budget", "1Mtok", "--set", "tune.data.pairs_per_batch=16", "--set", "tune.teacher.epochs=0.5")
+    options = ("--budget", "1Mtok", "--set", "tune.data.pairs_per_batch=16", "--set", "tune.data.teacher.epochs=0.5")
     reknit("adapt", corpus, "--out", run, "--start", finished_run / "model", *options).succeeded()
     result = read_result(run)
     steps = math.ceil(result["teacher"]["queries"] // 16 / 2)
@@ -93,7 +93,7 @@ def test_a_small_corpus_is_not_learnt_by_heart(finished_run: Path, corpus: Path,
 
 
 def test_no_epoch_at_all_is_refused(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
-    options = ("--start", finished_run / "model", "--set", "tune.teacher.epochs=0")
+    options = ("--start", finished_run / "model", "--set", "tune.data.teacher.epochs=0")
     ended = reknit("adapt", corpus, "--out", tmp_path / "run", *options)
     assert "teacher.epochs is 0.0: it must be above 0" in ended.complaint()
     assert not (tmp_path / "run").exists()

@@ -277,7 +277,7 @@ def test_start_that_can_be_measured_but_not_trained(model: Path, tmp_path: Path)
     dense = models.Dense(in_features=32, out_features=16)
     wrapped = SentenceTransformer(modules=[*SentenceTransformer(str(model), device="cpu"), dense])
     wrapped.save(str(tmp_path / "dense"))
-    assert "measure but not train" in unsuitable_start(tmp_path / "dense", tmp_path)
+    assert "not train, cut or export it" in unsuitable_start(tmp_path / "dense", tmp_path)
 
 
 # Words of the command line
@@ -317,7 +317,7 @@ def test_words(tmp_path: Path, words: list[str], message: str) -> None:
         (["adopt"], "No such command 'adopt'"),
         (["search", "absent", "query"], "absent has no index/: give the run folder of a finished `reknit adapt`"),
         (["search", "absent", "query", "--mode", "psychic"], "'psychic' is not one of 'dense', 'text', 'hybrid'"),
-        (["recipes", "nonsuch"], "there is no recipe 'nonsuch'; choose one of 2dmse, ar2"),
+        (["recipes", "nonsuch"], "there is no system 'nonsuch'; choose one of 2dmse, ar2"),
         (["pretrain", "nonsuch", "--corpus", "c", "--out", "o"], "there is no recipe 'nonsuch'"),
         (["export", "./absent", "--out", "./new"], "model folder ./absent does not exist"),
         (["evaluate", "./absent"], "Missing option '--data'"),

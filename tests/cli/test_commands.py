@@ -14,8 +14,11 @@ from command_line import SETTINGS, adapt, process, read_result, reknit, settings
 from small_corpus import small_documents
 
 import reknit as library
-from reknit.adaptation import job
+from reknit.adaptation import hybrid_weight
+from reknit.adaptation.hybrid_weight import choose_hybrid_weight
 from reknit.retrieval.index import Index
+from reknit.runs.result import VERSION, RunResult
+from reknit.runs.search import search_run
 
 RUN_FOLDER = {
     "model",
@@ -64,6 +67,9 @@ def test_result(finished_run: Path) -> None:
     assert result["export"]["max_abs_diff"] <= 1e-4
     assert result["export"]["cosine"] >= 0.9999
     assert len(result["searches"]) == 3
+    assert result["version"] == VERSION
+    assert RunResult.from_json(result).to_json() == result, "every part is written as it is read"
+    assert result["corpus"]["probe"]["judged_by_all"] is False, "from scratch another half chooses"
 
 
 def from_scratch(corpus: Path, run: Path, *more: str) -> list[str]:
@@ -105,7 +111,7 @@ def test_a_german_corpus_is_searched_by_german_words(tmp_path: Path) -> None:
 
 
 def test_from_scratch_the_hybrid_leans_to_words(corpus: Path, tmp_path: Path) -> None:
-    with mock.patch.object(job, "choose_hybrid_weight", wraps=job.choose_hybrid_weight) as chosen:
+    with mock.patch.object(hybrid_weight, "choose_hybrid_weight", wraps=choose_hybrid_weight) as chosen:
         reknit(*from_scratch(corpus, tmp_path / "run")).succeeded()
     assert {call.args[2] for call in chosen.call_args_list} == {0.0}
 
@@ -185,6 +191,7 @@ def test_evaluate(finished_run: Path, collection: Path, tmp_path: Path) -> None:
     # A run folder is the model in it.
     assert rows[str(finished_run)] == rows[str(model)]
     assert f"{rows['bm25']['nDCG@10']['value']:.3f}" in shown
+    assert "verdict" not in shown.lower()
     # Nobody chose a weight for a model alone; a run is measured as it is searched.
     of_model = library.evaluate(model, [collection])[0].hybrids["hybrid"].weight
     of_run = evaluation["hybrids"]["hybrid"]["weight"]
@@ -192,6 +199,10 @@ def test_evaluate(finished_run: Path, collection: Path, tmp_path: Path) -> None:
     other = shutil.copytree(finished_run, tmp_path / "other")
     (other / "result.json").write_text(json.dumps(read_result(finished_run) | {"hybrid_weight": 0.8}))
     assert library.evaluate(other, [collection])[0].hybrids["hybrid"].weight == 0.8
+    scores = [hit["score"] for hit in search_run(other, "turns")]
+    assert scores != [hit["score"] for hit in search_run(finished_run, "turns")], "searches weigh as it is measured"
+    (other / "result.json").unlink()
+    assert search_run(other, "turns") == search_run(finished_run, "turns"), "a copied index knows its weight"
 
 
 def test_export_of_a_smaller_model(finished_run: Path, tmp_path: Path) -> None:
@@ -227,16 +238,74 @@ def test_recipes() -> None:
     assert "@inproceedings{liu2023retromae2" in reknit("recipes", "dupmae").succeeded().out
 
 
-def test_pretrain(corpus: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    words = ["pretrain", "mlm", "--corpus", corpus, "--out", run, "--budget", "3000tok"]
+def pretrain(corpus: Path, run: Path, *more: Path | str) -> list[Path | str]:
     # There is no second phase to set.
-    reknit(*words, *settings(without="tune.")).succeeded()
-    assert {file.name for file in run.iterdir()} == RUN_FOLDER
-    result = read_result(run)
+    words = ["pretrain", "mlm", "--corpus", corpus, "--out", run, "--budget", "3000tok"]
+    return [*words, *settings(without="tune."), *more]
+
+
+@pytest.fixture(scope="module")
+def pretrained_run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `reknit pretrain` alone; only to be read."""
+    run = tmp_path_factory.mktemp("pretrained") / "run"
+    reknit(*pretrain(corpus, run)).succeeded()
+    return run
+
+
+def test_pretrain_ends_after_training_and_export(pretrained_run: Path) -> None:
+    assert {file.name for file in pretrained_run.iterdir()} == RUN_FOLDER - {"index"}
+    result = read_result(pretrained_run)
     assert [phase["recipe"] for phase in result["training"]["phases"]] == ["mlm"]
     assert result["model_holds"] == "adapted"
-    check_rows(result["evaluations"][0]["rows"], SYSTEMS + HYBRIDS)
+    assert result["export"]["max_abs_diff"] <= 1e-4
+    absent = ("verdict", "probe_verdict", "plain_verdict", "hybrid_weight", "searches")
+    assert {name: result[name] for name in absent} == dict.fromkeys(absent)
+    assert result["evaluations"] == []
+    for file in ("report.html", "model/README.md"):
+        assert "Trained, not evaluated" in (pretrained_run / file).read_text(encoding="utf-8")
+    assert library.load(pretrained_run).encode(["a text"]).shape == (1, 32)
+    assert '"probe"' in (pretrained_run / "metrics.jsonl").read_text(), "its training is still watched"
+    log = (pretrained_run / "train.log").read_text()
+    assert "export checked" in log
+    assert not [word for word in ("hybrid", "evaluating", "verdict", "query expansion") if word in log]
+
+
+def test_a_run_without_index_says_how_to_make_one(pretrained_run: Path, corpus: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(pretrained_run, tmp_path / "run"))
+    complaint = reknit("search", run, "turns").complaint()
+    assert complaint.startswith(f"{run} was made without an index: repeat its command with --resume --index")
+    weights = (run / "model" / "model.safetensors").read_bytes()
+    shown = reknit(*pretrain(corpus, run, "--resume", "--index")).succeeded().out
+    assert f"search: reknit search {run}" in shown
+    assert (run / "model" / "model.safetensors").read_bytes() == weights
+    result = read_result(run)
+    assert len(result["searches"]) == 3
+    assert 0 < result["hybrid_weight"] < 1
+    assert result["verdict"] is None
+    assert json.loads(reknit("search", run, "turns", "--json").succeeded().out)
+    # Once asked for, it stays; and its command asks for it.
+    reknit(*pretrain(corpus, run, "--resume")).succeeded()
+    assert len(read_result(run)["searches"]) == 3
+    assert "--index" in read_result(run)["command"]
+    reknit(*pretrain(corpus, run, "--resume", "--set", "index=false")).succeeded()
+    assert not (run / "index").exists()
+    assert "give the run folder of a finished" in reknit("search", tmp_path, "turns").complaint()
+
+
+def test_pretrain_with_labels_gives_a_verdict(corpus: Path, collection: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    reknit(*pretrain(corpus, run, "--eval", collection)).succeeded()
+    result = read_result(run)
+    assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe", collection.name]
+    check_rows(result["evaluations"][1]["rows"], SYSTEMS + HYBRIDS)
+    assert result["verdict"]["decided_by"] == collection.name
+    assert result["probe_verdict"]["decided_by"] == "probe"
+    assert result["model_holds"] == "adapted", "pretrain keeps what training gave"
+    assert result["searches"] is None
+    assert not (run / "index").exists()
+    # What the evaluation asks for is in the index all the same.
+    reknit(*pretrain(corpus, run, "--eval", collection, "--resume", "--index")).succeeded()
+    assert read_result(run)["evaluations"] == result["evaluations"]
 
 
 def test_first_phase_may_spend_the_whole_budget(corpus: Path, tmp_path: Path) -> None:
@@ -258,7 +327,9 @@ def test_adapt_of_a_given_model(finished_run: Path, corpus: Path, collection: Pa
     assert library.load(run).encode(["a text"]).shape == (1, 32)
 
 
-@pytest.mark.parametrize("verb", ["adapt", "pretrain", "evaluate", "search", "export", "encode", "curate", "recipes"])
+@pytest.mark.parametrize(
+    "verb", ["adapt", "pretrain", "evaluate", "search", "export", "encode", "curate", "recipes", "settings"]
+)
 def test_help(verb: str) -> None:
     assert "Usage:" in reknit(verb, "--help").succeeded().out
 

@@ -11,14 +11,16 @@ from command_line import adapt, read_result, reknit, settings
 
 import reknit as library
 
+PAIRS = {"pretrain.data.pairs_per_batch": 8, "pretrain.data.tokens_per_batch": None}
+
 TEXTS = ["the barak turns", "", "a longer text about the celet that holds the doron"]
 
 
 def test_pretrain_nv_embed(corpus: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    run, changes = tmp_path / "run", {"pretrain.data.pairs_per_batch": 8, "pretrain.encoder.latents": 8}
-    words = ["pretrain", "nv-embed", "--corpus", corpus, "--out", run, "--budget", "3000tok"]
+    run, changes = tmp_path / "run", PAIRS | {"pretrain.encoder.latents": 8}
+    words = ["pretrain", "nv-embed", "--corpus", corpus, "--out", run, "--budget", "3000tok", "--index"]
     reknit(*words, *settings(without="tune.", **changes)).succeeded()
     result = read_result(run)
     assert result["model_trained_pooling"] == "latent-attention"
@@ -51,11 +53,11 @@ def test_adapt_keeps_the_last_token_of_a_recipe_that_reads_it(corpus: Path, tmp_
 
 def test_adapt_with_such_a_recipe_keeps_its_pooling(corpus: Path, tmp_path: Path) -> None:
     """From scratch, `adapt` pools by the mean unless the recipe is about pooling; what follows trains it on."""
-    run, changes = tmp_path / "run", {"pretrain.data.pairs_per_batch": 8}
+    run, changes = tmp_path / "run", PAIRS
     reknit(*adapt(corpus, run, "--recipe", "pooling-attention", **changes)).succeeded()
     assert read_result(run)["model_trained_pooling"] == "layer-attention"
     model = library.load(run)
     assert model.pooling == "layer-attention"
-    # Gone on with, a finished run delivers again what its checkpoints hold.
+    # Resumed, a finished run delivers again what its checkpoints hold.
     reknit(*adapt(corpus, run, "--recipe", "pooling-attention", "--resume", **changes)).succeeded()
     np.testing.assert_array_equal(library.load(run).encode(TEXTS), model.encode(TEXTS))

@@ -80,7 +80,7 @@ def test_few_spans_give_what_they_have_and_none_give_one_token() -> None:
         assert (int(predict[3:9].sum()), int(predict[20]), int(predict[:42].sum())) == (1, 1, 2)
         assert int(predict[43:83].sum()) == int(predict[42:].sum()) == 1
         asked += predict
-    # Each token of the long span has the same luck, and so has each ordinary token of the text without spans.
+    # Each token of the long span has the same draw, and so has each ordinary token of the text without spans.
     assert asked[3:9].min() > 15
     assert (asked[43:83] > 0).sum() > 35
 

@@ -55,7 +55,7 @@ def test_a_stack_looks_where_its_rules_say() -> None:
     cu_seqlens = torch.tensor([0, 6, 9])
     hidden = torch.randn(9, 8)
     changed = hidden.clone()
-    changed[4] += torch.randn(8)  # a norm would take out what is the same in all coordinates
+    changed[4] += torch.randn(8)  # a norm would take out what is the same in all dimensions
 
     def moved(rules: object) -> list[int]:
         with torch.no_grad():

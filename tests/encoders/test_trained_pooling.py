@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from reknit.data.batch import positions_of
 from reknit.encoders.base import Encoded
-from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encoder
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder
 from reknit.encoders.native.packed_weights import can_be_packed, packed_for_inference
 from reknit.encoders.pooling import pool
 from reknit.encoders.pooling_modes import TRAINED_POOLINGS
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
 from reknit.models.embedding_model import EmbeddingModel
@@ -127,8 +127,8 @@ def test_gradient_reaches_every_weight_and_every_text(kind: str) -> None:
 
 def encoder_with(kind: str, **changes: object) -> HuggingFaceEncoder:
     torch.manual_seed(0)
-    spec = EncoderSpec(dim=32, depth=DEPTH, heads=4, intermediate=48, max_positions=128, pooling=kind, latents=6)
-    return build_encoder(replace(spec, **changes), VOCABULARY)
+    spec = TextEncoderSpec(dim=32, depth=DEPTH, heads=4, intermediate=48, max_positions=128, pooling=kind, latents=6)
+    return replace(spec, **changes).build(VOCABULARY)
 
 
 @every_kind
@@ -182,8 +182,8 @@ def test_bfloat16_stays_near(kind: str) -> None:
 
 def model_with(kind: str) -> EmbeddingModel:
     torch.manual_seed(0)
-    spec = EncoderSpec(dim=32, depth=DEPTH, heads=4, intermediate=48, max_positions=64, pooling=kind, latents=6)
-    encoder = build_encoder(spec, small_tokenizer().vocabulary.size)
+    spec = TextEncoderSpec(dim=32, depth=DEPTH, heads=4, intermediate=48, max_positions=64, pooling=kind, latents=6)
+    encoder = spec.build(small_tokenizer().vocabulary.size)
     return EmbeddingModel(encoder, small_tokenizer(), pooling=kind, max_length=60, name="toy")
 
 

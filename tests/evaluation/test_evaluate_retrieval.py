@@ -13,13 +13,15 @@ from evaluation_samples import topic_collection
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.metrics import METRICS
-from reknit.evaluation.retrieval import Evaluation, Hybrid, evaluate_retrieval
+from reknit.evaluation.retrieval import evaluate_retrieval
+from reknit.evaluation.scores import Evaluation, Hybrid
+from reknit.jobs.typed_json import from_plain
 
 OF_START = {"hybrid": Hybrid("start")}
 
 
 class TopicModel:
-    """One coordinate per topic number, and noise: perfect at 0, useless when large. Counts its calls."""
+    """One dimension per topic number, and noise: perfect at 0, useless when large. Counts its calls."""
 
     def __init__(self, noise: float) -> None:
         self.noise = noise
@@ -39,8 +41,8 @@ def test_rows_are_in_order_and_say_what_is_known_of_each_system():
     models, hybrids = {"start": bad, "adapted": good}, {"hybrid": Hybrid("adapted")}
     found = evaluate_retrieval(topic_collection(), models, hybrids=hybrids, seed=0)
     assert list(found.rows) == ["random", "bm25", "start", "adapted", "hybrid"]
-    assert (found.dataset, found.queries, found.documents, found.notes) == ("topics", 30, 150, ["made up"])
-    value = {system: row["nDCG@10"]["value"] for system, row in found.rows.items()}
+    assert (found.dataset, found.queries, found.documents, found.notes) == ("topics", 30, 150, ("made up",))
+    value = {system: row["nDCG@10"].value for system, row in found.rows.items()}
     assert value["adapted"] == value["bm25"] == value["hybrid"] == 1.0
     assert value["start"] < 0.5
     assert value["random"] < 0.2
@@ -48,9 +50,9 @@ def test_rows_are_in_order_and_say_what_is_known_of_each_system():
         assert tuple(row) == METRICS
         for metric, cell in row.items():
             assert set(found.per_query[system][metric]) == set(topic_collection().queries)
-            assert cell["value"] == pytest.approx(np.mean(list(found.per_query[system][metric].values())))
-            low, high = cell["ci95"]
-            assert low <= cell["value"] <= high
+            assert cell.value == pytest.approx(np.mean(list(found.per_query[system][metric].values())))
+            low, high = cell.ci95
+            assert low <= cell.value <= high
 
 
 def test_each_model_is_called_once_for_documents_and_once_for_queries():
@@ -82,7 +84,7 @@ def test_the_hybrid_at_other_weights_is_what_it_would_be_there():
     for weight, one in by_weight.items():
         hybrids = {"hybrid": Hybrid("start", float(weight))}
         there = evaluate_retrieval(topic_collection(), {"start": TopicModel(1.0)}, hybrids=hybrids, seed=0)
-        assert one["value"] == pytest.approx(there.rows["hybrid"]["nDCG@10"]["value"])
+        assert one["value"] == pytest.approx(there.rows["hybrid"]["nDCG@10"].value)
         values[weight] = np.array(list(there.per_query["hybrid"]["nDCG@10"].values()))
     best = max(values.values(), key=np.mean)
     for weight, one in by_weight.items():
@@ -95,7 +97,8 @@ def test_json_holds_everything_but_single_queries_and_rounds_nothing():
     plain = found.to_json()
     assert json.loads(json.dumps(plain)) == plain
     assert set(plain) == {field.name for field in dataclasses.fields(Evaluation)} - {"per_query"}
-    assert plain["rows"]["start"]["nDCG@10"]["value"] == found.rows["start"]["nDCG@10"]["value"]
+    assert plain["rows"]["start"]["nDCG@10"]["value"] == found.rows["start"]["nDCG@10"].value
+    assert from_plain(Evaluation, json.loads(json.dumps(plain)), "it") == dataclasses.replace(found, per_query={})
 
 
 def test_the_same_seed_gives_the_same_evaluation():
@@ -108,7 +111,7 @@ def test_the_same_seed_gives_the_same_evaluation():
 def test_a_query_that_is_also_a_document_is_nothing_special():
     collection = RetrievalSet("own", {"q": "topic1 text", "d": "topic2"}, {"q": "topic1 text"}, {"q": {"q": 1}})
     found = evaluate_retrieval(collection, {"start": TopicModel(0.0)}, seed=0)
-    assert found.rows["bm25"]["RR@10"]["value"] == found.rows["start"]["RR@10"]["value"] == 1.0
+    assert found.rows["bm25"]["RR@10"].value == found.rows["start"]["RR@10"].value == 1.0
 
 
 def test_the_order_of_documents_does_not_matter():

@@ -10,8 +10,7 @@ import pytest
 import torch
 from small_corpus import THINGS
 
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.evaluation.classification import ClassificationSet, drawn_texts, linear_probe
 from reknit.evaluation.fine_tuning import FineTuningSpec, fine_tuned_accuracy, learning_and_held_out
@@ -50,8 +49,8 @@ def blind() -> EmbeddingModel:
     """A model to which all words look alike: only training its encoder can tell the classes apart."""
     tokenizer = train_tokenizer([f"The {one} and the {other}." for one in THINGS for other in THINGS], 200)
     torch.manual_seed(0)
-    shape = EncoderSpec(dim=16, depth=1, heads=2, intermediate=32, max_positions=32, dropout=0.1)
-    encoder = build_encoder(shape, tokenizer.vocabulary.size)
+    shape = TextEncoderSpec(dim=16, depth=1, heads=2, intermediate=32, max_positions=32, dropout=0.1)
+    encoder = shape.build(tokenizer.vocabulary.size)
     with torch.no_grad():
         encoder.table.copy_(encoder.table[:1].expand_as(encoder.table).clone())
     return EmbeddingModel(encoder.eval(), tokenizer, pooling="mean", max_length=32, prompts={"document": "of "})

@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from research_samples import classes, collection, pairs, sentences
-from small_corpus import THINGS
+from small_corpus import THINGS, small_documents
+from small_model import write_small_model
 
+from reknit.catalogue import find
 from reknit.errors import ReknitError
 from reknit.evaluation.classification import linear_probe, load_classification
+from reknit.evaluation.measure import Subject
 from reknit.evaluation.measures import lower_is_better, open_measures
 from reknit.evaluation.similarity import load_similarity, spearman
 from reknit.evaluation.tables import read_table
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
 
 
 def counts(texts: list[str], kind: str) -> np.ndarray:
@@ -26,16 +31,50 @@ def blind(texts: list[str], kind: str) -> np.ndarray:
     return np.ones((len(texts), 4), dtype=np.float32)
 
 
+class Counting(EmbeddingModel):
+    """A model whose vectors are counts of things, or all alike. layers, dims: as they were last asked for."""
+
+    def __init__(self, encode: Callable) -> None:
+        self.found, self.asked = encode, (None, None)
+
+    def encode(self, texts: list[str], *, prompt_name: str, layers: int | None, dims: int | None, **_: object):
+        self.asked = layers, dims
+        return self.found(texts, prompt_name)[:, :dims]
+
+    def comparable(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors
+
+
 def test_each_kind_of_folder_has_its_measure(tmp_path: Path) -> None:
     found = open_measures([collection(tmp_path / "a"), classes(tmp_path / "b"), pairs(tmp_path / "c")], 100)
-    assert [(one.label, one.of) for one in found] == [
-        ("a nDCG@10", "tuned"),
-        ("b accuracy", "trained"),
-        ("c Spearman", "tuned"),
+    assert [one.label for one in found] == ["a nDCG@10", "b accuracy", "c Spearman"]
+    assert [len(one.texts_to_keep_out) for one in found] == [20, 0, 0]
+    knowing, knowing_nothing = Counting(counts), Counting(blind)
+    for measure, of_tuned in zip(found, (True, False, True), strict=True):
+        best, worst = (measure.value(Subject(model, model)) for model in (knowing, knowing_nothing))
+        assert best > worst + 0.2
+        mixed = Subject(trained=knowing_nothing, tuned=knowing)
+        assert measure.value(mixed) == (best if of_tuned else worst), "the linear probe is of the encoder as trained"
+        assert not measure.lower_is_better
+        assert not measure.of_language_models
+
+
+def test_sizes_are_of_search_and_similarity(tmp_path: Path) -> None:
+    folders = [collection(tmp_path / "a"), classes(tmp_path / "b"), pairs(tmp_path / "c")]
+    found = open_measures(folders, 100, sizes=("1x8", "2x16"))
+    assert [one.label for one in found[3:]] == [
+        "a nDCG@10 at 1x8",
+        "c Spearman at 1x8",
+        "a nDCG@10 at 2x16",
+        "c Spearman at 2x16",
     ]
-    assert len(found[0].unseen) == 20
-    for measure in found:
-        assert measure.score(counts) > measure.score(blind) + 0.2
+    model = Counting(counts)
+    found[0].value(Subject(model, model))
+    assert model.asked == (None, None)
+    found[3].value(Subject(model, model))
+    assert model.asked == (1, 8)
+    found[6].value(Subject(model, model))
+    assert model.asked == (2, 16)
 
 
 def test_a_linear_probe_learns_what_is_there_and_no_more(tmp_path: Path) -> None:
@@ -97,7 +136,7 @@ def test_folders_that_are_no_use(tmp_path: Path) -> None:
     with pytest.raises(ReknitError, match="nothing to measure by: the corpus"):
         open_measures([tmp_path / "empty"], 10)
     first, second = classes(tmp_path / "one" / "same"), classes(tmp_path / "two" / "same")
-    with pytest.raises(ReknitError, match="both named 'same'"):
+    with pytest.raises(ReknitError, match="have the measure 'same accuracy'"):
         open_measures([first, second], 10)
     (first / "train.tsv").write_text("label\ttext\nonly\ta\nonly\tb\n", encoding="utf-8")
     with pytest.raises(ReknitError, match="only one label"):
@@ -114,12 +153,14 @@ def test_folders_that_are_no_use(tmp_path: Path) -> None:
 def test_texts_are_for_both_perplexities(tmp_path: Path) -> None:
     (tmp_path / "news.txt").write_text("A first text. And more.")
     masked, causal = open_measures([tmp_path / "news.txt"], 10)
-    assert [(one.label, one.causal, one.unseen) for one in (masked, causal)] == [
-        ("news pseudo-perplexity", False, ("A first text.", "And more.")),
-        ("news perplexity", True, ("A first text.", "And more.")),
+    assert [(one.label, one.texts_to_keep_out) for one in (masked, causal)] == [
+        ("news pseudo-perplexity", ("A first text.", "And more.")),
+        ("news perplexity", ("A first text.", "And more.")),
     ]
-    assert lower_is_better(masked.label)
-    assert lower_is_better(causal.label)
+    for one in (masked, causal):
+        assert lower_is_better(one.label)
+        assert one.lower_is_better
+        assert one.of_language_models
     assert not lower_is_better("perplexity accuracy")
 
 
@@ -128,7 +169,7 @@ def test_half_a_labelled_folder_is_not_taken_for_texts(tmp_path: Path, kind: Cal
     folder = kind(tmp_path / "half")
     (folder / lacking).unlink()
     for place in (folder, folder.parent, next(folder.glob("*.[tj]*"))):
-        with pytest.raises(ReknitError, match=r"nothing to measure by: .*half.* is a part of a labelled folder"):
+        with pytest.raises(ReknitError, match=r"nothing to measure by: .*half.* is part of a labelled folder"):
             open_measures([place], 10)
 
 
@@ -140,4 +181,25 @@ def test_sentence_pairs_are_told_from_texts(tmp_path: Path) -> None:
     (tmp_path / "about").mkdir()
     (tmp_path / "about" / "a.jsonl").write_text('{"text": "A line has \\"sentence_good\\"."}\n')
     (tmp_path / "about" / "more.jsonl").mkdir()
-    assert [one.metric for one in open_measures([tmp_path / "about"], 10)] == ["pseudo-perplexity", "perplexity"]
+    labels = ["about pseudo-perplexity", "about perplexity"]
+    assert [one.label for one in open_measures([tmp_path / "about"], 10)] == labels
+
+
+def test_likelihoods_are_of_the_kind_of_language_model_that_was_trained(tmp_path: Path) -> None:
+    (tmp_path / "news.txt").write_text(" ".join(document["text"] for document in small_documents(3)))
+    model = load_embedding_model(write_small_model(tmp_path / "model"))
+    places = [tmp_path / "news.txt", sentences(tmp_path / "order")]
+    pseudo, causal, accepted = open_measures(places, 10)
+    for name, expected in (("mlm", pseudo), ("clm", causal)):
+        objective = find(name).objective.build(model.encoder, model.tokenizer.vocabulary, "mean").eval()
+        subject = Subject(model, model, objective)
+        for measure in (pseudo, causal):
+            value = measure.value(subject)
+            assert (value is not None) == (measure is expected)
+            # Random weights: each of the tokens is about as likely as any.
+            assert value is None or 50 < value < 1000
+        assert 0.0 <= accepted.value(subject) <= 1.0
+    detection = find("rts").objective.build(model.encoder, model.tokenizer.vocabulary, "mean").eval()
+    for measure in (pseudo, causal, accepted):
+        assert measure.value(Subject(model, model, detection)) is None
+        assert measure.value(Subject(model, model)) is None, "nothing was trained"

@@ -151,7 +151,7 @@ def test_a_query_expansion_goes_with_the_model(bert: EmbeddingModel, tmp_path: P
 def test_an_expansion_of_another_width_is_refused(bert: EmbeddingModel, tmp_path: Path) -> None:
     bert.expansion = QueryExpansion.of(["a dog"], np.ones((1, 5)))
     for refused in (lambda: save(bert, tmp_path / "out"), lambda: bert.encode(["a dog"], prompt_name="query")):
-        with pytest.raises(ReknitError, match="made for 5 coordinates, so queries of 32 cannot be expanded"):
+        with pytest.raises(ReknitError, match="made for 5 dimensions, so queries of 32 cannot be expanded"):
             refused()
     assert not (tmp_path / "out").exists()
     saved = save(bert, tmp_path / "out", dims=4)

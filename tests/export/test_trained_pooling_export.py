@@ -12,9 +12,8 @@ import pytest
 import torch
 from export_samples import export_tokenizer
 
-from reknit.encoders.huggingface.loading import build_encoder
 from reknit.encoders.pooling_modes import TRAINED_POOLINGS
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.export.check import check_export
 from reknit.export.model import export_model
@@ -28,8 +27,8 @@ TEXTS = ["the dog", "a model learns from text that nobody has labelled"]
 def sample(kind: str, family: str = "bert") -> EmbeddingModel:
     torch.manual_seed(0)
     tokenizer = export_tokenizer()
-    spec = EncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=200, pooling=kind)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+    spec = TextEncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=200, pooling=kind)
+    encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
     return EmbeddingModel(encoder, tokenizer, pooling=kind, max_length=150, name="toy")
 
 

@@ -14,10 +14,9 @@ import pytest
 import torch
 from encoder_samples import SENTENCES, minilm_folder, small_tokenizer
 
-from reknit.encoders.huggingface.loading import build_encoder
 from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.pooling_modes import POOLING_MODES
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.export.sentence_transformers import save
 from reknit.models.embedding_model import EmbeddingModel, Precision
@@ -36,8 +35,8 @@ def ragged_texts(count: int, longest: int = 60) -> list[str]:
 @pytest.fixture
 def model() -> EmbeddingModel:
     torch.manual_seed(0)
-    spec = EncoderSpec(dim=32, depth=3, heads=4, intermediate=48, max_positions=64)
-    encoder = build_encoder(spec, small_tokenizer().vocabulary.size)
+    spec = TextEncoderSpec(dim=32, depth=3, heads=4, intermediate=48, max_positions=64)
+    encoder = spec.build(small_tokenizer().vocabulary.size)
     with torch.no_grad():
         for parameter in encoder.parameters():
             if parameter.ndim > 1:
@@ -189,8 +188,8 @@ def test_bad_input_is_said_in_one_line(model: EmbeddingModel) -> None:
     for size, message in (
         ({"layers": 0}, "3 layers; 0"),
         ({"layers": 4}, "3 layers; 4"),
-        ({"dims": 0}, "32 coordinates; 0"),
-        ({"dims": 33}, "32 coordinates; 33"),
+        ({"dims": 0}, "32 dimensions; 0"),
+        ({"dims": 33}, "32 dimensions; 33"),
     ):
         with pytest.raises(ReknitError, match=message):
             model.encode(["a"], **size)

@@ -187,7 +187,7 @@ def test_modules_unknown_to_reknit_run_through_the_package(
         load_embedding_model(tmp_path / "st")
     with pytest.raises(ReknitError, match="layers cannot be cut"):
         model.encode(TEXTS, layers=1)
-    with pytest.raises(ReknitError, match="12 coordinates; 13 cannot be kept"):
+    with pytest.raises(ReknitError, match="12 dimensions; 13 cannot be kept"):
         model.encode(TEXTS, dims=13)
     with pytest.raises(ReknitError, match="put the single text into a list"):
         model.encode("text")

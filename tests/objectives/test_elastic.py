@@ -39,9 +39,9 @@ def test_default_sizes_of_bert() -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "x", "2x", "0x8", "2x0", "-1x8", "2x8x8", "ax8", "2.5x8"])
 def test_sizes_that_are_none(text: str) -> None:
-    with pytest.raises(ReknitError, match="write layers and coordinates"):
+    with pytest.raises(ReknitError, match="write layers and dimensions"):
         parse_size(text)
-    with pytest.raises(ReknitError, match="write layers and coordinates"):
+    with pytest.raises(ReknitError, match="write layers and dimensions"):
         ElasticContrastiveSpec(sizes=(text,))
 
 

@@ -44,7 +44,7 @@ def test_sizes_end_with_the_full_model() -> None:
 
 @pytest.mark.parametrize("settings", [{"decoded_share": 0.0}, {"decoded_share": 1.1}, {"sizes": ("2",)}])
 def test_settings_out_of_range(settings: dict) -> None:
-    with pytest.raises(ReknitError, match=r"decoded_share is|write layers and coordinates"):
+    with pytest.raises(ReknitError, match=r"decoded_share is|write layers and dimensions"):
         ElasticAutoencoderSpec(**settings)
 
 

@@ -11,7 +11,6 @@ from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, with_s
 from reknit.data.shard import shard_of
 from reknit.errors import ReknitError
 from reknit.objectives.identifier_aware import IdentifierAware, IdentifierAwareSpec
-from reknit.sources.spec import DataSpec
 
 
 def built(**settings: float) -> IdentifierAware:
@@ -66,5 +65,3 @@ def test_what_cannot_be() -> None:
     objective = built(denoised_weight=0.0, identifiers_weight=0.0)
     with pytest.raises(ReknitError, match=r"set data\.tagger"):
         objective(toy_encoder(), toy_batch(0), generator(0))
-    with pytest.raises(ReknitError, match="only passages are tagged"):
-        DataSpec(source="queries", tagger="code")

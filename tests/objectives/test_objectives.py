@@ -9,8 +9,7 @@ import torch
 from toy_models import TOY_VOCABULARY, generator, toy_batch, toy_encoder, toy_pairs
 
 from reknit.encoders.huggingface.automodel import AutoModelEncoder
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.objectives.base import Objective
 from reknit.objectives.causal_language_model import CausalLanguageModelSpec
@@ -36,8 +35,8 @@ def build(spec: object, pooling: str = "cls") -> tuple[torch.nn.Module, Objectiv
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
 def test_runs_on_a_rotary_pre_norm_encoder(spec: object) -> None:
     torch.manual_seed(0)
-    shape = EncoderSpec(family="modernbert", dim=32, depth=2, heads=2, intermediate=48, dropout=0.1)
-    encoder = build_encoder(shape, TOY_VOCABULARY.size)
+    shape = TextEncoderSpec(family="modernbert", dim=32, depth=2, heads=2, intermediate=48, dropout=0.1)
+    encoder = shape.build(TOY_VOCABULARY.size)
     objective = spec.build(encoder, TOY_VOCABULARY, "mean")
     output = objective(encoder, toy_pairs(0), generator(0))
     output.total.backward()
@@ -82,7 +81,7 @@ def test_the_generator_is_the_only_chance_without_dropout(spec: object) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
 def test_a_padded_table_has_more_rows_than_the_tokenizer_tokens(spec: object) -> None:
     torch.manual_seed(0)
-    encoder = build_encoder(EncoderSpec(dim=32, depth=2, heads=2, intermediate=64), TOY_VOCABULARY.size + 11)
+    encoder = TextEncoderSpec(dim=32, depth=2, heads=2, intermediate=64).build(TOY_VOCABULARY.size + 11)
     output = spec.build(encoder, TOY_VOCABULARY, "cls")(encoder, toy_pairs(0), generator(0))
     output.total.backward()
     assert torch.isfinite(output.total)

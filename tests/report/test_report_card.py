@@ -4,11 +4,16 @@ import re
 
 import pytest
 import yaml
-from report_samples import empty_result, full_config, full_result
+from report_samples import empty_result, full_config, full_result, pretrained_result
 
 from reknit.report.card import hub_id, markdown, model_card
+from reknit.runs.result import RunResult
 
 HOSTILE = 'a | b\n---\n<script>alert(1)</script> `x` ``` **y** [z](http://h) \\| "q": {k}'
+
+
+def card_of(result: dict, config: dict) -> str:
+    return model_card(RunResult.from_json(result), config)
 
 
 def front_matter(card: str) -> dict:
@@ -18,7 +23,7 @@ def front_matter(card: str) -> dict:
 
 
 def test_front_matter():
-    assert front_matter(model_card(full_result(), full_config())) == {
+    assert front_matter(card_of(full_result(), full_config())) == {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",
         "tags": ["sentence-transformers", "feature-extraction", "sentence-similarity", "reknit", "retromae", "simcse"],
@@ -27,7 +32,7 @@ def test_front_matter():
 
 
 def test_it_says_what_was_measured_trained_and_how_to_load_it():
-    card = model_card(full_result(), full_config())
+    card = card_of(full_result(), full_config())
     for shown in (
         "**Use the adapted model:** mean nDCG@10",
         "| hybrid | **0.368** (0.338–0.398) |",
@@ -48,7 +53,7 @@ def test_it_says_what_was_measured_trained_and_how_to_load_it():
 )
 def test_base_model_only_for_a_hub_id(start):
     assert hub_id(start) is None
-    assert "base_model" not in front_matter(model_card({**full_result(), "start": start}, {}))
+    assert "base_model" not in front_matter(card_of({**full_result(), "start": start}, {}))
 
 
 def test_a_local_folder_is_no_base_model(tmp_path, monkeypatch):
@@ -61,14 +66,23 @@ def test_a_local_folder_is_no_base_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize("missing", [*full_result(), "everything"])
 def test_any_part_may_be_missing(missing):
     result = {} if missing == "everything" else {k: v for k, v in full_result().items() if k != missing}
-    card = model_card(result, {})
+    card = card_of(result, {})
     assert front_matter(card)["tags"][3] == "reknit"
     assert "None" not in card
     assert "nan" not in card
 
 
+def test_a_model_that_was_not_judged_says_so():
+    card = card_of(pretrained_result(), full_config())
+    assert "**Trained, not evaluated:** the model was trained with retromae, and was not compared" in card
+    assert "trained from scratch by reknit on unlabelled text" in card
+    assert "There is no index" in card
+    for absent in ("## Evaluation", "adapted", "verdict", "to judge by"):
+        assert absent not in card
+
+
 def test_no_training_and_no_labels():
-    card = model_card(empty_result(), {"pretrain": None, "tune": None})
+    card = card_of(empty_result(), {"pretrain": None, "tune": None})
     assert "Nothing was trained in this run." in card
     assert "adapted by reknit" not in card
     assert "Citation" not in card
@@ -82,7 +96,7 @@ def test_hostile_text_changes_nothing():
     rows = result["evaluations"][0]["rows"]
     rows[HOSTILE] = rows["bm25"]
     config["pretrain"]["card"] |= {"title": HOSTILE, "citation": HOSTILE}
-    card = model_card(result, config)
+    card = card_of(result, config)
     assert front_matter(card)["tags"][4] == HOSTILE
     prose = re.sub(r"^(`{3,})\w*\n.*?\n\1$", "", card.split("---\n", 2)[2], flags=re.DOTALL | re.MULTILINE)
     assert "<script" not in prose
@@ -96,26 +110,27 @@ def test_markdown_escapes_and_stays_on_one_line():
 
 
 def test_an_expanded_model_says_how_queries_are_encoded():
-    assert "query_expansion" not in model_card(full_result(), full_config())
-    card = model_card({**full_result(), "model_expands_queries": True}, full_config())
+    assert "query_expansion" not in card_of(full_result(), full_config())
+    card = card_of({**full_result(), "model_expands_queries": True}, full_config())
     assert 'model.encode(["a query"], prompt_name="query")' in card
     assert 'other libraries leave that out, and the row "plain" says how well they search' in card
-    assert "not surely better" not in card
-    unsure = {"model_expands_queries": True, "plain_verdict": {"use": "start", "difference": -0.004}}
-    assert "is not surely better than the start model (-0.004)" in model_card(full_result() | unsure, full_config())
+    assert "not significantly better" not in card
+    plain = full_result()["verdict"] | {"use": "start", "difference": -0.004}
+    unsure = {"model_expands_queries": True, "plain_verdict": plain}
+    assert "is not significantly better than the start model (-0.004)" in card_of(full_result() | unsure, full_config())
 
 
 def test_prompts_are_put_into_what_is_shown():
-    assert "prompt_name" not in model_card(full_result(), full_config())
-    card = model_card({**full_result(), "model_prompts": {"query": "query: "}}, full_config())
+    assert "prompt_name" not in card_of(full_result(), full_config())
+    card = card_of({**full_result(), "model_prompts": {"query": "query: "}}, full_config())
     assert 'The model expects "query: " before a query; `prompt_name` puts it there.' in card
     assert card.count('model.encode(["a query"], prompt_name="query")') == 2
     assert 'passages = model.encode(["a passage"])' in card, "in sentence-transformers there is no prompt of this name"
 
 
 def test_a_trained_pooling_is_said_to_be_reknits_alone():
-    assert "trained_pooling" not in model_card(full_result(), full_config())
-    card = model_card({**full_result(), "model_trained_pooling": "layer-attention"}, full_config())
+    assert "trained_pooling" not in card_of(full_result(), full_config())
+    card = card_of({**full_result(), "model_trained_pooling": "layer-attention"}, full_config())
     assert "made by a trained pooling (layer-attention), which only reknit runs" in card
     assert "`trained_pooling/` holds the layer-attention pooling" in card
     assert "do not fit an index that reknit made" in card

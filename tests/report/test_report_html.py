@@ -10,12 +10,17 @@ from importlib.resources import files
 
 import pytest
 from page_reader import Page
-from report_samples import empty_result, full_config, full_result, log_lines, row
+from report_samples import empty_result, full_config, full_result, log_lines, pretrained_result, row
 
 from reknit.report import markup, sections
 from reknit.report.html import render_report, write_report
+from reknit.runs.result import RunResult
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\ud800‮ {body} $body </style>"
+
+
+def page_of(result: dict, metrics: list, config: dict) -> str:
+    return render_report(RunResult.from_json(result), metrics, config)
 
 
 def hostile(value):
@@ -31,7 +36,7 @@ def hostile(value):
 
 def hostile_run():
     result = hostile(full_result())
-    result["verdict"]["use"] = "start"
+    result["verdict"]["use"], result["corpus"]["probe"]["kind"] = "start", "title"
     result["machine"] = {HOSTILE: HOSTILE}
     result["export"]["against"] = {HOSTILE: 0.5}
     rows = result["evaluations"][0]["rows"]
@@ -45,7 +50,7 @@ def hostile_run():
 
 
 def test_the_verdict_comes_first_and_every_part_is_there():
-    page = Page(render_report(full_result(), log_lines(), full_config()))
+    page = Page(page_of(full_result(), log_lines(), full_config()))
     assert page.faults == []
     assert page.headings[0][1].startswith("Use the adapted model: mean nDCG@10 over 2 collections")
     assert [name for tag, name in page.headings if tag == "h2"] == [
@@ -84,34 +89,34 @@ def test_the_verdict_comes_first_and_every_part_is_there():
 
 
 def test_keeping_the_start_model_says_what_that_means():
-    page = Page(render_report(full_result("start"), [], {}))
+    page = Page(page_of(full_result("start"), [], {}))
     assert ("section", {"class": "verdict careful"}) in page.tags
     assert page.headings[0][1].startswith("Keep the start model: no sure gain")
     assert "model/ still holds the adapted model, for inspection" in page.text
     assert "BM25 alone scores higher than the start model (nDCG@10 0.325 against 0.316)" in page.text
     assert "; together they reach 0.351." in page.text
-    put_back = render_report({**full_result("start"), "model_holds": "start"}, [], {})
+    put_back = page_of({**full_result("start"), "model_holds": "start"}, [], {})
     assert "holds the start model, unchanged" in Page(put_back).text
-    scratch = Page(render_report({**full_result("start"), "start": "scratch"}, [], {})).text
+    scratch = Page(page_of({**full_result("start"), "start": "scratch"}, [], {})).text
     assert "not shown to have improved it" in scratch
     assert "the same network, before training" in scratch
 
 
 def test_a_hybrid_that_gains_nothing_is_told():
     result = full_result()
-    assert "adapting gained nothing" not in Page(render_report(result, [], {})).text
+    assert "adapting gained nothing" not in Page(page_of(result, [], {})).text
     result["evaluations"][0]["rows"]["start_hybrid"] = row(0.368)
     kept = {**full_result("start"), "evaluations": result["evaluations"]}
-    assert "adapting gained nothing" not in Page(render_report(kept, [], {})).text
+    assert "adapting gained nothing" not in Page(page_of(kept, [], {})).text
     told = "On nfcorpus, BM25 and the start model together score no less than BM25 and the adapted model"
     assert (
         f"{told} (nDCG@10 0.368 against 0.368): for hybrid search, adapting gained nothing there."
-        in Page(render_report(result, [], {})).text
+        in Page(page_of(result, [], {})).text
     )
 
 
 def test_hostile_text_is_shown_and_never_obeyed():
-    source = render_report(*hostile_run())
+    source = page_of(*hostile_run())
     page = Page(source)
     assert page.faults == []
     assert "<script" not in source
@@ -122,11 +127,11 @@ def test_hostile_text_is_shown_and_never_obeyed():
 
 def test_the_check_for_hostile_text_finds_a_planted_bug(monkeypatch):
     monkeypatch.setattr(sections, "text", lambda value, limit=None: str(value))
-    assert "tag <script>" in Page(render_report(*hostile_run())).faults
+    assert "tag <script>" in Page(page_of(*hostile_run())).faults
 
 
 def test_a_run_without_training_searches_or_labels():
-    page = Page(render_report(empty_result(), [], {}))
+    page = Page(page_of(empty_result(), [], {}))
     assert page.faults == []
     names = [name for _, name in page.headings]
     assert "Training" in names
@@ -139,29 +144,61 @@ def test_a_run_without_training_searches_or_labels():
 @pytest.mark.parametrize("missing", [*full_result(), "everything"])
 def test_any_part_may_be_missing(missing):
     result = {} if missing == "everything" else {k: v for k, v in full_result().items() if k != missing}
-    assert Page(render_report(result, log_lines(40), {})).faults == []
-    emptied = {} if missing == "everything" else {**full_result(), missing: None}
-    assert Page(render_report(emptied, [], {})).faults == []
+    assert Page(page_of(result, log_lines(40), {})).faults == []
+    assert Page(page_of(result, [], {})).faults == []
 
 
-def test_numbers_that_are_not_numbers_are_a_dash():
-    result = full_result()
-    result["evaluations"][0]["rows"]["start"] = {"nDCG@10": {"value": math.nan, "ci95": [math.nan, math.nan]}}
-    result["evaluations"][0]["rows"]["adapted"] = {"nDCG@10": {"value": None, "ci95": None}}
+def test_losses_that_are_not_numbers_are_left_out():
     lines = [
         {"phase": "tune", "step": i, "tokens": i, "loss": math.inf if i % 2 else 1.0, "losses": {"a": math.nan}}
         for i in range(9)
     ]
-    page = Page(render_report(result, lines, {}))
+    page = Page(page_of(full_result(), lines, {}))
     assert page.faults == []
-    assert "–" in page.text
     assert "nan" not in page.text.replace("finance", "")
+
+
+def test_a_run_that_was_neither_judged_nor_indexed():
+    page = Page(page_of(pretrained_result(), log_lines(40)[:60], full_config()))
+    assert page.faults == []
+    assert page.headings[0][1] == (
+        "Trained, not evaluated: the model was trained with retromae, "
+        "and was not compared with the model it started from."
+    )
+    assert ("section", {"class": "verdict"}) in page.tags
+    names = [name for _, name in page.headings]
+    assert "Training" in names
+    assert not {"Results", "Example searches"} & set(names)
+    for shown in (
+        "model/ holds the model at the end of training, ready to load.",
+        "reknit evaluate RUN --data BEIR_FOLDER",
+        "There is no index: repeat the command with --resume --index to make one.",
+        "No checkpoint is chosen by this.",
+        "200 to watch the training by",
+    ):
+        assert shown in page.text
+    assert "results above" not in page.text
+    assert "index" not in Page(page_of(pretrained_result() | {"searches": []}, [], {})).headings[0][1]
+
+
+def test_who_judged_is_told_as_the_result_says():
+    def said(judged_by_all):
+        result = full_result()
+        result["corpus"]["probe"]["judged_by_all"] = judged_by_all
+        return Page(page_of(result, log_lines(40), {})).text
+
+    assert "200 to choose by, 200 to judge by" in said(False)
+    assert "This chooses the checkpoint; the results above are measured on other queries." in said(False)
+    assert "400 to judge by" in said(True)
+    assert "No checkpoint is chosen by this, and the results above are measured on the whole." in said(True)
+    assert "200 and 200" in said(None), "an older result does not say it, and nobody guesses"
+    assert "the checkpoint" not in said(None).split("held-out queries search")[1].split("Losses")[0]
 
 
 def test_a_long_log_stays_small_and_quick():
     lines = log_lines(40_000)
     began = time.process_time()
-    page = render_report(full_result(), lines, full_config())
+    page = page_of(full_result(), lines, full_config())
     assert time.process_time() - began < 60, "about 1 s; far more where it grows with the square"
     assert len(page.encode()) < 200_000
 
@@ -169,7 +206,7 @@ def test_a_long_log_stays_small_and_quick():
 def test_writing_replaces_the_old_report_whole(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("old")
-    write_report(path, full_result(), log_lines(40), json.loads(json.dumps(full_config())))
+    write_report(path, RunResult.from_json(full_result()), log_lines(40), json.loads(json.dumps(full_config())))
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
@@ -231,7 +268,7 @@ def unbroken_result():
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 @pytest.mark.parametrize("make_result", [full_result, unbroken_result])
 def test_a_browser_shows_it_on_a_phone_without_sideways_scrolling(tmp_path, make_result):
-    page = render_report(make_result(), log_lines(200), full_config())
+    page = page_of(make_result(), log_lines(200), full_config())
     frame = tmp_path / "frame.html"
     frame.write_text(MEASURE.format(page=markup.escape(page)), encoding="utf-8")
     switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]

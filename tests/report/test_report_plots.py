@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_samples import full_result, log_lines
 
+from reknit.jobs.typed_json import from_plain
 from reknit.report.curves import kept_point, loss_curves, phase_starts, probe_points, thin_out, timeline
 from reknit.report.plots import curve_chart, interval_bar, nice_ticks
+from reknit.runs.result import Training
 
 
 def line(phase, step, tokens, **more):
@@ -61,15 +63,16 @@ def test_thinning_keeps_means_and_ranges(values, points):
 
 def test_the_kept_checkpoint_is_that_of_the_last_phase():
     points = probe_points(log_lines(80))
-    training = full_result()["training"]
-    training["phases"][1]["best_step"] = 20
-    kept = kept_point(points, training, "nDCG@10")
-    assert (kept.phase, kept.step) == ("tune", 20)
-    training["phases"][1]["best_step"] = 0
-    assert kept_point(points, training, "nDCG@10") is None
-    training["phases"][1] |= {"best_step": 20, "kept_best": False}
-    assert kept_point(points, training, "nDCG@10") is None
-    assert kept_point(points, {}, "nDCG@10") is None
+
+    def kept(**last):
+        training = full_result()["training"]
+        training["phases"][1] |= last
+        return kept_point(points, from_plain(Training, training, "training"), "nDCG@10")
+
+    assert (kept(best_step=20).phase, kept(best_step=20).step) == ("tune", 20)
+    assert kept(best_step=0) is None
+    assert kept(best_step=20, kept_best=False) is None
+    assert kept_point(points, Training(), "nDCG@10") is None
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,12 +5,13 @@ import io
 from report_samples import empty_result, full_result, row
 from rich.console import Console
 
-from reknit.report.table import results_table
+from reknit.report.table import evaluation_tables, results_table
+from reknit.runs.result import RunResult
 
 
 def printed(result, **settings) -> str:
     stream = io.StringIO()
-    results_table(result, Console(file=stream, **settings))
+    results_table(RunResult.from_json(result), Console(file=stream, **settings))
     return stream.getvalue()
 
 
@@ -51,5 +52,14 @@ def test_names_are_no_markup():
 
 
 def test_missing_parts():
-    assert printed({}).startswith("No verdict: ")
+    assert printed({}).startswith("Trained, not evaluated: the model was trained with nothing")
     assert "probe (200 queries, 5,000 documents)" in printed(empty_result())
+
+
+def test_evaluations_alone_are_tables_without_a_verdict():
+    stream = io.StringIO()
+    evaluation_tables(RunResult.from_json(full_result()).evaluations, Console(file=stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "nfcorpus (323 queries, 3,633 documents)"
+    assert "probe (200 queries, 5,000 documents)" in lines
+    assert "verdict" not in stream.getvalue().lower()

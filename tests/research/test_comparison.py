@@ -1,4 +1,4 @@
-"""`reknit compare` on a tiny corpus: whole, stopped and gone on with, extended, and asked for nonsense."""
+"""`reknit compare` on a tiny corpus: whole, stopped and resumed, extended, and asked for nonsense."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from reknit.jobs.precision import best_device
 from reknit.recipe import BudgetSpec
 from reknit.research.comparison import compare
 from reknit.research.pretraining import arm as arms_module
-from reknit.research.pretraining.config import ComparisonConfig, parse_arms, shared_recipe
+from reknit.research.pretraining.config import ComparisonConfig, parse_arm, parse_arms, shared_recipe
 from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.research.statistics import interval
 from reknit.research.table import markdown, with_interval
@@ -53,7 +53,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def weights_of(out: Path, arm: str, seed: int) -> bytes:
     """Two trainings may reach the same values, but not with other weights."""
-    return (ComparisonFolder(out).run(parse_arms([arm])[0], seed).model / "model.safetensors").read_bytes()
+    return (ComparisonFolder(out).run(parse_arm(arm), seed).model / "model.safetensors").read_bytes()
 
 
 def result_of(folder: Path) -> dict:
@@ -321,7 +321,7 @@ def test_texts_that_changed_are_noticed_by_a_resume(tmp_path: Path) -> None:
     run(tmp_path, ("mlm", "rts"), seeds=1, eval=asked)
     run(tmp_path, ("mlm", "rts", "clm"), seeds=1, eval=asked, resume=True)
     (tmp_path / "some.txt").write_text("A second text.")
-    with pytest.raises(ReknitError, match="has changed since the comparison was started"):
+    with pytest.raises(ReknitError, match="changed since the comparison was started"):
         run(tmp_path, ("mlm", "rts", "slm"), seeds=1, eval=asked, resume=True)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.models.embedding_model import EmbeddingModel, Similarity
 from reknit.models.encode_texts import encoder_function
 from reknit.retrieval.index import Index, build_index
@@ -29,8 +28,8 @@ QUERY = "which fox"
 def made_model(*, normalize: bool, similarity: Similarity = "cosine") -> EmbeddingModel:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(TEXTS * 5, 120)
-    spec = EncoderSpec(dim=16, depth=1, heads=2, intermediate=32, max_positions=32)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+    spec = TextEncoderSpec(dim=16, depth=1, heads=2, intermediate=32, max_positions=32)
+    encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
     with torch.no_grad():
         encoder.table.mul_(20)
     return EmbeddingModel(encoder, tokenizer, normalize=normalize, similarity=similarity, prompts={"query": "find "})
@@ -76,5 +75,5 @@ def test_search_scores_are_the_similarity(similarity: Similarity, tmp_path: Path
     if similarity == "cosine":
         expected /= lengths(documents) * np.linalg.norm(query)
     hits = search(Index.open(tmp_path / "index"), model, QUERY, top=5, mode="dense")
-    assert [hit["id"] for hit in hits] == [str(place) for place in np.argsort(-expected)]
-    np.testing.assert_allclose([hit["score"] for hit in hits], np.sort(expected)[::-1], rtol=1e-4, atol=1e-4)
+    assert [hit.id for hit in hits] == [str(place) for place in np.argsort(-expected)]
+    np.testing.assert_allclose([hit.score for hit in hits], np.sort(expected)[::-1], rtol=1e-4, atol=1e-4)

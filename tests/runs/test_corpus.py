@@ -8,6 +8,7 @@ import pytest
 from encoder_samples import minilm_folder
 from small_corpus import small_documents, write_small_corpus
 
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.documents import Document, ReadReport
 from reknit.data.text.holdout import hold_out
 from reknit.data.text.passage_store import PassageStore
@@ -15,7 +16,7 @@ from reknit.errors import ReknitError
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.runs.config import RunConfig
-from reknit.runs.corpus import Corpus, prepare_corpus
+from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
 
 
@@ -76,6 +77,10 @@ def test_what_evaluations_ask_for_is_kept_from_training_and_not_from_search(tmp_
         assert sum(asked in text for text in as_it_is) > 0
         assert [passage.full_text for passage in corpus.searched] == as_it_is
         assert corpus.report.documents == 60
+    late = RunFolder(tmp_path / "late")
+    assert prepare_corpus(config, late, {asked}).whole is None
+    corpus = prepare_corpus(config, late, {asked}, indexed=True)
+    assert [passage.full_text for passage in corpus.searched] == as_it_is, "a resume may be the first to index"
     untouched = prepare_corpus(config, RunFolder(tmp_path / "third"), {"what nobody wrote"}, indexed=True)
     assert untouched.searched is untouched.store
 

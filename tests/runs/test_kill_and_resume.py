@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def words_of(corpus: Path, out: Path, recipe: str | None, *more: str) -> list[str]:
-    """recipe: of the pre-training; None: first weights by latent semantic analysis, and tuning alone."""
+    """recipe: of the pre-training; None: initial weights by latent semantic analysis, and tuning alone."""
     first = "pretrain" if recipe else "tune"
     changes = SETTINGS | {f"{first}.encoder.{name}": value for name, value in ENCODER.items()}
     given = ["--recipe", recipe, "--set", "pretrain.data.tokens_per_batch=512"] if recipe else []

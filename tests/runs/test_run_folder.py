@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,9 +37,36 @@ def test_the_command_repeats_the_run(tmp_path: Path) -> None:
     folder.open(changed, config(), ("budget.seconds=120",), overwrite=False)
     assert folder.command().endswith("--set budget.seconds=120")
     assert "--set seed=3" in folder.command()
-    alone = RunFolder(tmp_path / "alone")
-    alone.open(replace(config(), tune=None), replace(config(), tune=None), (), overwrite=False)
-    assert alone.command().startswith("reknit pretrain dupmae --corpus 'my texts'")
+
+
+def test_the_command_of_a_pretraining_says_what_it_ends_with(tmp_path: Path) -> None:
+    asked = replace(config(), tune=None, index=False, verdict=False)
+
+    def command(name: str, *settings: str, **changes: Any) -> str:
+        folder, now = RunFolder(tmp_path / name), replace(asked, **changes)
+        folder.open(with_overrides(now, settings), now, settings, overwrite=False)
+        return folder.command()
+
+    start = "reknit pretrain dupmae --corpus 'my texts' "
+    assert command("alone").startswith(f"{start}--out")
+    assert "--set" not in command("alone")
+    assert command("indexed", "index=true").startswith(f"{start}--index --out")
+    assert "--set" not in command("indexed", "index=true")
+    assert "--index" not in command("no more", "index=true", "index=false")
+    assert "--set" not in command("judged", eval=("labelled",), verdict=True)
+    assert command("by the probe", "verdict=true", "seed=3").endswith("--set seed=3 --set verdict=true")
+
+
+def test_a_pretraining_of_before_had_an_index_and_a_verdict(tmp_path: Path) -> None:
+    folder, asked = RunFolder(tmp_path / "run"), replace(config(), tune=None, index=False, verdict=False)
+    folder.open(asked, asked, (), overwrite=False)
+    stored = json.loads(folder.config.read_text())
+    del stored["index"], stored["verdict"]
+    folder.config.write_text(json.dumps(stored))
+    found = folder.resumable(asked)
+    assert (found.index, found.verdict) == (True, True)
+    assert "--index" in folder.command()
+    assert folder.command().endswith("--set verdict=true")
 
 
 @pytest.mark.parametrize("setting", ["seed=9", "probe.queries=7", "passage_words=50", "pretrain.encoder.dim=64"])

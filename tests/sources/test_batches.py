@@ -12,16 +12,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from reknit.catalogue import find
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.documents import Document
 from reknit.data.text.passage_store import PassageStore
 from reknit.errors import ReknitError
 from reknit.recipe import BudgetSpec
 from reknit.runs import phases
 from reknit.runs.config import ProbeSpec, RunConfig, with_overrides
-from reknit.runs.corpus import Corpus, prepare_corpus
+from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start
-from reknit.sources.passages import PassageBatches, open_token_store
+from reknit.sources.pairs import PairSpec
+from reknit.sources.passages import PassageBatches, PassageSpec, open_token_store
+from reknit.sources.queries import QuerySpec
 from reknit.sources.spec import DataSpec
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 from reknit.training.team import Team
@@ -54,8 +57,7 @@ def test_each_tagger_has_a_store_of_its_own(prepared: tuple[RunFolder, Corpus, T
     assert open_token_store(folder.data, corpus.training_texts(), tokenizer, 64, "code").tagger == "code"
     assert open_token_store(folder.data, corpus.training_texts(), tokenizer, 64).tagger == "none"
     assert built == {path: path.stat().st_mtime_ns for path in built}, "a store was built again"
-    spec = DataSpec(max_length=64, tokens_per_batch=400, tagger="code")
-    plain, tagged = (PassageBatches(store, spec, seed=0)(3) for store in stores.values())
+    plain, tagged = (PassageBatches(store, 400, seed=0)(3) for store in stores.values())
     # The same batch but for the tags, so that arms with and without a tagger see the same data.
     assert torch.equal(plain.tokens, tagged.tokens)
     assert torch.equal(plain.word_starts, tagged.word_starts)
@@ -69,7 +71,7 @@ def test_each_tagger_has_a_store_of_its_own(prepared: tuple[RunFolder, Corpus, T
 def test_shares_carry_their_tags(prepared: tuple[RunFolder, Corpus, Tokenizer]) -> None:
     folder, corpus, tokenizer = prepared
     store = open_token_store(folder.data, corpus.training_texts(), tokenizer, 64, "code")
-    batches = PassageBatches(store, DataSpec(max_length=64, tokens_per_batch=400, tagger="code"), seed=0)
+    batches = PassageBatches(store, 400, seed=0)
     shares = [BatchShards(batches, Team(rank=rank, size=2))(0) for rank in range(2)]
     assert torch.equal(torch.cat([share.tagged for share in shares]), batches(0).tagged)
 
@@ -93,7 +95,7 @@ def two_languages(folder: Path, pretrain: str = "mlm", **changes: str) -> tuple[
         str(folder / "texts"),
         budget=BudgetSpec(tokens=1),
         probe=ProbeSpec(queries=20),
-        pretrain=replace(recipe, data=replace(recipe.data, max_length=64, tokens_per_batch=300, **changes)),
+        pretrain=replace(recipe, data=replace(recipe.data, max_length=64, **changes)),
     )
     return config, prepare_corpus(config, RunFolder(folder / "run"), ())
 
@@ -104,8 +106,7 @@ def test_batches_of_a_part_hold_its_training_texts_and_nothing_else(tmp_path: Pa
     assert corpus.held_out.training_text, "the probe's answers are trained on without their queries"
     tokenizer = train_tokenizer(corpus.training_texts(), 300, lowercase=False)
     store = open_token_store(RunFolder(tmp_path / "run").data, corpus.training_texts(), tokenizer, 64)
-    spec = DataSpec(max_length=64, tokens_per_batch=300)
-    batches = PassageBatches(store, spec, 0, corpus.passages_below(below))
+    batches = PassageBatches(store, 300, 0, corpus.passages_below(below))
     naive = [
         corpus.held_out.training_text.get(number, passage.full_text)
         for number, passage in enumerate(corpus.store)
@@ -121,7 +122,7 @@ def test_batches_of_a_part_hold_its_training_texts_and_nothing_else(tmp_path: Pa
         assert sorted(found) == expected
     if below in ("", "e"):
         # What is all of it is as if nothing had been chosen, also in its order.
-        whole = PassageBatches(store, spec, 0)
+        whole = PassageBatches(store, 300, 0)
         assert all(torch.equal(whole(step).tokens, batches(step).tokens) for step in range(9))
 
 
@@ -130,7 +131,7 @@ def test_a_phase_trains_on_the_part_that_it_names(tmp_path: Path, recipe: str, b
     config, corpus = two_languages(tmp_path, recipe, below=below)
     folder = RunFolder(tmp_path / "run")
     model = build_start(config, folder, corpus)
-    batches = phases._batches(config, folder, corpus, model, config.pretrain)
+    batches = config.pretrain.data.open(corpus, model, folder.data, config.seed)
     seen = {
         language
         for step in range(8)
@@ -171,6 +172,22 @@ def test_a_part_that_is_not_there_names_some_files_that_are(tmp_path: Path) -> N
         replace(corpus, store=built_in).passages_below("8")
 
 
-def test_queries_of_a_teacher_are_of_the_whole_corpus() -> None:
-    with pytest.raises(ReknitError, match=r"leave data\.below empty"):
-        DataSpec(source="queries", below="es")
+@pytest.mark.parametrize("spec", [PassageSpec(), PairSpec(pair_kinds=("twin",)), QuerySpec()])
+@pytest.mark.parametrize("processes", [1, 2, 7])
+def test_the_setting_that_gives_a_batch_room_does(spec: DataSpec, processes: int) -> None:
+    roomy = with_overrides(spec, (spec.with_room(processes),))
+    assert roomy.room == processes
+    assert type(roomy) is type(spec)
+
+
+@pytest.mark.parametrize("recipe", ["mlm", "infonce-pairs"])
+def test_a_source_is_a_function_of_the_step(tmp_path: Path, recipe: str) -> None:
+    config, corpus = two_languages(tmp_path, recipe)
+    folder = RunFolder(tmp_path / "run")
+    model = build_start(config, folder, corpus)
+    first, again = (config.pretrain.data.open(corpus, model, folder.data, seed=3) for _ in range(2))
+    other = config.pretrain.data.open(corpus, model, folder.data, seed=4)
+    forwards = [first(step).tokens for step in range(5)]
+    backwards = [again(step).tokens for step in reversed(range(5))][::-1]
+    assert all(torch.equal(one, two) for one, two in zip(forwards, backwards, strict=True))
+    assert any(not torch.equal(tokens, other(step).tokens) for step, tokens in enumerate(forwards))

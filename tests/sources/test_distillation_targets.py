@@ -12,7 +12,7 @@ from reknit.errors import ReknitError
 from reknit.sources.distillation_targets import DistillationTargets
 
 
-def lessons() -> DistillationTargets:
+def targets() -> DistillationTargets:
     return DistillationTargets(
         texts=["one", "two", "drei ü"],
         documents=np.eye(5, 4, dtype=np.float32),
@@ -24,19 +24,19 @@ def lessons() -> DistillationTargets:
 
 
 def test_a_lesson_is_dense_and_in_the_order_asked_for(tmp_path: Path) -> None:
-    lessons().save(tmp_path)
+    targets().save(tmp_path)
     found = DistillationTargets.open(tmp_path)
-    assert found.texts == lessons().texts
-    assert found.facts == lessons().facts
-    lesson = found.of([1, 0])
-    assert torch.equal(lesson.documents, torch.eye(5, 4))
-    assert lesson.targets.tolist() == [[0.5, 0, 0.5, 0, 0], [0, 0.75, 0, 0, 0.25]]
-    assert lesson.left_out.tolist() == [[False, False, False, True, True], [True, False, False, False, False]]
+    assert found.texts == targets().texts
+    assert found.facts == targets().facts
+    found_targets = found.of([1, 0])
+    assert torch.equal(found_targets.documents, torch.eye(5, 4))
+    assert found_targets.targets.tolist() == [[0.5, 0, 0.5, 0, 0], [0, 0.75, 0, 0, 0.25]]
+    assert found_targets.left_out.tolist() == [[False, False, False, True, True], [True, False, False, False, False]]
 
 
 @pytest.mark.parametrize("damage", ["texts.json", "ranked.npy", "facts.json"])
 def test_damaged_lessons_are_named(tmp_path: Path, damage: str) -> None:
-    lessons().save(tmp_path)
+    targets().save(tmp_path)
     (tmp_path / damage).write_bytes(b"")
-    with pytest.raises(ReknitError, match="does not hold a teacher's lessons"):
+    with pytest.raises(ReknitError, match="does not hold a teacher's targets"):
         DistillationTargets.open(tmp_path)

@@ -32,8 +32,9 @@ SETTINGS = {
 
 
 def settings(*, without: str | None = None, **changes: Any) -> list[str]:
-    """`--set` words of a tiny run, but for names that begin with `without`."""
-    given = {name: value for name, value in (SETTINGS | changes).items() if not (without and name.startswith(without))}
+    """`--set` words of a tiny run, but for names that begin with `without` or are changed to None."""
+    every = {name: value for name, value in (SETTINGS | changes).items() if value is not None}
+    given = {name: value for name, value in every.items() if not (without and name.startswith(without))}
     return [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
 
 

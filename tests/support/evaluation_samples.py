@@ -10,7 +10,7 @@ import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.metrics import mean
-from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.scores import Evaluation, Score
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "retrieval"
 
@@ -33,8 +33,8 @@ def made_evaluation(name: str, systems: Mapping[str, np.ndarray]) -> Evaluation:
         system: {"nDCG@10": {f"q{i}": float(value) for i, value in enumerate(values)}}
         for system, values in systems.items()
     }
-    rows = {system: {"nDCG@10": {"value": mean(of["nDCG@10"]), "ci95": [0.0, 1.0]}} for system, of in scores.items()}
-    return Evaluation(name, len(next(iter(systems.values()))), 10, rows, scores)
+    rows = {system: {"nDCG@10": Score(mean(of["nDCG@10"]), (0.0, 1.0))} for system, of in scores.items()}
+    return Evaluation(name, len(next(iter(systems.values()))), 10, rows=rows, per_query=scores)
 
 
 def write_beir(

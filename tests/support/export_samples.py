@@ -6,8 +6,7 @@ import functools
 
 import torch
 
-from reknit.encoders.huggingface.loading import build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 
@@ -26,8 +25,8 @@ def export_tokenizer() -> Tokenizer:
 def export_sample(family: str = "bert", **settings: object) -> EmbeddingModel:
     torch.manual_seed(0)
     tokenizer = export_tokenizer()
-    spec = EncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=200)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+    spec = TextEncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=200)
+    encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
     with torch.no_grad():
         for parameter in encoder.parameters():
             if parameter.ndim > 1:

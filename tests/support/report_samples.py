@@ -1,4 +1,4 @@
-"""A whole result, its log and its configuration, as a run of `reknit adapt` leaves them."""
+"""A whole result, its log and its configuration, as a run of `reknit adapt` leaves them on the disk."""
 
 from __future__ import annotations
 
@@ -84,25 +84,32 @@ def full_result(use: str = "adapted") -> dict[str, Any]:
                     "name": "pretrain",
                     "recipe": "retromae",
                     "steps": 800,
+                    "skipped": 0,
                     "tokens": 3_276_800,
+                    "flops": 4.2e14,
                     "seconds": 1100.0,
                     "stopped_because": "budget spent",
                     "best_step": 800,
+                    "best_value": 0.54,
                     "kept_best": False,
                 },
                 {
                     "name": "tune",
                     "recipe": "simcse",
                     "steps": 400,
+                    "skipped": 1,
                     "tokens": 1_638_400,
+                    "flops": 2.12e14,
                     "seconds": 550.2,
                     "stopped_because": "the probe did not improve 3 times in a row",
                     "best_step": 250,
+                    "best_value": 0.61,
                     "kept_best": True,
                 },
             ],
         },
         "corpus": {
+            "read": 36_540,
             "documents": 36_123,
             "duplicates": 412,
             "empty": 3,
@@ -111,12 +118,13 @@ def full_result(use: str = "adapted") -> dict[str, Any]:
             "words": 7_001_234,
             "eval_overlaps": 14,
             "problems": ["corpus.jsonl:1207: broken JSON", "corpus.jsonl:88112: not UTF-8"],
-            "probe": {"kind": "title", "dev_queries": 200, "test_queries": 200},
+            "probe": {"kind": "title", "dev_queries": 200, "test_queries": 200, "judged_by_all": False},
         },
         "export": {
             "max_abs_diff": 3.1e-7,
             "cosine": 0.9999998,
             "against": {"reknit": 0.0, "transformers": 3.1e-7, "sentence-transformers": 3.1e-7},
+            "texts": 18,
         },
         "searches": [
             {
@@ -205,3 +213,13 @@ def empty_result() -> dict[str, Any]:
     result["searches"] = []
     result["evaluations"] = result["evaluations"][1:]
     return result
+
+
+def pretrained_result() -> dict[str, Any]:
+    """As `reknit pretrain` leaves it without --eval and --index: trained and exported, neither judged nor indexed."""
+    result = full_result()
+    for name in ("verdict", "evaluations", "searches"):
+        del result[name]
+    result["training"]["phases"] = result["training"]["phases"][:1]
+    result["corpus"]["probe"]["judged_by_all"] = True
+    return result | {"start": "scratch", "model_holds": "adapted"}

@@ -13,10 +13,14 @@ from twins import twin_of
 
 from reknit.corruptions.masking import ordinary_tokens
 from reknit.data.batch import Batch, TeacherTargets, Vocabulary, counted_spans
-from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.base import Objective, ObjectiveSpec
 from reknit.recipe import Recipe
+from reknit.sources.pairs import PairSpec
+from reknit.sources.passages import PassageSpec
+from reknit.sources.queries import QuerySpec
+from reknit.sources.spec import DataSpec
 
 TOY_VOCABULARY = Vocabulary(size=64, pad=0, mask=4, cls=2, sep=3, special=(0, 1, 2, 3, 4), sentence_ends=(61, 62, 63))
 ORDINARY_IDS = 59
@@ -27,8 +31,8 @@ SEVERAL = (5, 14, 7) * 8
 
 def toy_encoder(seed: int = 0, dropout: float = 0.1, **changes: Any) -> HuggingFaceEncoder:
     torch.manual_seed(seed)
-    shape = EncoderSpec(dim=32, depth=2, heads=2, intermediate=64, max_positions=64, dropout=dropout, **changes)
-    return build_encoder(shape, TOY_VOCABULARY.size)
+    shape = TextEncoderSpec(dim=32, depth=2, heads=2, intermediate=64, max_positions=64, dropout=dropout, **changes)
+    return shape.build(TOY_VOCABULARY.size)
 
 
 def toy_pair(
@@ -121,15 +125,17 @@ def with_spans(batch: Batch, seed: int) -> Batch:
 
 def kind_of(recipe: Recipe) -> Literal["passages", "pairs", "queries"]:
     """What a batch of the recipe is made of."""
-    return recipe.data.source
+    kinds: dict[type[DataSpec], Literal["passages", "pairs", "queries"]]
+    kinds = {PassageSpec: "passages", PairSpec: "pairs", QuerySpec: "queries"}
+    return kinds[type(recipe.data)]
 
 
 def tagger_of(recipe: Recipe) -> str:
-    return recipe.data.tagger
+    return recipe.data.tagger if isinstance(recipe.data, PassageSpec) else "none"
 
 
 def pair_kinds_of(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.data.pair_kinds
+    return recipe.data.pair_kinds if isinstance(recipe.data, PairSpec) else ()
 
 
 def fit_for(recipe: Recipe, batch: Batch, seed: int = 0) -> Batch:

@@ -1,4 +1,4 @@
-"""Makes the lessons of a run: a teacher out of BM25 and the start model ranks documents for pseudo-queries."""
+"""Makes the distillation targets of a run: BM25 and the start model together rank documents for pseudo-queries."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from reknit.adaptation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.passages import count_words
 from reknit.errors import ReknitError
 from reknit.evaluation.probe import with_fewer_shared_words
 from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.jobs.progress import Progress
 from reknit.models.encode_texts import EncodeTexts
-from reknit.runs.corpus import Corpus
 from reknit.sources.distillation_targets import DistillationTargets
 from reknit.sources.pseudo_queries import PseudoQuery, mine_queries
-from reknit.sources.spec import TeacherSpec
+from reknit.sources.queries import TeacherSpec
 
 logger = logging.getLogger("reknit")
 
@@ -39,7 +39,7 @@ _SCORES_AT_ONCE = 4_000_000
 def make_distillation_targets(
     path: Path, corpus: Corpus, encode_start: EncodeTexts, spec: TeacherSpec, *, seconds: float | None, seed: int
 ) -> None:
-    """Make the lessons in the folder `path`, if they are not there.
+    """Make the distillation targets in the folder `path`, if they are not there.
 
     seconds: about how long making them may take, None for no limit. What is dropped when time runs short is chance:
     documents and queries are encoded in random order.
@@ -48,14 +48,14 @@ def make_distillation_targets(
         with disk_full_explained(str(path)), written_aside(path) as aside:
             aside.mkdir(parents=True, exist_ok=True)
             _make(corpus, encode_start, spec, seconds, seed).save(aside)
-    lessons = DistillationTargets.open(path)
+    targets = DistillationTargets.open(path)
     logger.info(
         "teacher: %.0f%% start model and %.0f%% BM25, ranks %d passages for %d pseudo-queries (%.0f s)",
-        100 * lessons.facts["dense_weight"],
-        100 * (1 - lessons.facts["dense_weight"]),
-        len(lessons.documents),
-        len(lessons),
-        lessons.facts["seconds"],
+        100 * targets.facts["dense_weight"],
+        100 * (1 - targets.facts["dense_weight"]),
+        len(targets.documents),
+        len(targets),
+        targets.facts["seconds"],
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
 from reknit.evaluation.metrics import values_of
 from reknit.evaluation.retrieval import vectors_of
 from reknit.evaluation.significance import nearest_as_good
@@ -15,7 +16,6 @@ from reknit.models.encode_texts import EncodeTexts
 from reknit.models.query_expansion import DEFAULT_WEIGHT, QueryExpansion
 from reknit.retrieval.dense import dense_rankings
 from reknit.runs.config import ExpansionSpec
-from reknit.runs.corpus import Corpus
 
 logger = logging.getLogger("reknit")
 
@@ -26,13 +26,11 @@ EXPANSION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 def make_expansion(
     corpus: Corpus, encode: EncodeTexts, spec: ExpansionSpec, choosing: RetrievalSet, seed: int
 ) -> QueryExpansion | None:
-    """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where none is asked
-    for, there are no words, or the best weight is 0.
+    """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where there are no
+    words, or the best weight is 0.
 
     encode: of the model that will be expanded.
     """
-    if not spec.wanted:
-        return None
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
     # In a sample, a word of one or two passages may be a common one of which chance has shown little.
@@ -56,7 +54,7 @@ def choose_expansion_weight(
 ) -> tuple[float, list[float]]:
     """The weight, and the mean of `metric` at each of EXPANSION_WEIGHTS, by `collection`, its shared words dropped.
 
-    Of the weights that are not surely worse than the best one (by two standard errors), the one nearest to
+    Of the weights that are not significantly worse than the best one (by two standard errors), the one nearest to
     DEFAULT_WEIGHT is taken: the probe's queries are not those of users.
     """
     documents, queries = vectors_of(collection, encode)

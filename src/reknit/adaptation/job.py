@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,28 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.adaptation.deliver import deliver
+from reknit.adaptation.candidate import Candidate
+from reknit.adaptation.deliver import FinishedRun, deliver
 from reknit.adaptation.distillation import make_distillation_targets
-from reknit.adaptation.expansion import make_expansion, with_expansion
-from reknit.adaptation.hybrid_weight import choose_hybrid_weight
-from reknit.adaptation.verdict import PROBE, decide
-from reknit.adaptation.weight_interpolation import interpolate_weights
+from reknit.adaptation.hybrid_weight import weigh
+from reknit.adaptation.judge import judge
+from reknit.adaptation.probe_roles import ProbeRoles
+from reknit.adaptation.train import train
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.corpus import Corpus
+from reknit.data.text.holdout import PROBE
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents
-from reknit.evaluation.retrieval import Hybrid, evaluate_retrieval
 from reknit.jobs.files import disk_full_explained
 from reknit.jobs.interrupt import Interrupted, listen_for_stop
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
 from reknit.recipe import BudgetSpec
-from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.runs.config import DEFAULT_START, SCRATCH, ExpansionSpec, RunConfig, with_overrides
-from reknit.runs.corpus import Corpus, check_corpus_path, prepare_corpus
-from reknit.runs.phases import check_batches, check_parts, chooses_weights, phases_of, train_phases
+from reknit.runs.corpus import check_corpus_path, prepare_corpus
+from reknit.runs.phases import check_batches, check_parts, phases_of, train_phases
+from reknit.runs.result import RunResult
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, check_start, load_start
+from reknit.sources.queries import QuerySpec
 from reknit.training.budget import parse_budget
 from reknit.training.team import Team, join_team
 
@@ -39,7 +40,7 @@ logger = logging.getLogger("reknit")
 
 # Published rates are for large batches and days of training. A run of minutes has a small model to fit from nothing,
 # where many short steps of a shallow encoder that pools by the mean go furthest, or a trained model to move gently.
-# From nothing, pre-training lowers what the tuning reaches within minutes; first weights by latent semantic analysis,
+# From nothing, pre-training lowers what the tuning reaches within minutes; initial weights by latent semantic analysis,
 # which take seconds, raise it (docs/adaptation.md).
 _TUNED_FROM_SCRATCH = ("tune.optimiser.learning_rate=1e-3", "tune.data.max_length=64")
 _SCRATCH = ("tune.encoder.depth=2", "tune.encoder.token_table=latent-semantic", *_TUNED_FROM_SCRATCH)
@@ -74,6 +75,18 @@ def adapt(
     as "10m" or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on
     bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
     """
+    config = adapt_config(corpus, start, recipe, budget, eval)
+    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+
+
+def adapt_config(
+    corpus: str | Path,
+    start: str | Path = DEFAULT_START,
+    recipe: str | None = None,
+    budget: str | BudgetSpec = "10m",
+    eval: Sequence[str | Path] = (),
+) -> RunConfig:
+    """The run that `adapt` makes of its arguments, before `settings`."""
     scratch = str(start) == SCRATCH
     config = RunConfig(
         corpus=str(corpus),
@@ -89,8 +102,7 @@ def adapt(
     if config.pretrain is not None and config.pretrain.encoder.pooling != "cls":
         # It is what the recipe is about.
         defaults = tuple(one for one in defaults if not one.startswith("pretrain.encoder.pooling="))
-    config = with_overrides(config, defaults)
-    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+    return with_overrides(config, defaults)
 
 
 def pretrain(
@@ -101,16 +113,31 @@ def pretrain(
     start: str | Path = SCRATCH,
     budget: str | BudgetSpec | None = None,
     eval: Sequence[str | Path] = (),
+    index: bool = False,
     settings: Sequence[str] = (),
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train by one recipe as published and keep what the budget's end gives; otherwise like `adapt`.
+    """Train by one recipe as published and export what the budget's end gives; otherwise like `adapt`.
 
-    budget: the recipe's own when None.
+    budget: the recipe's own when None. eval: BEIR folders; with some, the model is measured beside its start and there
+    is a verdict. index: whether the corpus is indexed with the model, for search; a resume may ask for it too.
     """
+    config = pretrain_config(recipe, corpus, start, budget, eval)
+    settings = (*(["index=true"] if index else []), *settings)
+    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+
+
+def pretrain_config(
+    recipe: str,
+    corpus: str | Path,
+    start: str | Path = SCRATCH,
+    budget: str | BudgetSpec | None = None,
+    eval: Sequence[str | Path] = (),
+) -> RunConfig:
+    """The run that `pretrain` makes of its arguments, before `settings`."""
     found = catalogue.find(recipe)
-    config = RunConfig(
+    return RunConfig(
         corpus=str(corpus),
         start=str(start),
         pretrain=found,
@@ -118,8 +145,9 @@ def pretrain(
         keep="last",
         eval=tuple(str(folder) for folder in eval),
         expansion=ExpansionSpec(words=0),
+        verdict=bool(eval),
+        index=False,
     )
-    return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
 def run(
@@ -130,20 +158,21 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Do the whole job of `config`, changed by `settings`, in the run folder `out`.
+    """Do the whole job of `config`, changed by `settings`, in the run folder `out`; returns what result.json holds.
 
     On resume the stored configuration holds, changed by `settings` only. Under `torchrun` all processes train and the
     first does everything else; the others return an empty dictionary.
     """
     with join_team() as team:
         if not team.is_rank_zero:
-            return _help_to_train(team, RunFolder(out))
-        return _run(team, config, out, settings, resume=resume, overwrite=overwrite)
+            _help_to_train(team, RunFolder(out))
+            return {}
+        return _run(team, config, out, settings, resume=resume, overwrite=overwrite).to_json()
 
 
 def _run(
     team: Team, config: RunConfig, out: str | Path, settings: Sequence[str], *, resume: bool, overwrite: bool
-) -> dict[str, Any]:
+) -> RunResult:
     folder, asked = RunFolder(out), config
     # What can be wrong without the corpus being read is found first, before anything is written.
     folder.check(resume=resume, overwrite=overwrite)
@@ -163,7 +192,7 @@ def _run(
     try:
         with folder.logging(), disk_full_explained(str(folder.path)):
             with folder.preparing(resume=resume):
-                corpus = prepare_corpus(config, folder, _query_texts(collections), indexed=True, reader=given)
+                corpus = prepare_corpus(config, folder, _query_texts(collections), indexed=config.index, reader=given)
                 check_parts(config, corpus)
                 start = given or build_start(config, folder, corpus)
             return _train_and_deliver(team, config, folder, corpus, start, collections)
@@ -171,7 +200,7 @@ def _run(
         raise Interrupted("stopped") from None
 
 
-def _help_to_train(team: Team, folder: RunFolder) -> dict[str, Any]:
+def _help_to_train(team: Team, folder: RunFolder) -> None:
     """The whole part of a process that does not lead: wait until corpus and start are on disk, and train."""
     config = team.from_rank_zero(_not_here)
     corpus = prepare_corpus(config, folder, ())
@@ -179,7 +208,6 @@ def _help_to_train(team: Team, folder: RunFolder) -> dict[str, Any]:
     with listen_for_stop() as stop:
         train_phases(config, folder, corpus, model, _not_here, stop, team)
     team.leave()
-    return {}
 
 
 def _not_here() -> Any:
@@ -191,95 +219,33 @@ def _train_and_deliver(
     config: RunConfig,
     folder: RunFolder,
     corpus: Corpus,
-    start: EmbeddingModel,
+    model: EmbeddingModel,
     collections: list[RetrievalSet],
-) -> dict[str, Any]:
+) -> RunResult:
     team.from_rank_zero(lambda: config)
-    before = "".join(f", {kind} prompt {text!r}" for kind, text in start.side_prompts.items())
-    logger.info("start: %s, %d layers of width %d%s", config.start, start.encoder.depth, start.encoder.dim, before)
+    before = "".join(f", {kind} prompt {text!r}" for kind, text in model.side_prompts.items())
+    logger.info("start: %s, %d layers of width %d%s", config.start, model.encoder.depth, model.encoder.dim, before)
+    start = Candidate("start", model, cached(encoder_function(model, config.precision)))
+    roles = ProbeRoles(config, corpus.held_out)
 
-    adapted = copy.deepcopy(start)
-    adapted.expansion = None  # of the corpus that the start model was adapted to before, if it was
-    encode_start = cached(encoder_function(start, config.precision))
-    encode_adapted = encoder_function(adapted, config.precision)
-    _teach(config, folder, corpus, encode_start)
-    dev = drop_shared_words(corpus.held_out.dev)
-    watched = retrieval_probe(subsample_documents(dev, config.probe.training_documents), encode_adapted)
-    if chooses_weights(config):
-        choosing, judging = dev, drop_shared_words(corpus.held_out.test)
-    else:
-        choosing = drop_shared_words(corpus.held_out.whole)
-        judging = replace(choosing, notes=(*choosing.notes, _chosen_here(config)))
-    # In the middle of a step a stop would lose the step; before and after training Ctrl-C ends the run at once.
-    with listen_for_stop() as stop:
-        training = train_phases(config, folder, corpus, adapted, watched, stop, team)
-    team.leave()
-    if stop.asked:
-        raise Interrupted("stopped after training")
-
-    if config.keep == "best" and not chooses_weights(config):
-        training["kept_share"], encode_plain = interpolate_weights(
-            start, adapted, encode_start, encode_adapted, choosing, config.expansion
-        )
-    else:
-        encode_plain = cached(encode_adapted)
-    expansion = make_expansion(corpus, encode_plain, config.expansion, choosing, config.seed)
-    encode_adapted = with_expansion(encode_plain, expansion)
-    models = {"start": encode_start, "adapted": encode_adapted}
-    if expansion is not None:
-        models["plain"] = encode_plain
-    # A model made of nothing but this corpus has to show that it is any better than words are.
-    prior = 0.0 if config.from_scratch else EQUAL_PARTS
-    weight, reached = choose_hybrid_weight(choosing, encode_adapted, prior)
-    start_weight, _ = choose_hybrid_weight(choosing, encode_start, prior)
-    hybrids = {"start_hybrid": Hybrid("start", start_weight), "hybrid": Hybrid("adapted", weight)}
-    by_weight = ", ".join(f"{one:.1f} {value:.3f}" for one, value in reached.items())
-    logger.info(
-        "hybrid: weight of the vectors %.1f (start model's %.1f); nDCG@10 of the probe by weight: %s",
-        weight,
-        start_weight,
-        by_weight,
-    )
-    evaluations = []
-    for collection in (judging, *collections):
-        logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
-        evaluations.append(
-            evaluate_retrieval(
-                collection,
-                models,
-                hybrids=hybrids,
-                # The probe's queries are cut out of documents.
-                split_identifiers=collection is not judging,
-                seed=config.seed,
-            )
-        )
-    verdict = decide(evaluations, seed=config.seed)
-    plain = None if expansion is None else decide(evaluations, system="plain", seed=config.seed)
-    logger.info("verdict: %s", verdict.sentence)
-
-    rest = (training, evaluations, verdict, plain)
-    if config.keep == "best" and verdict.use == "start":
-        # The index is searched with the start model, so the weight must be that model's.
-        return deliver(config, folder, corpus, start, encode_start, "start", *rest, start_weight, expansion)
-    adapted.expansion = expansion
-    return deliver(config, folder, corpus, adapted, encode_plain, "adapted", *rest, weight, expansion)
-
-
-def _chosen_here(config: RunConfig) -> str:
-    """What is chosen by the queries that judge, where no checkpoint is and so all of them do both."""
-    chosen = ["the share of the training that is kept"] if config.keep == "best" else []
-    chosen += ["the weight of the query expansion"] if config.expansion.wanted else []
-    return f"{', '.join([*chosen, 'the weights of the hybrids'])}: chosen on these queries too"
+    _teach(config, folder, corpus, start.encode)
+    adapted, training = train(config, folder, corpus, start, roles, team)
+    if config.verdict or config.index:
+        start, adapted = weigh(start, adapted, roles.choosing, config)
+    judgement = judge(start, adapted, roles.judging, collections, config.seed) if config.verdict else None
+    keeps_start = config.keep == "best" and judgement is not None and judgement.verdict.use == "start"
+    chosen = start if keeps_start else adapted
+    return deliver(FinishedRun(config, folder, corpus, adapted, chosen, training, roles.judged_by_all, judgement))
 
 
 def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: EncodeTexts) -> None:
-    """Make the lessons of the phase that learns from a teacher, if there is one."""
-    for _, recipe in phases_of(config):
-        if recipe.data.source == "queries":
-            limit = config.budget.seconds
-            seconds = None if limit is None else recipe.teacher.time_share * limit
+    """Make the distillation targets of the phase that learns from a teacher, if there is one."""
+    for phase in phases_of(config):
+        if isinstance(phase.recipe.data, QuerySpec):
+            spec, limit = phase.recipe.data.teacher, config.budget.seconds
+            seconds = None if limit is None else spec.time_share * limit
             make_distillation_targets(
-                folder.lessons, corpus, encode_start, recipe.teacher, seconds=seconds, seed=config.seed
+                folder.distillation_targets, corpus, encode_start, spec, seconds=seconds, seed=config.seed
             )
 
 

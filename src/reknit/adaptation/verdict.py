@@ -1,39 +1,19 @@
-"""Which model to use, decided by measurement: the adapted one only when it is surely better."""
+"""Which model to use, decided by measurement: the adapted one only when it is significantly better."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import numpy as np
 
+from reknit.data.text.holdout import PROBE
 from reknit.errors import ReknitError
-from reknit.evaluation.retrieval import Evaluation
+from reknit.evaluation.scores import Evaluation
 from reknit.evaluation.significance import Paired, stratified_test
+from reknit.runs.result import ModelName, Verdict
 
-PROBE = "probe"
 SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """use: the model to keep. difference: adapted - start in `metric`, with its 95% interval and p value.
-
-    decided_by: the collections that decided, joined by ", ". sentence: all of it in plain English.
-    """
-
-    use: Literal["adapted", "start"]
-    metric: str
-    difference: float
-    ci95: tuple[float, float]
-    p: float
-    decided_by: str
-    sentence: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for result.json, nothing rounded."""
-        return asdict(self) | {"ci95": list(self.ci95)}
 
 
 @dataclass(frozen=True)
@@ -68,7 +48,7 @@ def decide(
     paired = stratified_test([one.adapted - one.start for one in deciding], seed)
     worse = [one for one in deciding if _significant(one.paired) and one.paired.difference < 0]
     better = _significant(paired) and paired.difference > 0
-    use: Literal["adapted", "start"] = "adapted" if better and not worse else "start"
+    use: ModelName = "adapted" if better and not worse else "start"
     return Verdict(
         use=use,
         metric=metric,
@@ -99,9 +79,7 @@ def _significant(paired: Paired) -> bool:
     return (low > 0 or high < 0) and paired.p < SIGNIFICANT
 
 
-def _sentence(
-    use: Literal["adapted", "start"], metric: str, deciding: list[_Measured], paired: Paired, worse: list[_Measured]
-) -> str:
+def _sentence(use: ModelName, metric: str, deciding: list[_Measured], paired: Paired, worse: list[_Measured]) -> str:
     before = float(np.mean([one.start.mean() for one in deciding]))
     after = float(np.mean([one.adapted.mean() for one in deciding]))
     queries = sum(one.start.size for one in deciding)

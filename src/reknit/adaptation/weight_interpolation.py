@@ -8,16 +8,17 @@ zero-shot models, https://arxiv.org/abs/2109.01903).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.expansion import values_with_own_words
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.significance import nearest_as_good
-from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import EncodeTexts, cached
 from reknit.runs.config import ExpansionSpec
 
@@ -25,46 +26,42 @@ logger = logging.getLogger("reknit")
 
 
 def interpolate_weights(
-    start: EmbeddingModel,
-    trained: EmbeddingModel,
-    encode_start: EncodeTexts,
-    encode_trained: EncodeTexts,
-    choosing: RetrievalSet,
-    expansion: ExpansionSpec,
-    metric: str = "nDCG@10",
-) -> tuple[float, EncodeTexts]:
-    """Set `trained` to the share of the training that is kept; returns it, and the model's `Encode` from now on.
+    start: Candidate, trained: Candidate, choosing: RetrievalSet, expansion: ExpansionSpec, metric: str = "nDCG@10"
+) -> tuple[float, Candidate]:
+    """Set the weights of `trained.model` to the share of the training that is kept; returns it, and the candidate with
+    an `encode` that remembers what it has encoded.
 
-    start, trained: of one architecture. encode_start: remembers what it has encoded. encode_trained: of `trained` as it
-    is at each call. choosing: its shared words dropped. expansion: the model will be searched with, so each share is
-    judged with its own. All is kept unless it is surely worse (by two standard errors) than nothing; then, of all, half
-    and nothing, the most that is not surely worse than the best of the three.
+    start, trained: of one architecture. start.encode: remembers what it has encoded. trained.encode: of the model
+    as it is at each call. choosing: its shared words dropped. expansion: the model will be searched with, so each
+    share is judged with its own. All is kept unless it is significantly worse (by two standard errors) than
+    nothing; then, of all, half and nothing, the most that is not significantly worse than the best of the three.
     """
-    ends = start.encoder.state_dict(), _copy(trained.encoder)
+    ends = start.model.encoder.state_dict(), _copy(trained.model.encoder)
+    encoder = trained.model.encoder
 
     def values(encode: EncodeTexts) -> list[float]:
         return values_with_own_words(choosing, encode, expansion, metric)
 
     def start_weights(texts: list[str], kind: Literal["query", "document"]) -> np.ndarray:
         # Queries may have been expanded by the words of the corpus that the start model was adapted to before.
-        return encode_start(texts, kind) if kind == "document" else encode_trained(texts, kind)
+        return start.encode(texts, kind) if kind == "document" else trained.encode(texts, kind)
 
-    _load_between(trained.encoder, *ends, 0.0)
+    _load_between(encoder, *ends, 0.0)
     reached = {0.0: values(start_weights)}
-    _load_between(trained.encoder, *ends, 1.0)
-    encodes = {0.0: start_weights, 1.0: cached(encode_trained)}
+    _load_between(encoder, *ends, 1.0)
+    encodes: dict[float, EncodeTexts] = {0.0: start_weights, 1.0: cached(trained.encode)}
     reached[1.0] = values(encodes[1.0])
     share = _most_as_good(reached)
     if share < 1.0:
-        _load_between(trained.encoder, *ends, 0.5)
-        encodes[0.5] = cached(encode_trained)
+        _load_between(encoder, *ends, 0.5)
+        encodes[0.5] = cached(trained.encode)
         reached[0.5] = values(encodes[0.5])
         share = _most_as_good(reached)
-        _load_between(trained.encoder, *ends, share)
+        _load_between(encoder, *ends, share)
     shown = ", ".join(f"{one:.1f} {np.mean(reached[one]):.3f}" for one in sorted(reached))
     words = ", expanded by its own words," if expansion.wanted else ""
     logger.info("share of the training kept: %.1f; %s of the probe%s by share: %s", share, metric, words, shown)
-    return share, encodes[share]
+    return share, replace(trained, encode=encodes[share])
 
 
 def _most_as_good(reached: dict[float, list[float]]) -> float:

@@ -11,7 +11,8 @@ import logging
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 from operator import itemgetter
@@ -29,10 +30,13 @@ from reknit.evaluation.metrics import values_of
 from reknit.evaluation.retrieval import dense_search
 from reknit.jobs.files import check_json_path, read_json, write_json
 from reknit.jobs.machine import machine, versions
+from reknit.jobs.typed_json import to_plain
 from reknit.models.encode_texts import encoder_function
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.fusion import reciprocal_rank_fusion
 from reknit.retrieval.ranking import Rankings
+from reknit.runs.result import RunResult
+from reknit.runs.run_folder import RunFolder
 from reknit.training.budget import parse_budget
 
 logger = logging.getLogger("reknit")
@@ -56,7 +60,7 @@ def compare_adaptation(
 
     against: routes of sentence-transformers, run once each. cores: each run has so many cores to itself and no GPU, and
     as many go at a time as this process has cores for; None: one after another, with all there is. What `json_file`
-    already holds is not measured again, so that hours of work can be stopped and gone on with. Raises ReknitError for
+    already holds is not measured again, so that hours of work can be stopped and resumed. Raises ReknitError for
     an unknown route or folder, a budget that is not a time, more cores than there are, a record of other settings, and
     a run that fails.
     """
@@ -65,49 +69,28 @@ def compare_adaptation(
         raise ReknitError(f"--budget is {budget}: what is compared here has the same time, such as 10m")
     unknown = [route for route in against if route not in ROUTES]
     if unknown:
-        raise ReknitError(f"there is no route {unknown[0]!r}; choose of {', '.join(ROUTES)}")
+        raise ReknitError(f"there is no route {unknown[0]!r}; choose from {', '.join(ROUTES)}")
     check_json_path(json_file)
-    collections = {Path(folder).name: load_beir(folder) for folder in data}
+    collections = {Path(folder): load_beir(folder) for folder in data}
     settings = {"start": "/".join(Path(start).parts[-2:]) if Path(start).exists() else start, "budget": budget}
     record = _opened(json_file, settings)
-    for folder in map(Path, data):
-        found = record["collections"].setdefault(folder.name, {"runs": [], "peers": {}})
-        collection = collections[folder.name]
-        if "baselines" not in found:
-            found |= {"queries": len(collection.queries), "documents": len(collection.documents)}
-            found["baselines"] = _baselines(collection, start)
-            _keep(record, json_file)
+    _add_baselines(record, collections, start, json_file)
     places = Places(cores)
 
-    def run(folder: Path, seed: int) -> dict[str, Any]:
+    def measure(job: _Job) -> dict[str, Any]:
         with places.one() as place:
-            logger.info("%s: reknit adapt, seed %d", folder.name, seed)
-            return _adapted(folder, start, budget, seed, place) | _where(place)
+            logger.info("%s: %s", job.folder.name, job.said)
+            if job.route is None:
+                found = _adapted(job.folder, start, budget, job.seed, place)
+            else:
+                found = _peer(job.folder, collections[job.folder], start, seconds, job.route, place)
+            return found | _where(place)
 
-    def beside(folder: Path, route: str) -> dict[str, Any]:
-        with places.one() as place:
-            logger.info("%s: sentence-transformers, %s", folder.name, route)
-            return _peer(folder, collections[folder.name], start, seconds, route, place) | _where(place)
-
-    folders, collected = [Path(folder) for folder in data], record["collections"]
-    done = {name: [run["seed"] for run in found["runs"]] for name, found in collected.items()}
-    waiting: dict[Future[dict[str, Any]], tuple[str, str | None]] = {}
     with ThreadPoolExecutor(places.number) as pool:
-        # Every collection with one seed, then with the next: what is stopped early says something of all.
-        for seed, folder in product(range(seeds), folders):
-            if seed not in done[folder.name]:
-                waiting[pool.submit(run, folder, seed)] = folder.name, None
-        for route, folder in product(against, folders):
-            if route not in collected[folder.name]["peers"]:
-                waiting[pool.submit(beside, folder, route)] = folder.name, route
+        waiting = {pool.submit(measure, job): job for job in _left(record, list(collections), seeds, against)}
         try:
             for ended in as_completed(waiting):
-                name, peer = waiting[ended]
-                if peer is None:
-                    runs = [*collected[name]["runs"], ended.result()]
-                    collected[name]["runs"] = sorted(runs, key=itemgetter("seed"))
-                else:
-                    collected[name]["peers"][peer] = ended.result()
+                _add(record, waiting[ended], ended.result())
                 _keep(record, json_file)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -115,6 +98,52 @@ def compare_adaptation(
     record["summary"] = summary(record)
     _keep(record, json_file)
     return record
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training on one collection: a run of reknit with a seed, or a route of sentence-transformers."""
+
+    folder: Path
+    seed: int = 0
+    route: str | None = None
+
+    @property
+    def said(self) -> str:
+        return f"reknit adapt, seed {self.seed}" if self.route is None else f"sentence-transformers, {self.route}"
+
+
+def _add_baselines(
+    record: dict[str, Any], collections: dict[Path, RetrievalSet], start: str, json_file: Path | None
+) -> None:
+    """Measure what needs no training, where the record does not have it."""
+    for folder, collection in collections.items():
+        found = record["collections"].setdefault(folder.name, {"runs": [], "peers": {}})
+        if "baselines" not in found:
+            found |= {"queries": len(collection.queries), "documents": len(collection.documents)}
+            found["baselines"] = _baselines(collection, start)
+            _keep(record, json_file)
+
+
+def _left(record: dict[str, Any], folders: list[Path], seeds: int, against: Sequence[str]) -> list[_Job]:
+    """What the record does not have: every collection with one seed, then with the next, so that what is stopped early
+    says something of all."""
+    collected = record["collections"]
+    done = {name: [run["seed"] for run in found["runs"]] for name, found in collected.items()}
+    ours = [_Job(folder, seed) for seed, folder in product(range(seeds), folders) if seed not in done[folder.name]]
+    return ours + [
+        _Job(folder, route=route)
+        for route, folder in product(against, folders)
+        if route not in collected[folder.name]["peers"]
+    ]
+
+
+def _add(record: dict[str, Any], job: _Job, found: dict[str, Any]) -> None:
+    collected = record["collections"][job.folder.name]
+    if job.route is None:
+        collected["runs"] = sorted([*collected["runs"], found], key=itemgetter("seed"))
+    else:
+        collected["peers"][job.route] = found
 
 
 def columns(record: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
@@ -153,7 +182,7 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _where(place: list[int]) -> dict[str, Any]:
-    # A comparison of hours may be gone on with on another machine.
+    # A comparison of hours may be resumed on another machine.
     found = machine()
     return {
         "processor": found["processor"] if place else found.get("accelerator", found["processor"]),
@@ -165,7 +194,7 @@ def _where(place: list[int]) -> dict[str, Any]:
 def _opened(json_file: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
     if json_file is None or not json_file.exists():
         return {**settings, "collections": {}}
-    record = read_json(json_file)
+    record: dict[str, Any] = read_json(json_file)
     for name, value in settings.items():
         if record.get(name) != value:
             raise ReknitError(f"{json_file} holds a comparison with {name} {record.get(name)!r}: name another file")
@@ -204,28 +233,35 @@ def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int])
         out = Path(made) / "run"
         words = ["adapt", folder, "--out", out, "--start", start, "--budget", budget]
         seconds = run_module(["reknit", *words, "--set", f"seed={seed}", "--eval", folder], place)
-        result = read_json(out / "result.json")
-    labelled = result["evaluations"][-1]["rows"]
-    hybrids = {what: result["evaluations"][which]["hybrids"] for what, which in (("probe", 0), ("labels", -1))}
+        result = RunFolder(out).found()
+    assert result is not None
+    return {"seed": seed, **found_by_run(result), "seconds": seconds}
+
+
+def found_by_run(result: RunResult) -> dict[str, Any]:
+    """What the record holds of a run that was judged by one labelled collection."""
+    probe, labelled = result.evaluations
+    assert result.verdict is not None
+    assert result.probe_verdict is not None
     return {
-        "seed": seed,
         # Without an expansion both are one model.
-        "plain": labelled.get("plain", labelled["adapted"])[METRIC]["value"],
-        "adapted": labelled["adapted"][METRIC]["value"],
-        "hybrid": labelled["hybrid"][METRIC]["value"],
-        "start_hybrid": labelled["start_hybrid"][METRIC]["value"],
-        "teacher": result["teacher"],
-        "hybrid_weight": hybrids["labels"]["hybrid"]["weight"],
-        "start_hybrid_weight": hybrids["labels"]["start_hybrid"]["weight"],
+        "plain": labelled.rows.get("plain", labelled.rows["adapted"])[METRIC].value,
+        "adapted": labelled.rows["adapted"][METRIC].value,
+        "hybrid": labelled.rows["hybrid"][METRIC].value,
+        "start_hybrid": labelled.rows["start_hybrid"][METRIC].value,
+        "teacher": to_plain(result.teacher),
+        "hybrid_weight": labelled.hybrids["hybrid"].weight,
+        "start_hybrid_weight": labelled.hybrids["start_hybrid"].weight,
         # So that another way to choose the weight can be tried on this record.
-        "hybrid_by_weight": {what: of["hybrid"]["by_weight"] for what, of in hybrids.items()},
-        "query_expansion": result["query_expansion"],
-        "kept_share": result["training"].get("kept_share"),
-        "probe": {name: row[METRIC]["value"] for name, row in result["evaluations"][0]["rows"].items()},
-        "probe_verdict": result["probe_verdict"]["use"],
-        "verdict": result["verdict"]["use"],
-        "training_seconds": result["training"]["seconds"],
-        "seconds": seconds,
+        "hybrid_by_weight": {
+            what: of.hybrids["hybrid"].by_weight for what, of in (("probe", probe), ("labels", labelled))
+        },
+        "query_expansion": to_plain(result.query_expansion),
+        "kept_share": result.training.kept_share,
+        "probe": {name: row[METRIC].value for name, row in probe.rows.items()},
+        "probe_verdict": result.probe_verdict.use,
+        "verdict": result.verdict.use,
+        "training_seconds": result.training.seconds,
     }
 
 

@@ -14,7 +14,7 @@ from reknit.report.table import markdown_table
 LABELS = {
     "bm25": "BM25",
     "start": "start model",
-    "rrf": "RRF of the two",
+    "rrf": "BM25 and the start model, reciprocal rank fusion",
     "start_hybrid": "start model and BM25, weight by the probe",
     "plain": "adapted, queries not expanded (any library)",
     "adapted": "**adapted**, dense alone",

@@ -64,7 +64,8 @@ class Turns:
 
     @property
     def peak_rss_mb(self) -> float:
-        return max(line["peak_rss_mb"] for line in [self.ready, *self.turns])
+        peak: float = max(line["peak_rss_mb"] for line in [self.ready, *self.turns])
+        return peak
 
 
 def hold(contestants: Sequence[Contestant], turns: int, folder: Path) -> list[Turns]:
@@ -99,7 +100,8 @@ def ratios(ours: Turns, theirs: Turns, unit: str = "tokens") -> dict[str, float]
 
 
 def _seconds(result: Turns) -> float:
-    return result.turns[-1]["seconds"]
+    seconds: float = result.turns[-1]["seconds"]
+    return seconds
 
 
 class _Process:
@@ -152,7 +154,8 @@ class _Process:
         line = cast("IO[str]", self.process.stdout).readline()
         if not line:
             raise self._failure()
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def _write(self, line: str) -> None:
         pipe = cast("IO[str]", self.process.stdin)

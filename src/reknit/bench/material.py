@@ -66,7 +66,7 @@ def token_lengths(texts: list[str], model: Path, max_length: int) -> np.ndarray:
 
 
 def mask_rows(texts: list[str], rows: list[int], model: Path, *, max_length: int) -> list[dict[str, Any]]:
-    """Masks for both sides, since one side's luck with its masks moves the loss of a short run by a percent.
+    """Masks for both sides, since which masks a side happens to draw moves the loss of a short run by a percent.
 
     15% and BERT's 80/10/10, drawn once. For each row of `rows` a {"row", "seen": ids that the model sees, "labels": the
     id asked for, or -100 where none is}.
@@ -108,7 +108,7 @@ def check_names(job: str, against: tuple[str, ...], known: tuple[str, ...]) -> N
     """Raise ReknitError for a peer that `job` cannot be measured against."""
     for name in against:
         if name not in known:
-            raise ReknitError(f"{job} cannot be measured against {name!r}; choose of {', '.join(known)}")
+            raise ReknitError(f"{job} cannot be measured against {name!r}; choose from {', '.join(known)}")
 
 
 def short_queries(count: int) -> list[str]:

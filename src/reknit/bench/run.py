@@ -54,7 +54,7 @@ def bench(job: str, against: Sequence[str] = (), *, turns: int = 5, json_file: P
     for an unknown job or peer, and for a peer that fails (the line says with what).
     """
     if job != "all" and job not in JOBS:
-        raise ReknitError(f"there is no benchmark {job!r}; choose of {', '.join(JOBS)} or all")
+        raise ReknitError(f"there is no benchmark {job!r}; choose from {', '.join(JOBS)} or all")
     if job == "all" and against:
         raise ReknitError("--against needs one job: name train, encode or data instead of all")
     if turns < 1:

@@ -1,6 +1,6 @@
 """Training speed: masked language modelling against transformers' Trainer, RetroMAE and DupMAE against our own.
 
-Beside the Trainer all is the same that can be: first weights (the head's too), batches, masks, optimiser, schedule.
+Beside the Trainer all is the same that can be: initial weights (the head's too), batches, masks, optimiser, schedule.
 What is left is dropout's bits and the order of sums; how far apart the losses are is a row of its own.
 """
 

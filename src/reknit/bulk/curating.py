@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from reknit.bulk.pieces import read_corpus
 from reknit.bulk.shards import new_folder, shard_name, write_documents, write_facts
 from reknit.data.text.curation import curate
 from reknit.data.text.documents import Document, ReadReport
+from reknit.data.text.readers import open_corpus
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.jobs.files import disk_full_explained
@@ -51,7 +51,7 @@ def curate_corpus(
     exclude, report = spec.excluded(), ReadReport()
     with disk_full_explained(str(out)), new_folder(out, FACTS, overwrite=overwrite) as aside, Progress() as progress:
         progress.start("curate", unit="documents")
-        documents = _watched(read_corpus(spec.corpus, report, max_bad=spec.max_bad), report, progress)
+        documents = _watched(open_corpus(spec.corpus, report, max_bad=spec.max_bad), report, progress)
         kept = curate(documents, report, exclude=exclude)
         shards = 0
         while some := list(islice(kept, rows)):

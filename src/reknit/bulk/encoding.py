@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from reknit.bulk.pieces import read_corpus
 from reknit.bulk.shards import (
     StoredVectors,
     check_free,
@@ -27,6 +26,7 @@ from reknit.bulk.shards import (
 from reknit.data.text.documents import ReadReport
 from reknit.data.text.passage_store import Passage, cut_document
 from reknit.data.text.passages import PASSAGE_WORDS
+from reknit.data.text.readers import open_corpus
 from reknit.errors import ReknitError
 from reknit.jobs.files import disk_full_explained, remove
 from reknit.jobs.machine import machine, versions
@@ -67,8 +67,8 @@ class EncodingSpec:
 
 def passage_words_of(model: str) -> int:
     """How long the passages of a run folder's index are at most; of any other model `PASSAGE_WORDS`."""
-    found = RunFolder(model).found().get("corpus", {}).get("passage_words")
-    return found if isinstance(found, int) else PASSAGE_WORDS
+    found = RunFolder(model).found()
+    return (found and found.corpus and found.corpus.passage_words) or PASSAGE_WORDS
 
 
 class PassageEncoder:
@@ -208,5 +208,5 @@ def _encode_from(
 
 def cut_corpus(spec: EncodingSpec, report: ReadReport) -> Iterator[Passage]:
     """The passages of the whole corpus in order."""
-    for document in read_corpus(spec.corpus, report, max_bad=spec.max_bad):
+    for document in open_corpus(spec.corpus, report, max_bad=spec.max_bad):
         yield from cut_document(document, spec.passage_words)

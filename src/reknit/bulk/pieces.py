@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reknit.data.text.documents import Document, ReadReport
-from reknit.data.text.python_docs import CORPUS_NAME, python_documentation
-from reknit.data.text.readers import corpus_sources, read_documents, read_source
+from reknit.data.text.python_docs import CORPUS_NAME
+from reknit.data.text.readers import corpus_sources, open_corpus, read_source
 from reknit.data.text.records import Source
 
 PIECE_BYTES = 16 * 2**20
@@ -46,19 +46,9 @@ def corpus_pieces(corpus: str, report: ReadReport, *, max_bad: int, size: int = 
 
 def read_piece(piece: Piece, report: ReadReport, *, max_bad: int) -> Iterator[Document]:
     """The documents of a piece; counts and problems go to `report`."""
-    sources = (Source(Path(path), name, report, max_bad) for path, name in piece.files)
-    documents = (document for source in sources for document in read_source(source))
-    return _counted(documents if piece.files else python_documentation(), report)
-
-
-def read_corpus(corpus: str, report: ReadReport, *, max_bad: int) -> Iterator[Document]:
-    """The documents of a whole corpus. Raises ReknitError as `read_documents` does."""
-    if corpus == CORPUS_NAME:
-        return _counted(python_documentation(), report)
-    return read_documents(Path(corpus), report, max_bad=max_bad)
-
-
-def _counted(documents: Iterator[Document], report: ReadReport) -> Iterator[Document]:
-    for document in documents:
-        report.read += 1
-        yield document
+    if not piece.files:
+        yield from open_corpus(CORPUS_NAME, report)
+    for path, name in piece.files:
+        for document in read_source(Source(Path(path), name, report, max_bad)):
+            report.read += 1
+            yield document

@@ -82,7 +82,8 @@ def rows_in(shard: Path) -> int:
     """Rows of a shard, read from its footer."""
     import pyarrow.parquet as pq
 
-    return pq.read_metadata(shard).num_rows
+    rows: int = pq.read_metadata(shard).num_rows
+    return rows
 
 
 def number_shards(written: Iterable[str], folder: Path, target: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`reknit recipes`, `compare` and `claim`: the catalogue, and what is measured of it."""
+"""`reknit recipes`, `settings`, `compare` and `claim`: the catalogue, and what is measured of it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,26 @@ from reknit.cli.options import MaxBad, Overwrite, Processes, Resume, Set, settin
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Show this recipe's card.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this system's card.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the recipes, or show one."""
+    """List the published systems by what they are for, or show one."""
     from reknit.research.listing import describe, listing
 
     print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
+
+
+def settings(
+    name: Annotated[
+        str | None,
+        typer.Argument(help='Of a recipe (`pretrain`), of a method (`tune`), or "compare"; else of `reknit adapt`.'),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List every setting that --set changes, with its default, its type and what it does."""
+    from reknit.research.settings import settings_listing
+
+    print(settings_listing(name, as_json=as_json))
 
 
 def compare(
@@ -67,28 +80,47 @@ def compare(
 
 
 def claim(
-    names: Annotated[list[str], typer.Argument(help="Recipes whose cards' claims are to be measured.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Systems whose cards' claims are to be measured.")] = None,
     size: Annotated[str, typer.Option(help="small: for two cores; large: for one GPU.")] = "small",
-    seeds: Annotated[int, typer.Option(help="Trainings of each arm; three at least.")] = 3,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each arm; the check's own number by default.")] = None,
     budget: Annotated[str | None, typer.Option(help="Of each training, instead of the size's own.")] = None,
     data: Annotated[Path, typer.Option(help="The folder with the data sets.")] = Path("../shared/data"),
-    out: Annotated[Path, typer.Option("--out", help="Where to train; what is there is gone on with.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Where to train; a stopped claim is resumed.")] = Path(
         "runs/claims"
     ),
     device: Annotated[Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one.")] = "auto",
     records: Annotated[Path | None, typer.Option(help="Where to write; records/claims by default.")] = None,
     processes: Processes = 1,
     overwrite: Overwrite = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take; of every claim when none is named.")
+    ] = False,
+    fixtures: Annotated[
+        bool, typer.Option("--fixtures", help="Train and measure the models that claims start from; all, or NAMES.")
+    ] = False,
 ) -> None:
-    """Measure published claims: their arms at equal budget, with intervals and a verdict each."""
+    """Measure published claims: arms with several seeds, a control that must be seen, intervals, a verdict each."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from rich.console import Console
 
-    from reknit.research.claims import check_claims
+    from reknit.errors import ReknitError
+    from reknit.research.claim_table import show_claim
+    from reknit.research.claims import check_claims, checked_systems, plan_claim
+    from reknit.research.forecast import show_forecast
     from reknit.research.listing import CLAIMS
-    from reknit.research.table import show_claim
 
+    if fixtures:
+        from reknit.research.fixture_record import make_fixtures, shown
+
+        for record in make_fixtures(names or [], data, out, records=records, processes=processes):
+            print(shown(record))
+        return
+    if dry_run:
+        show_forecast([plan_claim(name, size, seeds, budget) for name in names or checked_systems()], Console())
+        return
+    if not names:
+        raise ReknitError("name the systems whose claims are to be measured; --dry-run lists them all")
     found = check_claims(
         names,
         data,

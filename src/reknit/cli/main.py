@@ -10,7 +10,7 @@ import time
 
 import typer
 
-from reknit.cli import catalogue, corpora, measuring, models, runs
+from reknit.cli import catalogue, corpora, explaining, measuring, models, runs, tuning, vocabulary
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere, Interrupted
 
@@ -24,13 +24,17 @@ app = typer.Typer(
 for verb in (
     runs.adapt,
     runs.pretrain,
+    vocabulary.vocabulary,
+    tuning.tune,
     models.evaluate,
     measuring.frontier,
     models.search,
+    explaining.explain,
     models.export,
     corpora.encode,
     corpora.curate,
     catalogue.recipes,
+    catalogue.settings,
     measuring.bench,
     catalogue.compare,
     catalogue.claim,
@@ -71,7 +75,7 @@ def _run() -> int:
         return _end(f"{place}{error.strerror or error}; check the path, its permissions and the space left", 2)
     except Interrupted as stop:
         asked = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-        resume = [] if asked[:1] == ["claim"] else ["--resume"]  # a claim goes on with what it finds
+        resume = [] if asked[:1] == ["claim"] else ["--resume"]  # a claim resumes what it finds
         return _end(f"{stop}; what was finished is saved. Go on with: {shlex.join(['reknit', *asked, *resume])}", 130)
     except EndedElsewhere as end:
         if isinstance(end.__cause__, Interrupted):

@@ -26,12 +26,12 @@ def evaluate(
 
     from reknit.api import evaluate as measure
     from reknit.jobs.files import check_json_path
-    from reknit.report.table import results_table
+    from reknit.report.table import evaluation_tables
 
     check_json_path(json_file)
-    found = {"evaluations": [one.to_json() for one in measure(model, data, baselines=baseline or ())]}
-    results_table(found, Console())
-    write_record(json_file, {"model": model, **found})
+    found = measure(model, data, baselines=baseline or ())
+    evaluation_tables(found, Console())
+    write_record(json_file, {"model": model, "evaluations": [one.to_json() for one in found]})
 
 
 def search(
@@ -50,7 +50,7 @@ def search(
     if mode == "text" and (binary or dims is not None or layers is not None):
         raise ReknitError("--mode text uses no vectors: leave --layers, --dims and --binary out")
     with _uncollected():
-        from reknit.retrieval.search import search_run
+        from reknit.runs.search import search_run
 
         first_pass: Any = "binary" if binary else dims
         hits = search_run(run, query, top=top, mode=mode, layers=layers, first_pass=first_pass)

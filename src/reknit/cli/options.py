@@ -9,7 +9,7 @@ import typer
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Change a setting; may be repeated. config.json of a run lists them."),
+    typer.Option("--set", metavar="A.B=C", help="Change a setting; may be repeated. `reknit settings` lists them."),
 ]
 Eval = Annotated[list[Path] | None, typer.Option("--eval", help="A labelled BEIR folder; may be repeated.")]
 Out = Annotated[Path, typer.Option("--out", help="The run folder to write.")]

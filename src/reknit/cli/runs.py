@@ -49,12 +49,16 @@ def pretrain(
     start: Annotated[str, typer.Option(help='Encoder folder or hub id, or "scratch".')] = "scratch",
     budget: Budget = None,
     eval: Eval = None,
+    index: Annotated[bool, typer.Option("--index", help="Index the texts too, for `reknit search`.")] = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
     max_bad: MaxBad = None,
     set: Set = None,
 ) -> None:
-    """Train by one recipe alone and keep the result; `reknit recipes NAME` says how it differs from the paper."""
+    """Train by one recipe alone and export the model; `reknit recipes NAME` says how it differs from the paper.
+
+    With --eval the model is measured beside its start, which gives a verdict.
+    """
     from reknit.adaptation.job import pretrain as job
 
     result = job(
@@ -64,6 +68,7 @@ def pretrain(
         start=start,
         budget=budget,
         eval=eval or (),
+        index=index,
         settings=settings_of(set, max_bad),
         resume=resume,
         overwrite=overwrite,
@@ -77,10 +82,14 @@ def _show(result: dict[str, Any], out: Path) -> None:
     from rich.console import Console
 
     from reknit.report.table import results_table
+    from reknit.runs.result import RunResult
 
-    results_table(result, Console())
-    for search in result["searches"]:
-        print(f"\nsearch: {search['query']}")
-        for hit in search["hits"]:
-            print(f"  {hit['score']:.4f}  {hit['title'] or hit['text'][:80]!r}")
-    print(f'\nmodel: {out / "model"}   report: {out / "report.html"}   search: reknit search {out} "..."')
+    found = RunResult.from_json(result)
+    results_table(found, Console())
+    for search in found.searches or ():
+        print(f"\nsearch: {search.query}")
+        for hit in search.hits:
+            print(f"  {hit.score:.4f}  {hit.title or hit.text[:80]!r}")
+    places = [f"model: {out / 'model'}", f"report: {out / 'report.html'}"]
+    places += [] if found.searches is None else [f'search: reknit search {out} "..."']
+    print("\n" + "   ".join(places))

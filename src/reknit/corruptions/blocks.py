@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reknit.data.batch import Batch
-from reknit.data.shard import shard_of_examples
+from reknit.data.shard import refuse_signal, shard_of_examples
 from reknit.errors import ReknitError
 
 
@@ -53,7 +53,8 @@ def cut_into_blocks(batch: Batch, block_tokens: int) -> Blocks:
     wherever that is full; what is left of it begins the next one, which the following sentences fill up.
 
     batch: T packed tokens. block_tokens: tokens of a block at most, beside those that the tokenizer adds at both ends
-    of a text. A text that fits is one block. Nothing is drawn. Raises ReknitError for a block of no tokens.
+    of a text. A text that fits is one block. Nothing is drawn. Raises ReknitError for a block of no tokens,
+    and a batch with rows that are no tokens.
     """
     if block_tokens < 1:
         raise ReknitError(f"block_tokens is {block_tokens}; a block holds one token at least")
@@ -73,6 +74,7 @@ def cut_into_blocks(batch: Batch, block_tokens: int) -> Blocks:
 
 
 def _cut(batch: Batch, block_tokens: int) -> Blocks:
+    refuse_signal(batch)
     special = batch.special.cpu()
     behind_ends = (torch.isin(batch.tokens, _sentence_ends(batch)).nonzero().squeeze(1) + 1).tolist()
     sources, begins, lengths, blocks_of = [], [], [0], [0]

@@ -31,7 +31,7 @@ def swap_by_clusters(
     replaced = chosen(batch, ordinary, draws[:, 0], wanted_tokens(batch, ordinary, ratio), everyone)
     tokens = batch.tokens.clone()
     tokens[replaced] = _others(batch.tokens[replaced], draws[replaced, 1:], clusters, shares)
-    return View(tokens, batch.cu_seqlens, targets=batch.tokens, predict=replaced, masked=replaced)
+    return View(tokens, batch.cu_seqlens, targets=batch.tokens, predict=replaced, masked=replaced, signal=batch.signal)
 
 
 def cluster_shares(counts: Tensor, beta: float) -> Tensor:

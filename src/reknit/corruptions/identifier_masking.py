@@ -37,14 +37,14 @@ def mask_identifiers(batch: Batch, rng: torch.Generator, *, share: float = 0.5) 
     draws = torch.rand(batch.num_tokens, generator=rng).to(device)
     first = first_occurrences(batch)
     inside = first >= 0
-    luck = draws[first.clamp(min=0)].masked_fill(~inside, 2.0)
+    draw = draws[first.clamp(min=0)].masked_fill(~inside, 2.0)
     segments = segments_of(batch.cu_seqlens)
-    smallest = torch.full((batch.num_sequences,), 2.0, device=device).scatter_reduce_(0, segments, luck, "amin")
-    hidden = inside & ((luck < share) | (luck == smallest[segments]))
+    smallest = torch.full((batch.num_sequences,), 2.0, device=device).scatter_reduce_(0, segments, draw, "amin")
+    hidden = inside & ((draw < share) | (draw == smallest[segments]))
     tokens = batch.tokens.masked_fill(hidden, batch.vocabulary.mask)
     again = torch.zeros_like(hidden)  # where an identifier begins that comes again
     again[first[inside & (spans != spans[first.clamp(min=0)])]] = True
-    view = View(tokens, batch.cu_seqlens, batch.tokens, predict=hidden, masked=hidden)
+    view = View(tokens, batch.cu_seqlens, batch.tokens, predict=hidden, masked=hidden, signal=batch.signal)
     return view, hidden & ~again[first.clamp(min=0)]
 
 

@@ -92,7 +92,12 @@ def masked_view(batch: Batch, predict: Tensor, draws: Tensor, random_share: floa
     tokens = torch.where(replaced, candidates[choice], batch.tokens)
     tokens = tokens.masked_fill(masked, batch.vocabulary.mask)
     return View(
-        tokens=tokens, cu_seqlens=batch.cu_seqlens, targets=batch.tokens, predict=predict, masked=masked | replaced
+        tokens=tokens,
+        cu_seqlens=batch.cu_seqlens,
+        targets=batch.tokens,
+        predict=predict,
+        masked=masked | replaced,
+        signal=batch.signal,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ class Vocabulary:
     `size` is the largest token id plus one; an embedding table has that many rows or more, because tables are often
     padded. `special` are all ids that are never predicted and never drawn as a random replacement. `cls` opens and
     `sep` closes every sequence. A tokenizer without one of the four named tokens has -1 there. `sentence_ends`: ids of
-    full stops, question and exclamation marks.
+    full stops, question and exclamation marks. signal: the id of rows that a `Signal` says the content of, one of
+    `special`; -1 where there are none.
     """
 
     size: int
@@ -29,6 +31,52 @@ class Vocabulary:
     sep: int
     special: tuple[int, ...]
     sentence_ends: tuple[int, ...] = ()
+    signal: int = -1
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What the rows hold that are no tokens: patches of pictures, frames of sound, points of clouds.
+
+    Such a row stands on the token axis like any other, under a special id (`Vocabulary.signal`), which corruptions of
+    texts leave alone. Rows of one kind have values and places of one width.
+
+    at: [P] int64 ascending, their positions on the token axis. values: [P, F] floating point. places: [P, A] int64,
+    where each lies in its own picture or sound: row, column, time. kind: which stem reads them ("patch").
+    """
+
+    at: Tensor
+    values: Tensor
+    places: Tensor
+    kind: str
+
+    def to(self, device: torch.device | str) -> Signal:
+        """The same signal with every tensor on `device`."""
+        return Signal(self.at.to(device), self.values.to(device), self.places.to(device), self.kind)
+
+    def between(self, begin: int, end: int) -> Signal:
+        """What stands from position `begin` up to `end` of the axis, on an axis that begins there."""
+        first, last = torch.searchsorted(self.at, self.at.new_tensor([begin, end])).tolist()
+        return Signal(self.at[first:last] - begin, self.values[first:last], self.places[first:last], self.kind)
+
+    @staticmethod
+    def join(signals: Sequence[Signal | None], starts: Sequence[int]) -> Signal | None:
+        """The signals of sequences that begin at `starts` of one axis, each on its own axis before; None for none.
+
+        Raises ValueError for signals of several kinds.
+        """
+        found = [(signal, start) for signal, start in zip(signals, starts, strict=True) if signal is not None]
+        if not found:
+            return None
+        kinds = {signal.kind for signal, _ in found}
+        if len(kinds) > 1:
+            raise ValueError(f"a batch has one kind of signal, not {', '.join(sorted(kinds))}")
+        return Signal(
+            at=torch.cat([signal.at + start for signal, start in found]),
+            values=torch.cat([signal.values for signal, _ in found]),
+            places=torch.cat([signal.places for signal, _ in found]),
+            kind=kinds.pop(),
+        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +94,7 @@ class Batch:
         (`data/text/taggers.py`). Of a shard, the numbers of the whole batch.
     teacher_targets: what a teacher says of each example, or None; of the whole batch only, not of a shard.
     shard: where these sequences lie in the step's batch when several processes divide it (`data/shard.py`), else None.
+    signal: what the rows hold that are no tokens; None for texts.
     """
 
     tokens: Tensor
@@ -58,6 +107,7 @@ class Batch:
     tagged: Tensor | None = None
     teacher_targets: TeacherTargets | None = None
     shard: Shard | None = None
+    signal: Signal | None = None
 
     @property
     def whole(self) -> Batch:
@@ -82,7 +132,10 @@ class Batch:
         teacher_targets = self.teacher_targets and self.teacher_targets.to(device)
         shard = self.shard and dataclasses.replace(self.shard, whole=self.shard.whole.to(device))
         return dataclasses.replace(
-            _map_tensors(self, lambda tensor: tensor.to(device)), teacher_targets=teacher_targets, shard=shard
+            _map_tensors(self, lambda tensor: tensor.to(device)),
+            teacher_targets=teacher_targets,
+            shard=shard,
+            signal=self.signal and self.signal.to(device),
         )
 
     @staticmethod
@@ -92,10 +145,12 @@ class Batch:
         *,
         sequences_per_example: int = 1,
         groups: Tensor | None = None,
+        signals: Sequence[Signal | None] | None = None,
     ) -> Batch:
         """Pack (tokens, special, word_starts) triples, each of three 1-D tensors of one length, into a batch.
 
         A fourth tensor, of all sequences or none, is the number of each token's tagged span, from any number on.
+        signals: of each sequence, on its own axis.
         """
         tokens, special, word_starts, *more = (torch.cat(parts) for parts in zip(*sequences, strict=True))
         cu_seqlens = torch.tensor([0] + [sequence[0].numel() for sequence in sequences]).cumsum(0)
@@ -108,6 +163,7 @@ class Batch:
             sequences_per_example=sequences_per_example,
             groups=groups,
             tagged=counted_spans(more[0], cu_seqlens) if more else None,
+            signal=Signal.join(signals, cu_seqlens[:-1].tolist()) if signals else None,
         )
 
 
@@ -145,11 +201,12 @@ class View:
     cu_seqlens: [N + 1] int64, as in `Batch`.
     targets: [T] int64, the clean token at each position.
     predict: [T] bool, positions where a prediction is asked for.
-    masked: [T] bool, positions whose token the encoder cannot know ("is-masked" for attention rules).
+    masked: [T] bool, positions whose content the encoder cannot know ("is-masked" for attention rules).
     attention: which key each query may look at.
     kept: [K] int64 ascending or None; the only flat positions that enter the blocks (masked image models drop
         the others before the first block). Every sequence keeps at least one position. Kept tokens keep their
         original position numbers.
+    signal: as in `Batch`; a row of it that is `masked` does not show its values.
     """
 
     tokens: Tensor
@@ -159,12 +216,13 @@ class View:
     masked: Tensor
     attention: AttentionRule = bidirectional
     kept: Tensor | None = None
+    signal: Signal | None = None
 
     @staticmethod
     def clean(batch: Batch, attention: AttentionRule = bidirectional) -> View:
         """The uncorrupted view: everything visible, nothing to predict."""
         nothing = torch.zeros_like(batch.special)
-        return View(batch.tokens, batch.cu_seqlens, batch.tokens, nothing, nothing, attention)
+        return View(batch.tokens, batch.cu_seqlens, batch.tokens, nothing, nothing, attention, signal=batch.signal)
 
 
 def segments_of(cu_seqlens: Tensor) -> Tensor:
@@ -195,6 +253,7 @@ def counted_spans(numbers: Tensor, cu_seqlens: Tensor) -> Tensor:
     return (span_starts(numbers, cu_seqlens).cumsum(0) - 1).masked_fill(numbers < 0, -1)
 
 
-def _map_tensors(batch: Batch, change) -> Batch:
+def _map_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    return Batch(**{name: change(value) if isinstance(value, Tensor) else value for name, value in fields.items()})
+    changed: dict[str, Any] = {n: change(value) if isinstance(value, Tensor) else value for n, value in fields.items()}
+    return Batch(**changed)

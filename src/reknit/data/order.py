@@ -84,7 +84,8 @@ class PackedOrder:
         while step >= self._first_steps[-1]:
             self._first_steps.append(self._first_steps[-1] + len(self.epoch(len(self._first_steps) - 1)))
         epoch = int(np.searchsorted(self._first_steps, step, side="right")) - 1
-        return self.epoch(epoch)[step - self._first_steps[epoch]]
+        indices: np.ndarray = self.epoch(epoch)[step - self._first_steps[epoch]]
+        return indices
 
     def epoch(self, number: int) -> Epoch:
         """All batches of one epoch, in order."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reknit.data.attention_rules import shifted
 from reknit.data.batch import Batch, Shard, View
+from reknit.errors import ReknitError
 
 Result = TypeVar("Result", View, Tensor, tuple[View, Tensor], tuple[View, View])
 More = ParamSpec("More")
@@ -46,20 +47,25 @@ def shard_of_examples(batch: Batch, first: int, last: int) -> Batch:
         tagged=None if batch.tagged is None else batch.tagged[begin:end],
         teacher_targets=None,
         shard=Shard(batch, first, last, begin),
+        signal=batch.signal and batch.signal.between(begin, end),
     )
 
 
 def for_whole_batch(function: Callable[Concatenate[Batch, More], Result]) -> Callable[Concatenate[Batch, More], Result]:
     """Let a function of a batch that draws chance see the step's whole batch, and cut its result to the shard given.
 
-    So every process makes the same draws, and a token's luck is the same however many there are. This costs each of
-    them the corruption of the whole batch, which is little beside a training step. The function may answer a View
-    (its sequences are those of the batch, in the same order), one value per token, [T], or two of these.
+    So every process makes the same draws, and a token's random numbers are the same however many there are. This
+    costs each of them the corruption of the whole batch, which is little beside a training step. The function may
+    answer a View (its sequences are those of the batch, in the same order), one value per token, [T], or two of
+    these. Raises ReknitError where the batch has rows that are no tokens and the view does not: a function that
+    moves rows about cannot say where those of a signal are.
     """
 
     @functools.wraps(function)
     def on_shard(batch: Batch, /, *args: More.args, **kwargs: More.kwargs) -> Result:
         result = function(batch.whole, *args, **kwargs)
+        if _has_lost_signal(result):
+            refuse_signal(batch.whole)
         return result if batch.shard is None else _cut(result, batch.shard)
 
     return on_shard
@@ -79,12 +85,26 @@ def _bounds(batch: Batch, size: int) -> list[int] | None:
     return [*bounds, examples]
 
 
+def refuse_signal(batch: Batch) -> None:
+    """Raise ReknitError where a batch that is to be cut and put together anew has rows that are no tokens."""
+    if batch.signal is not None:
+        raise ReknitError(
+            "this recipe adds, drops or moves tokens, which pictures and sounds among them could not follow: take one "
+            "that masks in place, such as mlm"
+        )
+
+
+def _has_lost_signal(result: View | Tensor | tuple[View | Tensor, ...]) -> bool:
+    parts = result if isinstance(result, tuple) else (result,)
+    return any(isinstance(part, View) and part.signal is None for part in parts)
+
+
 def _cut(result: Result, shard: Shard) -> Result:
     if isinstance(result, tuple):
         return tuple(_cut(part, shard) for part in result)  # type: ignore[return-value,type-var]
     if isinstance(result, Tensor):
         return _cut_values(result, shard)  # type: ignore[return-value]
-    return _cut_view(result, shard)  # type: ignore[return-value]
+    return _cut_view(result, shard)
 
 
 def _cut_values(values: Tensor, shard: Shard) -> Tensor:
@@ -105,4 +125,5 @@ def _cut_view(view: View, shard: Shard) -> View:
         masked=view.masked[begin:end],
         attention=shifted(view.attention, begin),
         kept=kept,
+        signal=view.signal and view.signal.between(begin, end),
     )

@@ -33,7 +33,8 @@ class CrossEncoder(nn.Module):
         """
         view = joined(batch, first, second, getattr(self.encoder, "max_positions", None))
         vectors = pool(self.encoder(view), self.pooling)
-        return self.score(vectors.to(self.score.weight.dtype)).squeeze(1)
+        scores: Tensor = self.score(vectors.to(self.score.weight.dtype)).squeeze(1)
+        return scores
 
 
 def joined(batch: Batch, first: Tensor, second: Tensor, limit: int | None = None) -> View:

@@ -18,4 +18,5 @@ class DetectionHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """[P, dim] hidden states -> [P] logits."""
-        return self.logit(functional.gelu(self.dense(states))).squeeze(1)
+        logits: Tensor = self.logit(functional.gelu(self.dense(states))).squeeze(1)
+        return logits

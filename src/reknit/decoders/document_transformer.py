@@ -47,7 +47,8 @@ class DocumentTransformer(nn.Module):
             )
         placed = self._seen(vectors, hidden) + self.positions(positions_of(cu_texts))
         states = self.stack(self.dropout(self.embedding_norm(placed)), cu_texts)[hidden]
-        return self.norm(functional.gelu(self.dense(states)))
+        predicted: Tensor = self.norm(functional.gelu(self.dense(states)))
+        return predicted
 
     def _seen(self, vectors: Tensor, hidden: Tensor) -> Tensor:
         return torch.where(hidden[:, None], self.hidden_vector.to(vectors.dtype), vectors)

@@ -140,10 +140,13 @@ class EnhancedDecoder(nn.Module):
         ).flatten(1)
         states = self.attention_norm(queries + self.dropout(self.output(attended)))
         update = self.contract(functional.gelu(self.expand(states)))
-        return self.output_norm(states + self.dropout(update))
+        updated: Tensor = self.output_norm(states + self.dropout(update))
+        return updated
 
     def _embed(self, summed: Tensor) -> Tensor:
-        return self.dropout(self.embedding_norm(summed))
+        embedded: Tensor = self.dropout(self.embedding_norm(summed))
+        return embedded
 
     def _split(self, projected: Tensor) -> Tensor:
-        return projected.unflatten(1, (self.heads, -1))
+        heads: Tensor = projected.unflatten(1, (self.heads, -1))
+        return heads

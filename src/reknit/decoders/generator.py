@@ -39,4 +39,5 @@ class Generator(nn.Module):
         check_fits(view.cu_seqlens, self.positions, "generator")
         places = positions_of(view.cu_seqlens)
         embedded = self.norm(functional.embedding(view.tokens, table) + self.positions(places))
-        return self.stack(self.narrow(self.dropout(embedded)), view.cu_seqlens)
+        states: Tensor = self.stack(self.narrow(self.dropout(embedded)), view.cu_seqlens)
+        return states

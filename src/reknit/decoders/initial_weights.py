@@ -1,4 +1,4 @@
-"""First weights and limits that the training-only parts have in common."""
+"""Initial weights and limits that the training-only parts have in common."""
 
 from __future__ import annotations
 

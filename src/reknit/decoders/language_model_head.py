@@ -25,17 +25,19 @@ class LanguageModelHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """[P, dim] hidden states -> [P, width], ready for the product with the table."""
-        return self.norm(functional.gelu(self.dense(states)))
+        transformed: Tensor = self.norm(functional.gelu(self.dense(states)))
+        return transformed
 
 
 class SlicedLanguageModelHead(LanguageModelHead):
-    """The same head for states cut to their first d coordinates: the dense layer's first d columns read them, so that
+    """The same head for states cut to their first d dimensions: the dense layer's first d columns read them, so that
     its output is of full width again, and meets the table, at every d (Starbucks, Zhuang et al. 2024)."""
 
     def forward(self, states: Tensor) -> Tensor:
         """[P, d] hidden states, d up to dim -> [P, width], ready for the product with the table."""
         read = functional.linear(states, self.dense.weight[:, : states.shape[1]], self.dense.bias)
-        return self.norm(functional.gelu(read))
+        transformed: Tensor = self.norm(functional.gelu(read))
+        return transformed
 
 
 class TiedBias(nn.Module):

@@ -49,4 +49,5 @@ class MaskedDecoder(nn.Module):
         places = positions_of(cu_seqlens)
         embedded = self.dropout(self.embedding_norm(functional.embedding(tokens, table) + self.positions(places)))
         vectors = sentences.to(embedded.dtype)[segments_of(cu_seqlens)]
-        return self.stack(torch.where((places == 0)[:, None], vectors, embedded), cu_seqlens)
+        states: Tensor = self.stack(torch.where((places == 0)[:, None], vectors, embedded), cu_seqlens)
+        return states

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reknit.data.attention_rules import AttentionRule, bidirectional
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.encoders.attention.layout import AttentionLayout
+from reknit.encoders.mixers.attention import SelfAttention
 from reknit.encoders.native.block import TransformerBlock
 from reknit.encoders.native.config import NativeConfig
 
@@ -26,9 +27,10 @@ class TransformerStack(nn.Module):
             intermediate=intermediate,
             max_positions=1,
             dropout=dropout,
-            attention_dropout=dropout,
         )
-        self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in range(depth))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(config, layer, SelfAttention(dim, heads, layer, dropout)) for layer in range(depth)
+        )
         draw_like_bert(self.modules())
 
     def forward(

@@ -49,4 +49,5 @@ def _trained(encoded: Encoded, mode: str, layer: int | None) -> Tensor:
         )
     if layer not in (None, encoded.depth):
         raise ReknitError(f"{mode} pooling is trained for all {encoded.depth} layers; {layer} alone cannot be pooled")
-    return pooler(encoded.states, encoded.cu_seqlens)
+    pooled: Tensor = pooler(encoded.states, encoded.cu_seqlens)
+    return pooled

@@ -34,7 +34,7 @@ _WIDENED = 4
 
 class TrainedPooling(Pooler):
     """kind: one of `TRAINED_POOLINGS`. dim, depth: of the encoder. latents: how many learned vectors. heads: of its
-    attention, by default of 64 coordinates each.
+    attention, by default of 64 dimensions each.
 
     Matrices are drawn as torch draws them and latents from a normal distribution of deviation 1, as in the authors'
     code. Drawn as BERT's are, the latents' own mean would hide the text: vectors of random texts would begin with a
@@ -133,12 +133,14 @@ class TrainedPooling(Pooler):
 
     def _by_head(self, projected: Tensor) -> Tensor:
         """[b, L, dim] -> [b, heads, L, head_dim]."""
-        return projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return heads
 
     def _fed_forward(self, states: Tensor) -> Tensor:
         """GEGLU (Shazeer 2020) with a residual connection: [..., dim] -> [..., dim]."""
         values, gate = self.up(self.feed_forward_norm(states)).chunk(2, dim=-1)
-        return states + self.down(values * F.gelu(gate))
+        fed: Tensor = states + self.down(values * F.gelu(gate))
+        return fed
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors to the folder; it must exist."""

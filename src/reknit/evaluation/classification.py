@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reknit.errors import ReknitError
+from reknit.evaluation.measure import Measure, Subject
 from reknit.evaluation.tables import read_table
-from reknit.models.encode_texts import EncodeTexts
+from reknit.models.encode_texts import EncodeTexts, encoder_function
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 LabelledText = tuple[str, str]
 """(label, text)"""
@@ -24,6 +30,30 @@ class ClassificationSet:
     name: str
     train: list[LabelledText]
     test: list[LabelledText]
+
+
+@dataclass(frozen=True)
+class LinearProbeMeasure(Measure):
+    """Accuracy of a linear classifier on the encoder as trained. texts: it learns from at most."""
+
+    data: ClassificationSet
+    texts: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.data.name} accuracy"
+
+    def value(self, subject: Subject) -> float:
+        encode = encoder_function(subject.trained, subject.precision, quiet=True)
+        return float(linear_probe(self.data, encode, texts=self.texts).mean())
+
+
+def holds_classes(folder: Path) -> bool:
+    """Whether a folder has a test.tsv with labels."""
+    if not (folder / "test.tsv").is_file():
+        return False
+    with (folder / "test.tsv").open(encoding="utf-8-sig", errors="replace") as file:
+        return "label" in file.readline().strip().split("\t")
 
 
 def load_classification(folder: Path | str) -> ClassificationSet:
@@ -50,15 +80,23 @@ def drawn_texts(data: ClassificationSet, texts: int, seed: int = 0) -> list[Labe
 def linear_probe(data: ClassificationSet, encode: EncodeTexts, *, texts: int = 4000, seed: int = 0) -> np.ndarray:
     """[test] 1.0 where logistic regression on the vectors gives the right label, else 0.0.
 
-    Trained on at most `texts` texts, drawn by `seed`: the same ones for every model. Coordinates are standardised;
-    the regularisation is scikit-learn's default (L2, C = 1).
+    Trained on at most `texts` texts, drawn by `seed`: the same ones for every model.
+    """
+    train = drawn_texts(data, texts, seed)
+    classifier = fitted_probe(encode([text for _, text in train], "document"), [label for label, _ in train])
+    found = classifier.predict(encode([text for _, text in data.test], "document"))
+    correct: np.ndarray = (found == np.array([label for label, _ in data.test])).astype(np.float64)
+    return correct
+
+
+def fitted_probe(vectors: np.ndarray, labels: Sequence[str]) -> Pipeline:
+    """Logistic regression on the [texts, dim] vectors.
+
+    Dimensions are standardised; the regularisation is scikit-learn's default (L2, C = 1).
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    train = drawn_texts(data, texts, seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_MOST_STEPS))
-    classifier.fit(encode([text for _, text in train], "document"), [label for label, _ in train])
-    found = classifier.predict(encode([text for _, text in data.test], "document"))
-    return (found == np.array([label for label, _ in data.test])).astype(np.float64)
+    return classifier.fit(vectors, list(labels))

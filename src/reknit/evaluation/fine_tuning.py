@@ -1,7 +1,8 @@
-"""What an encoder reaches on a classification task when it is trained on it, with a new linear layer on top.
+"""What an encoder reaches on a classification task when it is trained on it, with a linear layer on top.
 
 The protocol of Agerri and Agirre 2022 ("Lessons learned from the evaluation of Spanish Language Models"): one grid of
-settings for every encoder, the choice made by texts that are not trained on, and several seeds.
+settings for every encoder, the choice made by texts that are not trained on, and several seeds. What of the encoder
+has gradients is trained: all of it, or the adapter that is attached to it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,10 +24,21 @@ from reknit.data.order import EpochOrder
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
-from reknit.evaluation.classification import ClassificationSet, LabelledText, drawn_texts
+from reknit.evaluation.classification import (
+    ClassificationSet,
+    LabelledText,
+    LinearProbeMeasure,
+    drawn_texts,
+    fitted_probe,
+    holds_classes,
+    load_classification,
+)
+from reknit.evaluation.measure import Measure, Subject
+from reknit.jobs.interrupt import Interrupted, StopRequest
 from reknit.jobs.memory import MemoryKeeper, reusing_allocation
 from reknit.jobs.precision import PrecisionChoice, PrecisionName, autocast, resolve_precision
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.ranges import InnerFraction, NonNegativeInt, PositiveFloat, PositiveInt
 from reknit.recipe import OptimiserSpec
 from reknit.training.optimiser import build_optimiser, learning_rate
 from reknit.training.trainer import step_seed
@@ -33,19 +48,27 @@ _PHASE = "fine-tuning"
 
 @dataclass(frozen=True)
 class FineTuningSpec:
-    """How every encoder is fine-tuned on labelled texts.
+    """How every encoder is fine-tuned on labelled texts; what is not said here is as in `OptimiserSpec`.
 
-    texts: labelled texts to draw at most; 0 for no fine-tuning. learning_rates: all are tried, each from the same first
-    weights. epochs: how often each text is trained on. texts_per_batch: texts in a step. held_out_share: of the texts,
-    which are not trained on and choose the learning rate. The rest is `OptimiserSpec`'s own. Raises ReknitError for a
-    value that cannot be trained with.
+    Raises ReknitError for a value that cannot be trained with.
     """
 
-    texts: int = 0
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
-    epochs: int = 10
-    texts_per_batch: int = 32
-    held_out_share: float = 0.1
+    texts: NonNegativeInt = 0
+    """Labelled texts that are drawn, at most; 0 for no fine-tuning."""
+    learning_rates: tuple[PositiveFloat, ...] = (1e-4, 3e-4, 1e-3)
+    """Highest learning rates to try, each from the same initial weights; the one that is best on held-out texts is
+    taken.
+    """
+    epochs: PositiveInt = 10
+    """Times that each text is trained on."""
+    texts_per_batch: PositiveInt = 32
+    """Texts of a training step."""
+    held_out_share: InnerFraction = 0.1
+    """Fraction of the labelled texts that are not trained on but choose the learning rate."""
+    first_layer: Literal["random", "probe"] = "random"
+    """Initial weights of the linear layer: random ones, or those of a logistic regression on the vectors of the encoder
+    as it is (linear probing, then fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
+    """
 
     def __post_init__(self) -> None:
         if self.texts < 0:
@@ -83,6 +106,35 @@ def learning_and_held_out(
     return learning, drawn[:held_out]
 
 
+@dataclass(frozen=True)
+class FineTuningMeasure(Measure):
+    """Accuracy of a copy of the encoder as trained that is trained further on labelled texts."""
+
+    data: ClassificationSet
+    spec: FineTuningSpec
+
+    @property
+    def label(self) -> str:
+        return f"{self.data.name} fine-tuned accuracy"
+
+    def value(self, subject: Subject) -> float:
+        return fine_tuned_accuracy(self.data, subject.trained, self.spec, subject.seed, subject.precision)
+
+
+def opened(folder: Path, classified_texts: int, spec: FineTuningSpec) -> list[Measure] | None:
+    """The measures of a folder with labels, by a linear classifier and, where `spec` has texts, by fine-tuning; None
+    for any other. Raises ReknitError as `load_classification` and `learning_and_held_out` do."""
+    if not holds_classes(folder):
+        return None
+    data = load_classification(folder)
+    found: list[Measure] = [LinearProbeMeasure(data, classified_texts)]
+    if spec.texts:
+        # What cannot be learnt from would else be found after hours of training.
+        learning_and_held_out(data, spec)
+        found.append(FineTuningMeasure(data, spec))
+    return found
+
+
 def fine_tuned_accuracy(
     data: ClassificationSet,
     model: EmbeddingModel,
@@ -93,29 +145,47 @@ def fine_tuned_accuracy(
     """The share of test texts that get the right label, 0 to 1, from a copy of the model trained on training texts.
 
     The copy that labels the most held-out texts rightly is tested, of equals that with the learning rate named first;
-    the others never see a test text. A label that is not among the texts to learn from is never given. seed: of the
-    linear layer's first weights, the order of the texts and dropout; with the same one, model and machine the answer is
-    the same. Neither the model nor torch's global generator changes. Works on the model's device. Raises ReknitError as
+    the others never see a test text. A label that is not among the texts to learn from is never given. Neither the
+    model nor torch's global generator changes. Works on the model's device. Raises ReknitError as
     `learning_and_held_out` does, and for a model that cannot be trained.
     """
-    learning, held_out = learning_and_held_out(data, spec)
+    return best_classifier(*learning_and_held_out(data, spec), model, spec, seed, precision).accuracy(data.test)
+
+
+def best_classifier(
+    learning: Sequence[LabelledText],
+    held_out: Sequence[LabelledText],
+    model: EmbeddingModel,
+    spec: FineTuningSpec,
+    seed: int,
+    precision: PrecisionChoice = "auto",
+    stop: StopRequest | None = None,
+) -> Classifier:
+    """Of copies of the model trained with each learning rate the one that labels the most held-out texts rightly, of
+    equals that with the rate named first; without a choice, nothing need be held out.
+
+    seed: of the linear layer's initial weights, the order of the texts and dropout; with the same seed, model and
+    machine the answer is the same. Raises Interrupted once `stop` is asked for.
+    """
     device = model.encoder.table.device
-    found: tuple[float, _Classifier] | None = None
+    found: tuple[float, Classifier] | None = None
     with torch.random.fork_rng([device] if device.type == "cuda" else []), reusing_allocation():
         for rate in spec.learning_rates:
-            classifier = _Classifier(model, sorted({label for label, _ in learning}), seed, precision)
-            classifier.train(learning, rate, spec)
-            accuracy = classifier.accuracy(held_out)
+            classifier = Classifier(model, sorted({label for label, _ in learning}), seed, precision)
+            if spec.first_layer == "probe":
+                classifier.begin_with_probe(learning)
+            classifier.train(learning, rate, spec, stop)
+            accuracy = classifier.accuracy(held_out) if held_out else 0.0
             if found is None or accuracy > found[0]:
                 found = accuracy, classifier
-        assert found is not None, "there is a learning rate"
-        return found[1].accuracy(data.test)
+    assert found is not None, "there is a learning rate"
+    return found[1]
 
 
-class _Classifier:
+class Classifier:
     """A copy of a model with a linear layer over its pooled vectors, whole and not normalised.
 
-    labels: what the rows of the linear layer stand for.
+    labels: what the rows of the linear layer stand for. learning_rate: the highest that it was trained with.
     """
 
     def __init__(self, model: EmbeddingModel, labels: Sequence[str], seed: int, precision: PrecisionChoice) -> None:
@@ -123,7 +193,7 @@ class _Classifier:
         self.model.encoder = copy.deepcopy(model.encoder)
         # Vectors of length 1 would bound the logits, and with them how sure the classifier can become.
         self.model.normalize, self.model.dims = False, None
-        self.labels, self.seed = list(labels), seed
+        self.labels, self.seed, self.learning_rate = list(labels), seed, 0.0
         self.device = model.encoder.table.device
         self.precision: PrecisionName = resolve_precision(precision, self.device)
         torch.manual_seed(step_seed(seed, _PHASE, "heads"))
@@ -131,8 +201,22 @@ class _Classifier:
         draw_like_bert((self.head,))
         self.head.to(self.device)
 
-    def train(self, texts: Sequence[LabelledText], rate: float, spec: FineTuningSpec) -> None:
+    def begin_with_probe(self, texts: Sequence[LabelledText]) -> None:
+        """Give the linear layer the weights of logistic regression on the texts' vectors."""
+        scaler, regression = (step for _, step in fitted_probe(self._encoded(texts), [one for one, _ in texts]).steps)
+        weight, bias = regression.coef_ / scaler.scale_, regression.intercept_
+        bias = bias - weight @ scaler.mean_
+        if len(self.labels) == 2:  # it has one row, for the second label
+            weight, bias = np.concatenate((-weight, weight)) / 2, np.concatenate((-bias, bias)) / 2
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(weight))
+            self.head.bias.copy_(torch.from_numpy(bias))
+
+    def train(
+        self, texts: Sequence[LabelledText], rate: float, spec: FineTuningSpec, stop: StopRequest | None = None
+    ) -> None:
         """Train on the texts, each `spec.epochs` times, with this highest learning rate."""
+        self.learning_rate = rate
         settings = OptimiserSpec(learning_rate=rate)
         optimiser = build_optimiser((self.model.encoder, self.head), settings)
         order, keep_memory = EpochOrder(len(texts), self.seed), MemoryKeeper()
@@ -140,6 +224,8 @@ class _Classifier:
         steps = spec.epochs * steps_per_epoch
         self.model.encoder.train()
         for step in range(steps):
+            if stop is not None and stop.asked:
+                raise Interrupted("stopped while fine-tuning")
             epoch, place = divmod(step, steps_per_epoch)
             rows = order(epoch)[place * spec.texts_per_batch :][: spec.texts_per_batch]
             for group in optimiser.param_groups:
@@ -152,10 +238,17 @@ class _Classifier:
 
     def accuracy(self, texts: Sequence[LabelledText]) -> float:
         """The share of the texts that get their label, 0 to 1."""
-        vectors = self.model.encode([text for _, text in texts], prompt_name="document", precision=self.precision)
+        return float(self.right(texts).mean())
+
+    def right(self, texts: Sequence[LabelledText]) -> np.ndarray:
+        """[texts] 1.0 where a text gets its label, else 0.0."""
         with torch.inference_mode():
-            rows = self.head(torch.from_numpy(vectors).to(self.device)).argmax(dim=1).tolist()
-        return sum(self.labels[row] == label for row, (label, _) in zip(rows, texts, strict=True)) / len(texts)
+            rows = self.head(torch.from_numpy(self._encoded(texts)).to(self.device)).argmax(dim=1).tolist()
+        return np.array([self.labels[row] == label for row, (label, _) in zip(rows, texts, strict=True)], dtype=float)
+
+    def _encoded(self, texts: Sequence[LabelledText]) -> np.ndarray:
+        """[texts, dim], without gradient and dropout."""
+        return self.model.encode([text for _, text in texts], prompt_name="document", precision=self.precision)
 
     def _step(self, texts: Sequence[LabelledText], optimiser: torch.optim.Optimizer, max_grad_norm: float) -> None:
         """One step of the optimiser; a loss or gradient that is not finite changes no weight, as in any training."""

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reknit.errors import ReknitError
-from reknit.evaluation.perplexity import Likelihood
+from reknit.evaluation.measure import Measure, Subject
+from reknit.evaluation.perplexity import Likelihood, likelihood_of
 from reknit.evaluation.tables import read_lines
+
+# Each sentence is read once for each of its tokens by a masked model.
+_PAIRS_OF_A_PARADIGM = 100
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,33 @@ class MinimalPairs:
 
     name: str
     paradigms: dict[str, list[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class PairAccuracyMeasure(Measure):
+    """The share of pairs of which the language model that was trained finds the acceptable sentence likelier."""
+
+    of_language_models = True
+
+    sentences: MinimalPairs
+
+    @property
+    def label(self) -> str:
+        return f"{self.sentences.name} pair accuracy"
+
+    def value(self, subject: Subject) -> float | None:
+        likelihood = likelihood_of(subject)
+        return None if likelihood is None else minimal_pair_accuracy(self.sentences, likelihood)
+
+
+def opened(folder: Path) -> list[Measure] | None:
+    """The measure of a folder of sentence pairs, the first 100 of each file; None for any other.
+
+    Raises ReknitError as `load_minimal_pairs` does.
+    """
+    if (folder / "test.tsv").is_file() or not holds_minimal_pairs(folder):
+        return None
+    return [PairAccuracyMeasure(load_minimal_pairs(folder, _PAIRS_OF_A_PARADIGM))]
 
 
 def holds_minimal_pairs(folder: Path) -> bool:

@@ -11,7 +11,13 @@ from reknit.data.text.documents import ReadReport
 from reknit.data.text.passages import split_passages, split_sentences
 from reknit.data.text.readers import COMPRESSED_SUFFIXES, read_documents
 from reknit.errors import ReknitError
+from reknit.evaluation.measure import Measure, Subject
+from reknit.objectives.base import TextLikelihood
 
+PSEUDO_PERPLEXITY, PERPLEXITY = "pseudo-perplexity", "perplexity"
+
+_UNSEEN_PASSAGES = 100
+_PARTS_OF_LABELLED_FOLDERS = ("queries.jsonl", "qrels", "train.tsv", "dev.tsv", "test.tsv")
 _TEXTS_AT_ONCE = 8
 # Of a model that has diverged: larger ones could not be squared, as intervals do.
 _LARGEST_EXPONENT = 100.0
@@ -31,6 +37,63 @@ class UnseenTexts:
     def sentences(self) -> tuple[str, ...]:
         """Those of the passages, which training must not see: a corpus may hold them in pieces of any kind."""
         return tuple(dict.fromkeys(sentence for passage in self.passages for sentence in split_sentences(passage)))
+
+
+@dataclass(frozen=True)
+class PerplexityMeasure(Measure):
+    """Perplexity of unseen passages by a language model that reads from left to right (`causal`), or
+    pseudo-perplexity by one that reads both sides."""
+
+    lower_is_better = True
+    of_language_models = True
+
+    texts: UnseenTexts
+    causal: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.texts.name} {PERPLEXITY if self.causal else PSEUDO_PERPLEXITY}"
+
+    @property
+    def texts_to_keep_out(self) -> tuple[str, ...]:
+        return self.texts.sentences
+
+    def value(self, subject: Subject) -> float | None:
+        likelihood = likelihood_of(subject, self.causal)
+        return None if likelihood is None else perplexity(self.texts.passages, likelihood)
+
+
+def opened(place: Path) -> list[Measure]:
+    """Both measures of a file or folder of texts. Raises ReknitError for what holds none, or a part of a labelled
+    folder."""
+    inside = [path for path in (place, *place.rglob("*")) if path.name in _PARTS_OF_LABELLED_FOLDERS]
+    if inside:
+        raise ReknitError(f"{inside[0]} is part of a labelled folder: pass the whole folder to --eval")
+    texts = load_unseen_texts(place, _UNSEEN_PASSAGES)
+    return [PerplexityMeasure(texts, causal=False), PerplexityMeasure(texts, causal=True)]
+
+
+def likelihood_of(subject: Subject, causal: bool | None = None) -> Likelihood | None:
+    """The likelihoods of texts by the language model that was trained; None where there is none of that kind.
+
+    causal: whether it must read from left to right; None for any.
+    """
+    objective, model = subject.objective, subject.trained
+    if objective is None:
+        return None
+    device = next(model.encoder.parameters()).device
+
+    def asked(texts: list[str]) -> TextLikelihood | None:
+        batch = model.tokenizer.pack(texts, min(subject.max_length, model.max_length)).to(device)
+        return objective.log_likelihood(model.encoder, batch)
+
+    def likelihood(texts: list[str]) -> tuple[list[float], list[int]]:
+        found = asked(texts)
+        assert found is not None
+        return found.logs.tolist(), found.tokens.tolist()
+
+    kind = asked(["a"])
+    return None if kind is None or causal not in (None, kind.causal) else likelihood
 
 
 def load_unseen_texts(place: Path | str, at_most: int) -> UnseenTexts:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
+from reknit.evaluation.beir import load_beir
 from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
-from reknit.evaluation.metrics import mean, per_query
+from reknit.evaluation.measure import Measure, Size, Subject, shown_size
+from reknit.evaluation.metrics import mean, per_query, values_of
+from reknit.evaluation.scores import Evaluation, Hybrid, Score
 from reknit.evaluation.significance import bootstrap_interval, distances_from_the_best
-from reknit.models.encode_texts import EncodeTexts
+from reknit.models.encode_texts import EncodeTexts, encoder_function
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.dense import dense_rankings
-from reknit.retrieval.fusion import EQUAL_PARTS, fuse, random_rankings
+from reknit.retrieval.fusion import fuse, random_rankings
 from reknit.retrieval.hybrid import candidates
 from reknit.retrieval.ranking import Rankings
 
@@ -25,45 +29,32 @@ BASELINES = ("random", "bm25")
 
 
 @dataclass(frozen=True)
-class Hybrid:
-    """One model and BM25 together: the model's name, and the weight of its vectors, 0 (words only) to 1.
+class SearchMeasure(Measure):
+    """nDCG@10 of the tuned encoder's search in a collection. size: that the encoder is cut to; None for all of it."""
 
-    by_weight: of what it would be at other weights, {weight: {"value": its nDCG@10, "standard_error": of its distance
-    from the best of them, query by query}}.
-    """
+    collection: RetrievalSet
+    size: Size | None = None
 
-    model: str
-    weight: float = EQUAL_PARTS
-    by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
+    @property
+    def label(self) -> str:
+        return f"{self.collection.name} nDCG@10{shown_size(self.size)}"
+
+    @property
+    def texts_to_keep_out(self) -> tuple[str, ...]:
+        return tuple(self.collection.queries.values())
+
+    def value(self, subject: Subject) -> float:
+        layers, dims = self.size or (None, None)
+        encode = encoder_function(subject.tuned, subject.precision, quiet=True, layers=layers, dims=dims)
+        return fmean(values_of(dense_search(self.collection, encode), self.collection))
+
+    def at(self, size: Size) -> SearchMeasure:
+        return replace(self, size=size)
 
 
-@dataclass
-class Evaluation:
-    """Results of several systems on one collection.
-
-    dataset: its name. queries, documents: how many. rows: {system: {metric: {"value": mean over queries, "ci95":
-    [low, high]}}} with metrics "nDCG@10", "R@100", "RR@10". per_query: {system: {metric: {query id: value}}}, every
-    system over the same queries. notes: remarks for the reader. hybrids: what the rows are that fuse a model with BM25.
-    """
-
-    dataset: str
-    queries: int
-    documents: int
-    rows: dict[str, dict[str, dict[str, Any]]]
-    per_query: dict[str, dict[str, dict[str, float]]]
-    notes: list[str] = field(default_factory=list)
-    hybrids: dict[str, Hybrid] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for result.json: everything but the values of single queries, nothing rounded."""
-        return {
-            "dataset": self.dataset,
-            "queries": self.queries,
-            "documents": self.documents,
-            "notes": list(self.notes),
-            "hybrids": {name: asdict(hybrid) for name, hybrid in self.hybrids.items()},
-            "rows": self.rows,
-        }
+def opened(folder: Path) -> list[Measure] | None:
+    """The measure of a BEIR folder; None for what is none. Raises ReknitError as `load_beir` does."""
+    return [SearchMeasure(load_beir(folder))] if (folder / "corpus.jsonl").is_file() else None
 
 
 def evaluate_retrieval(
@@ -103,13 +94,13 @@ def evaluate_retrieval(
         dataset=collection.name,
         queries=len(collection.queries),
         documents=len(collection.documents),
-        rows={system: {name: _row(values, seed) for name, values in found.items()} for system, found in scores.items()},
-        per_query=scores,
-        notes=list(collection.notes),
+        notes=tuple(collection.notes),
         hybrids={
             name: replace(hybrid, by_weight=_by_weight(values_by_weight(collection, *found_by_both[hybrid.model])))
             for name, hybrid in hybrids.items()
         },
+        rows={system: {name: _score(values, seed) for name, values in of.items()} for system, of in scores.items()},
+        per_query=scores,
     )
 
 
@@ -155,8 +146,8 @@ def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queri
         raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
 
 
-def _row(values: dict[str, float], seed: int) -> dict[str, Any]:
-    return {"value": mean(values), "ci95": list(bootstrap_interval(list(values.values()), seed))}
+def _score(values: dict[str, float], seed: int) -> Score:
+    return Score(mean(values), bootstrap_interval(list(values.values()), seed))
 
 
 def _by_weight(values: np.ndarray) -> dict[str, dict[str, float]]:

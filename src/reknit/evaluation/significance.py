@@ -112,7 +112,8 @@ def _mean_over_strata(
     strata: list[np.ndarray], resamples: int, draw: Callable[[np.ndarray, int], np.ndarray]
 ) -> np.ndarray:
     means = [np.concatenate([draw(stratum, rows) for rows in _blocks(resamples, stratum.size)]) for stratum in strata]
-    return np.mean(means, axis=0)
+    mean: np.ndarray = np.mean(means, axis=0)
+    return mean
 
 
 def _blocks(resamples: int, queries: int) -> Iterator[int]:
@@ -122,9 +123,11 @@ def _blocks(resamples: int, queries: int) -> Iterator[int]:
 
 
 def _resampled_means(stratum: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
-    return stratum[rng.integers(0, stratum.size, (rows, stratum.size), dtype=np.int32)].mean(axis=1)
+    means: np.ndarray = stratum[rng.integers(0, stratum.size, (rows, stratum.size), dtype=np.int32)].mean(axis=1)
+    return means
 
 
 def _sign_flipped_means(stratum: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
     signs = rng.integers(0, 2, (rows, stratum.size), dtype=np.int8) * 2.0 - 1.0
-    return signs @ stratum / stratum.size
+    means: np.ndarray = signs @ stratum / stratum.size
+    return means

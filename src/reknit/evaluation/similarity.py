@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional
 
 from reknit.errors import ReknitError
+from reknit.evaluation.measure import Measure, Size, Subject, shown_size
 from reknit.evaluation.tables import read_table
-from reknit.models.encode_texts import EncodeTexts
+from reknit.models.encode_texts import EncodeTexts, encoder_function
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,35 @@ class SimilaritySet:
     first: list[str]
     second: list[str]
     scores: list[float]
+
+
+@dataclass(frozen=True)
+class SimilarityMeasure(Measure):
+    """Spearman's correlation of the tuned encoder's cosines with people's scores.
+
+    size: that the encoder is cut to; None for all of it.
+    """
+
+    pairs: SimilaritySet
+    size: Size | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.pairs.name} Spearman{shown_size(self.size)}"
+
+    def value(self, subject: Subject) -> float:
+        layers, dims = self.size or (None, None)
+        return spearman(
+            self.pairs, encoder_function(subject.tuned, subject.precision, quiet=True, layers=layers, dims=dims)
+        )
+
+    def at(self, size: Size) -> SimilarityMeasure:
+        return replace(self, size=size)
+
+
+def opened(folder: Path) -> list[Measure] | None:
+    """The measure of a folder with a test.tsv; None for any other. Raises ReknitError as `load_similarity` does."""
+    return [SimilarityMeasure(load_similarity(folder))] if (folder / "test.tsv").is_file() else None
 
 
 def load_similarity(folder: Path | str, split: str = "test") -> SimilaritySet:

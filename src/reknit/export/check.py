@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,11 @@ from reknit.encoders.huggingface.families import family_of
 from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.model_files import read_json
 from reknit.errors import ReknitError
+from reknit.export.sentence_transformers import only_here
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.models.sentence_folder import read_sentence_folder
+from reknit.runs.result import ExportCheck
 
 MAX_DIFFERENCE = 1e-4
 MIN_COSINE = 0.9999
@@ -28,24 +29,6 @@ SAMPLE_TEXTS = (
     "naïve café, 東京, Привет, 😀 and some numbers: 3.14159, 2026-01-31",
     "def add(a, b):\n    return a + b",
 )
-
-
-@dataclass(frozen=True)
-class ExportCheck:
-    """How far the loaded folder is from the model it was made of.
-
-    max_abs_diff, cosine: the worst over all libraries and texts. against: {library: largest absolute difference}.
-    texts: number of texts compared.
-    """
-
-    max_abs_diff: float
-    cosine: float
-    against: dict[str, float]
-    texts: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for result.json."""
-        return asdict(self)
 
 
 class PlainTransformer(nn.Module):
@@ -87,7 +70,8 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
 
     The folder may be a smaller size of the model (fewer layers, fewer dims): the model is then run at that size. An
     empty text and one longer than the model reads are always added to `texts` (a small sample when none are given).
-    A trained pooling, which only reknit runs, is compared as reknit loads it again; the plain mean in all three.
+    A trained pooling, which only reknit runs, is compared as reknit loads it again; the plain mean in all three. So is
+    an encoder that only reknit runs.
     Raises ReknitError when any library is further away than 1e-4 (absolute) or 0.9999 (cosine), naming it.
     """
     folder = Path(folder)
@@ -97,11 +81,12 @@ def check_export(model: EmbeddingModel, folder: str | Path, texts: Sequence[str]
     _check_expansion(model, loaded, sample, dims)
     plain = model.without_trained_pooling()
     expected = plain.encode(sample, layers=layers, dims=dims)
-    found = {
-        "reknit": loaded.without_trained_pooling().encode(sample),
-        "transformers": encode_with_transformers(folder, sample, model.prompt_text(None)),
-        "sentence-transformers": _encode_with_sentence_transformers(folder, sample),
-    }
+    found = {"reknit": loaded.without_trained_pooling().encode(sample)}
+    if not only_here(model):
+        found |= {
+            "transformers": encode_with_transformers(folder, sample, model.prompt_text(None)),
+            "sentence-transformers": _encode_with_sentence_transformers(folder, sample),
+        }
     results = {library: (vectors, expected) for library, vectors in found.items()}
     if model.pools_by_training:
         results["reknit, trained pooling"] = loaded.encode(sample), model.encode(sample, dims=dims)
@@ -144,7 +129,8 @@ def encode_with_transformers(folder: Path, texts: Sequence[str], prompt: str = "
     inputs = tokenizer([prompt + text for text in texts], padding=True, truncation=True, return_tensors="pt")
     with torch.inference_mode():
         vectors, _ = plain(inputs["input_ids"], inputs["attention_mask"])
-    return vectors.float().numpy()
+    found: np.ndarray = vectors.float().numpy()
+    return found
 
 
 def _encode_with_sentence_transformers(folder: Path, texts: list[str]) -> np.ndarray:
@@ -172,4 +158,5 @@ def _size_of(model: EmbeddingModel, folder: Path) -> tuple[int | None, int | Non
 
 def _cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return (left * right).sum(axis=1) / np.maximum(norms, 1e-12)
+    cosines: np.ndarray = (left * right).sum(axis=1) / np.maximum(norms, 1e-12)
+    return cosines

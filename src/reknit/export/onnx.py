@@ -57,7 +57,8 @@ def encode_with_onnx(path: str | Path, folder: str | Path, texts: Sequence[str])
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs = tokenizer(list(texts), padding=True, truncation=True, return_tensors="np")
     feed = {name: inputs[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
-    return session.run(["sentence_embedding"], feed)[0]
+    vectors: np.ndarray = session.run(["sentence_embedding"], feed)[0]
+    return vectors
 
 
 def _trace(plain: PlainTransformer, path: Path) -> None:

@@ -2,14 +2,15 @@
 
 How a size is written:
 - fewer layers: the upper layers are left out of `model.safetensors` and config.json says how many there are;
-- fewer coordinates (dims): a `2_Dense` module whose matrix keeps the first coordinates, without bias or activation,
+- fewer dimensions (dims): a `2_Dense` module whose matrix keeps the first dimensions, without bias or activation,
   between pooling and normalisation. sentence-transformers 2 to 6 run it natively and normalise after it, so its vectors
   have length 1. The other form, `truncate_dim` in config_sentence_transformers.json, cuts after normalisation: its
   vectors would be too short and differ from everybody else's. Plain transformers users take `[:dims]` after pooling,
-  then normalise. A server that skips Dense modules serves the full width; its first dims coordinates, normalised again,
+  then normalise. A server that skips Dense modules serves the full width; its first dims dimensions, normalised again,
   are the same vector.
 
 A trained pooling, which only reknit runs, is written beside them to `trained_pooling/`; the Pooling module says "mean".
+An encoder that only reknit runs (`encoder.mixer`) has the same folder, with a config.json that other libraries refuse.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 import torch
 
 from reknit.encoders.huggingface.automodel import AutoModelEncoder
-from reknit.encoders.huggingface.loading import native_state_to_hf
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder, native_state_to_hf
 from reknit.encoders.model_files import read_json
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
@@ -55,7 +56,7 @@ def save(
     """Write `model` to the folder `out`; a reader never sees it half written.
 
     layers: keep the first so many layers; with fewer than all, a query expansion, which was made for all, is left out.
-    dims: keep the first so many coordinates of each vector (by default what
+    dims: keep the first so many dimensions of each vector (by default what
     `model.dims` says). card: the README, front matter included; a short one is made when None. A model folder that is
     already there is replaced.
 
@@ -100,6 +101,11 @@ def save(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return out
+
+
+def only_here(model: EmbeddingModel) -> str:
+    """Why only reknit runs the model, in one sentence; empty where other libraries can."""
+    return model.encoder.only_here if isinstance(model.encoder, HuggingFaceEncoder) else ""
 
 
 def _write_transformer(model: EmbeddingModel, folder: Path, layers: int | None) -> None:
@@ -200,15 +206,16 @@ def _fit_tokenizer_config(path: Path, max_length: int) -> None:
 def _short_card(model: EmbeddingModel, layers: int | None, dims: int | None) -> str:
     depth = layers or model.encoder.depth
     width = dims or model.encoder.dim
+    alone = only_here(model)
+    library = "reknit" if alone else "sentence-transformers"
+    tags = dict.fromkeys([library, "feature-extraction", "sentence-similarity", "reknit"])
+    load = 'model = SentenceTransformer("path/to/this/folder")'
     lines = [
         "---",
-        "library_name: sentence-transformers",
+        f"library_name: {library}",
         "pipeline_tag: sentence-similarity",
         "tags:",
-        "- sentence-transformers",
-        "- feature-extraction",
-        "- sentence-similarity",
-        "- reknit",
+        *(f"- {tag}" for tag in tags),
         "---",
         "",
         f"# {model.name}",
@@ -216,10 +223,11 @@ def _short_card(model: EmbeddingModel, layers: int | None, dims: int | None) -> 
         f"A sentence embedding model made with reknit: {depth} layers, {width} dimensions, {model.pooling} pooling, "
         f"at most {model.max_length} tokens.",
         "",
+        *([alone, ""] if alone else []),
         "```python",
-        "from sentence_transformers import SentenceTransformer",
+        "import reknit" if alone else "from sentence_transformers import SentenceTransformer",
         "",
-        'model = SentenceTransformer("path/to/this/folder")',
+        'model = reknit.load("path/to/this/folder")' if alone else load,
         'vectors = model.encode(["a text"])',
         "```",
         "",

@@ -1,4 +1,4 @@
-"""A folder that one job fills: when it is free, how it is gone on with, and how an older job in it is replaced."""
+"""A folder that one job fills: when it is free, how it is resumed, and how an older job in it is replaced."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -25,7 +25,7 @@ def resolve_precision(choice: PrecisionChoice, device: torch.device) -> Precisio
     return "bfloat16" if _processor_has_bfloat16() else "float32"
 
 
-def autocast(precision: PrecisionName, device: torch.device) -> AbstractContextManager:
+def autocast(precision: PrecisionName, device: torch.device) -> AbstractContextManager[Any]:
     """Run matrix products in `precision`; weights, norms, softmax and losses stay float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ def bag_of_words(states: Tensor, table: Tensor, bias: Tensor | None, cu_seqlens:
     in chunks of whole sequences, and the gradient, which reaches one token per word and sequence only, is computed
     there too; it keeps two numbers per sequence and row of the table. One way back, and no second derivatives.
     """
-    loss = cast(Tensor, _BagOfWords.apply(states, table, bias, cu_seqlens, words))
+    loss = _bag_of_words(states, table, bias, cu_seqlens, words)
     return whole_mean(loss, (cu_seqlens.diff() > 0).sum())
 
 
@@ -83,6 +84,9 @@ class _BagOfWords(torch.autograd.Function):
         states_grad, table_grad, bias_grad = scaled_gradients(ctx, grads[0])
         states_dtype, table_dtype = ctx.dtypes
         return states_grad.to(states_dtype), table_grad.to(table_dtype), bias_grad, None, None
+
+
+_bag_of_words: Callable[[Tensor, Tensor, Tensor | None, Tensor, Tensor], Tensor] = _BagOfWords.apply
 
 
 def _pool_logits(states: Tensor, table: Tensor, group: list[tuple[int, int]], buffer: Tensor) -> tuple[Tensor, Tensor]:

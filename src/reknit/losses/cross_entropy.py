@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def cross_entropy(states: Tensor, table: Tensor, bias: Tensor | None, targets: T
     P = 0) and the number of targets that had the largest logit (int64 scalar, no gradient; ties count as hits).
     One way back, and no second derivatives.
     """
-    loss, hits = cast("tuple[Tensor, Tensor]", _ChunkedCrossEntropy.apply(states, table, bias, targets))
+    loss, hits = _chunked(states, table, bias, targets)
     return whole_mean(loss, targets.numel()), hits
 
 
@@ -134,3 +135,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         states_grad, table_grad, bias_grad = scaled_gradients(ctx, grads[0] / ctx.count)
         return states_grad, table_grad.to(ctx.table_dtype), bias_grad, None
+
+
+_chunked: Callable[[Tensor, Tensor, Tensor | None, Tensor], tuple[Tensor, Tensor]] = _ChunkedCrossEntropy.apply

@@ -69,7 +69,8 @@ class Embedder(ABC):
             return vectors
         # Broken vectors (NaN, infinity) stay so, for those who rank them to report.
         with np.errstate(invalid="ignore"):
-            return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+            unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+            return unit
 
     @property
     def side_prompts(self) -> dict[str, str]:

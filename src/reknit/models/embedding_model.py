@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reknit.data.batch import View
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import TokenEncoder
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.encoders.native.packed_weights import WeightsWatch, can_be_packed, packed_for_inference
 from reknit.encoders.pooling import pool
@@ -32,14 +32,14 @@ class EmbeddingModel(Embedder):
     encoder, tokenizer: what is trained and exported. pooling: "cls", "mean", "max" or "last", or the name of the
     encoder's own trained pooling. normalize: rows get length 1. max_length: tokens per text at most, special tokens
     included. prompts: {name: text put in front}. default_prompt: name of the prompt used when `encode` is given none.
-    dims: coordinates kept of each vector (None means all); the model's own default for `encode`. similarity: what two
+    dims: dimensions kept of each vector (None means all); the model's own default for `encode`. similarity: what two
     of its vectors are compared by, "cosine" or "dot"; `encode` does not depend on it, `comparable` does. expansion:
     what queries know of a corpus's words, None for most models. name: for tables and messages.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: TokenEncoder,
         tokenizer: Tokenizer,
         *,
         pooling: str = "mean",
@@ -110,7 +110,7 @@ class EmbeddingModel(Embedder):
         """Encode texts, in any order of lengths and of any number, without gradient and without dropout.
 
         texts: strings; an empty one is allowed. layers: use the first so many layers only. dims: keep the first so many
-        coordinates, then normalise again. prompt_name: which of `prompts` to put in front of each text; "query" and
+        dimensions, then normalise again. prompt_name: which of `prompts` to put in front of each text; "query" and
         "document" mean the default prompt in a model without such a prompt; "query" also applies the model's
         `expansion`, where it has one and all layers are used. precision: "bfloat16" runs the matrix
         products in bfloat16. tokens_per_batch: tokens (no padding) encoded at once. on_progress: called with (texts
@@ -155,7 +155,7 @@ class EmbeddingModel(Embedder):
     def has_unit_vectors(self) -> bool:
         return self.normalize
 
-    def _in_precision(self, precision: Precision) -> tuple[Encoder, AbstractContextManager]:
+    def _in_precision(self, precision: Precision) -> tuple[TokenEncoder, AbstractContextManager[Any]]:
         """The encoder that computes in `precision`, and the context it must run in."""
         if precision == "float32":
             return self.encoder, nullcontext()
@@ -166,7 +166,7 @@ class EmbeddingModel(Embedder):
             self._packed = WeightsWatch(self.encoder), packed_for_inference(cast(NativeEncoder, self.encoder))
         return self._packed[1], nullcontext()
 
-    def _embed(self, encoder: Encoder, view: View, layers: int | None, dims: int | None) -> Tensor:
+    def _embed(self, encoder: TokenEncoder, view: View, layers: int | None, dims: int | None) -> Tensor:
         """[N, dims] vectors of one packed batch."""
         encoded = encoder(view, layers=[encoder.depth if layers is None else layers])
         pooled = pool(encoded, self.pooling).float()[:, :dims]
@@ -184,4 +184,4 @@ class EmbeddingModel(Embedder):
                 f"{layers} alone cannot be used"
             )
         if dims is not None and not 1 <= dims <= self.encoder.dim:
-            raise ReknitError(f"{self.name} has vectors of {self.encoder.dim} coordinates; {dims} cannot be kept")
+            raise ReknitError(f"{self.name} has vectors of {self.encoder.dim} dimensions; {dims} cannot be kept")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from reknit.adapters.encoder import AdaptedEncoder
+from reknit.adapters.files import FOLDER as ADAPTER
+from reknit.adapters.files import with_saved
 from reknit.encoders.huggingface.loading import load_encoder
 from reknit.encoders.model_files import local_folder
 from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
@@ -26,7 +29,8 @@ def load_model(path_or_id: str | Path) -> Embedder:
     so. A similarity other than cosine and dot product is taken for cosine, which a line on stderr says too. A folder
     with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`, which encodes but
     cannot be trained or exported; everything else an `EmbeddingModel`. A `trained_pooling/` in the folder makes the
-    vectors. Raises ReknitError as `load_encoder` does.
+    vectors. An `adapter/` in it is merged into the weights, or attached where it cannot be merged. Raises ReknitError
+    as `load_encoder` and `attach_saved` do.
     """
     folder, described = _described(path_or_id)
     similarity = _similarity(described.similarity, path_or_id)
@@ -49,6 +53,8 @@ def load_model(path_or_id: str | Path) -> Embedder:
     if (folder / TRAINED_POOLING).is_dir():
         encoder.pooler = TrainedPooling.load(folder / TRAINED_POOLING, encoder.dim, encoder.depth)
         pooling = encoder.pooler.kind
+    if (folder / ADAPTER).is_dir():
+        encoder = with_saved(encoder, folder / ADAPTER)
     return EmbeddingModel(
         encoder,
         tokenizer,
@@ -67,13 +73,19 @@ def load_model(path_or_id: str | Path) -> Embedder:
 def load_embedding_model(path_or_id: str | Path) -> EmbeddingModel:
     """As `load_model`, for what needs the weights: training, cutting, exporting.
 
-    Raises ReknitError also where only sentence-transformers can run the model.
+    Raises ReknitError also where only sentence-transformers can run the model, and where it has an adapter that cannot
+    be merged into its weights.
     """
     model = load_model(path_or_id)
     if not isinstance(model, EmbeddingModel):
         raise ReknitError(
             f"{path_or_id} runs only through sentence-transformers: reknit can encode with it and measure it, but not "
             "train, cut or export it; take a model of Transformer, Pooling and Normalize, or its plain encoder"
+        )
+    if isinstance(model.encoder, AdaptedEncoder):
+        raise ReknitError(
+            f"{path_or_id} has an adapter that stays beside the model ({model.encoder.adapter.cannot_merge}): reknit "
+            "can encode and search with it, but not export, cut or train it; take the model that it was tuned from"
         )
     return model
 

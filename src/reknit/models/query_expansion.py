@@ -96,8 +96,8 @@ class QueryExpansion:
     def expand(self, texts: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """[texts, dim] vectors of queries -> float32 of the same shape and lengths, turned towards the queries' terms.
 
-        vectors may have fewer coordinates than the table: then the first ones of both are used. A query without a known
-        term, or whose terms pull apart, stays as it is. Raises ReknitError for vectors with more coordinates.
+        vectors may have fewer dimensions than the table: then the first ones of both are used. A query without a known
+        term, or whose terms pull apart, stays as it is. Raises ReknitError for vectors with more dimensions.
         """
         self.check_width(vectors.shape[1])
         if not self.weight:
@@ -116,15 +116,15 @@ class QueryExpansion:
         return expanded
 
     def check_width(self, dims: int) -> None:
-        """Raise ReknitError unless vectors of so many coordinates can be expanded."""
+        """Raise ReknitError unless vectors of so many dimensions can be expanded."""
         if dims > self.table.shape[1]:
             raise ReknitError(
-                f"the model's query expansion was made for {self.table.shape[1]} coordinates, so queries of {dims} "
+                f"the model's query expansion was made for {self.table.shape[1]} dimensions, so queries of {dims} "
                 f"cannot be expanded: ask for {self.table.shape[1]} dims or fewer"
             )
 
     def save(self, folder: Path, dims: int | None = None) -> None:
-        """Write the folder; it must exist. dims: keep the first coordinates only."""
+        """Write the folder; it must exist. dims: keep the first dimensions only."""
         from safetensors.numpy import save_file
 
         settings = {"weight": self.weight, "language": self.language, "terms": list(self.terms)}
@@ -180,7 +180,7 @@ def _pair(first: int, second: int) -> int:
     return first << 32 | second
 
 
-def _most_held(keys: array, texts: array, least: int, most: int) -> Iterator[tuple[int, np.ndarray]]:
+def _most_held(keys: array[int], texts: array[int], least: int, most: int) -> Iterator[tuple[int, np.ndarray]]:
     """(key, the texts beside it) of the `most` keys that are in most texts, and in `least` at least."""
     order = np.argsort(np.array(keys, dtype=np.int64), kind="stable")
     found, starts, counts = np.unique(np.array(keys, dtype=np.int64)[order], return_index=True, return_counts=True)

@@ -34,7 +34,7 @@ _TRANSFORMER_CONFIGS = tuple(
 
 @dataclass
 class SentenceFolder:
-    """transformer: folder of config.json and weights. dims: coordinates kept. similarity: in the folder's own word;
+    """transformer: folder of config.json and weights. dims: dimensions kept. similarity: in the folder's own word;
     "cosine" where it says nothing. unsupported: what reknit cannot run, if anything, in words."""
 
     transformer: Path
@@ -51,7 +51,7 @@ def read_sentence_folder(folder: Path) -> SentenceFolder:
     """Read modules.json and what it points to.
 
     Modules are known by the last part of their type, because version 6 moved them. A Dense module that only keeps the
-    first coordinates (reknit's own form of a truncated export) is read as `dims`. Raises ReknitError for damaged files
+    first dimensions (reknit's own form of a truncated export) is read as `dims`. Raises ReknitError for damaged files
     and for modules whose code would come from the folder.
     """
     modules = _read_modules(folder / "modules.json")
@@ -93,7 +93,7 @@ def read_max_length(transformer: Path) -> int:
 
 
 def is_truncation(weight: torch.Tensor) -> bool:
-    """Whether a [out, in] matrix keeps the first `out` coordinates and does nothing else."""
+    """Whether a [out, in] matrix keeps the first `out` dimensions and does nothing else."""
     return bool(torch.equal(weight.float(), torch.eye(*weight.shape)))
 
 

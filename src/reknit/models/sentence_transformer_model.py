@@ -64,7 +64,7 @@ class SentenceTransformerModel(Embedder):
         if layers is not None:
             raise ReknitError(f"{self.name} runs only through sentence-transformers; its layers cannot be cut")
         if dims is not None and not 1 <= dims <= self.dim:
-            raise ReknitError(f"{self.name} has vectors of {self.dim} coordinates; {dims} cannot be kept")
+            raise ReknitError(f"{self.name} has vectors of {self.dim} dimensions; {dims} cannot be kept")
         prompt = self.prompt_text(prompt_name)
         vectors = np.empty((len(texts), dims or self.dim), dtype=np.float32)
         for start in range(0, len(texts), _TEXTS_PER_CALL):

@@ -25,23 +25,23 @@ from reknit.objectives.base import (
     of_whole_batch,
 )
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
+from reknit.ranges import Fraction, NonNegativeFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class AdversarialRankingSpec(ObjectiveSpec):
-    """Settings of AR2 (Zhang et al. 2022), with negatives from the batch.
+    """Settings of AR2 (Zhang et al. 2022), with negatives from the batch."""
 
-    warm_up: share of the budget in which retriever and ranker learn without each other. negatives: hardest passages of
-    other groups that a query's list has beside its own passage. adversarial_weight: of the adversarial loss (lambda);
-    distillation has the rest of 1. contrastive_weight: of the contrastive loss after the warm-up. contrastive: its
-    settings; its temperature divides the retriever's similarities in the game too.
-    """
-
-    warm_up: float = 0.3
-    negatives: int = 3
-    adversarial_weight: float = 0.5
-    contrastive_weight: float = 1.0
+    warm_up: Fraction = 0.3
+    """Fraction of the budget in which retriever and ranker learn without each other."""
+    negatives: PositiveInt = 3
+    """Negatives in a query's list beside its own passage: the hardest passages of other documents in the batch."""
+    adversarial_weight: Fraction = 0.5
+    """Weight of the adversarial loss (lambda); distillation has the rest of 1."""
+    contrastive_weight: NonNegativeFloat = 1.0
+    """Weight of the contrastive loss after the warm-up; 0 leaves it out."""
     contrastive: ContrastiveSpec = field(default_factory=ContrastiveSpec)
+    """The contrastive loss; its temperature also divides the retriever's similarities in the other losses."""
 
     def __post_init__(self) -> None:
         for name in ("warm_up", "adversarial_weight"):
@@ -56,7 +56,7 @@ class AdversarialRankingSpec(ObjectiveSpec):
         return AdversarialRanking(self, encoder, vocabulary, pooling)
 
 
-class AdversarialRanking(FollowsProgress, EmbeddingObjective):
+class AdversarialRanking(FollowsProgress[Encoder], EmbeddingObjective[Encoder]):
     """Losses "contrastive" and "ranker" during the warm-up, then also "adversarial" and "distilled".
 
     A query's list is its own passage and the passages of the batch that the retriever, as it is in this step, finds

@@ -6,14 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from reknit.collectives import gathered_rows
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
+from reknit.objectives.companions import Companions
+
+EncoderT = TypeVar("EncoderT", bound=Encoder, contravariant=True, default=Any)
+"""The encoders that an objective can train: any, or those of tokens. A plain `Objective` leaves it open."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,17 @@ class TextLikelihood:
     causal: bool
 
 
-class Objective(nn.Module, ABC):
+class Objective(nn.Module, ABC, Generic[EncoderT]):
     """Owns all that is needed for training only: decoders, heads, generators, teachers.
 
     What it declares, so that one set of checks can be run on all objectives (`tests/recipes/test_every_recipe.py`):
 
     auxiliary: names of the losses that train such a part and not the encoder's blocks (a generator's). partial: of
-    those that need not reach its last blocks. vector_losses: of those that reach the encoder through the pooled vector
-    of each sequence alone. visible: {name: reason} of those that predict nothing that is masked, with the reason why
-    what the encoder sees does not give the answer away. untrained: {name: when it changes} of its modules and
-    parameters that no gradient trains, such as teachers: after every "step", when the "stage" changes, or "never".
+    those that need not reach its last blocks. companions: what `meet` was given. vector_losses: of those that reach the
+    encoder through the pooled vector of each sequence alone. visible: {name: reason} of those that predict nothing that
+    is masked, with the reason why what the encoder sees does not give the answer away. untrained: {name: when it
+    changes} of its modules and parameters that no gradient trains, such as teachers: after every "step", when the
+    "stage" changes, or "never".
     """
 
     auxiliary: ClassVar[frozenset[str]] = frozenset()
@@ -58,6 +64,15 @@ class Objective(nn.Module, ABC):
     vector_losses: frozenset[str] = frozenset()
     visible: Mapping[str, str] = MappingProxyType({})
     untrained: Mapping[str, Literal["step", "stage", "never"]] = MappingProxyType({})
+    companions: Companions
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.companions = Companions()
+
+    def meet(self, companions: Companions) -> None:
+        """Learn beside these frozen models, which its settings named (`ObjectiveSpec.companions`)."""
+        self.companions = companions
 
     @property
     def left_to_right(self) -> bool:
@@ -74,7 +89,7 @@ class Objective(nn.Module, ABC):
         return self.stage
 
     @abstractmethod
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> StepOutput:
         """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance.
 
         Where several processes divide a step, `batch` is this one's share and `rng` the same on all of them: a draw is
@@ -82,20 +97,20 @@ class Objective(nn.Module, ABC):
         (`reknit.collectives`), as the functions in `losses` are.
         """
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         """What each loss of the step `forward` makes of the same arguments cannot fall below, in nats, where tokens are
         independent and equally likely, and texts unrelated; a sentence that says why where there is no such bound."""
         return {}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: EncoderT, batch: Batch) -> TextLikelihood | None:
         """How likely each text is, where the objective trains a language model; else None. Without gradients."""
         return None
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: EncoderT, progress: float) -> None:
         """Called after each optimiser step (moving-average teachers); `progress` is the spent share of the budget."""
 
 
-class FollowsProgress(Objective):
+class FollowsProgress(Objective[EncoderT]):
     """An objective that changes with the spent share of the budget, from 0 to 1.
 
     `progress` is a buffer, so that a resumed run goes on where it was.
@@ -107,25 +122,25 @@ class FollowsProgress(Objective):
         super().__init__()
         self.register_buffer("progress", torch.zeros(()))
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: EncoderT, progress: float) -> None:
         self.progress.fill_(progress)
 
 
 WHOLE_TEXTS = "texts are embedded whole, and what is asked for is which of them belong together"
 
 
-class EmbeddingObjective(Objective):
+class EmbeddingObjective(Objective[EncoderT]):
     """An objective on one vector per sequence, split so that nesting, gradient caching and gathering patch nothing."""
 
     @abstractmethod
-    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+    def embed(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> Tensor:
         """[N, dim] one vector per sequence of the batch."""
 
     @abstractmethod
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         """Losses from the vectors alone; no encoder runs here. In a shared step both are those of all processes."""
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> StepOutput:
         return self.score(of_whole_batch(self.embed(encoder, batch, rng), batch), batch.whole)
 
 
@@ -139,6 +154,11 @@ def of_whole_batch(rows: Tensor, batch: Batch) -> Tensor:
 @dataclass(frozen=True)
 class ObjectiveSpec(ABC):
     """The typed settings of an objective; every field can be reached with `--set objective.FIELD=VALUE`."""
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Names of the frozen models that the objective learns beside: "start", an earlier stage's recipe, a folder."""
+        return ()
 
     @abstractmethod
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Objective:

@@ -113,7 +113,8 @@ class BigramLexicon(nn.Module):
 
     def _buckets(self, keys: Tensor) -> Tensor:
         """[n] keys -> [n] int64 numbers of buckets: the upper bits of a product that wraps around."""
-        return ((keys * _ODD) >> (64 - self.buckets_log2)) & (2**self.buckets_log2 - 1)
+        buckets: Tensor = ((keys * _ODD) >> (64 - self.buckets_log2)) & (2**self.buckets_log2 - 1)
+        return buckets
 
 
 def _most_frequent(keys: Tensor, times: Tensor, buckets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from reknit.corruptions.bottleneck import insert_bottleneck
 from reknit.corruptions.next_token import predict_next
 from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.likelihood import causal_log_likelihood
@@ -21,13 +21,15 @@ from reknit.objectives.predictions import (
     predicted_from_before,
     tied_vocabulary,
 )
+from reknit.ranges import NonNegativeFloat
 
 
 @dataclass(frozen=True)
 class BottleneckLanguageModelSpec(ObjectiveSpec):
-    """Settings of GEM (Zhang et al. 2025). bottleneck_weight: of the second loss beside 1 for plain next tokens."""
+    """Settings of GEM (Zhang et al. 2025)."""
 
-    bottleneck_weight: float = 1.0
+    bottleneck_weight: NonNegativeFloat = 1.0
+    """Weight of the loss through the bottleneck token, beside 1 for plain next tokens; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         if self.bottleneck_weight < 0.0:
@@ -50,7 +52,7 @@ class BottleneckLanguageModel(ReconstructionObjective):
     def left_to_right(self) -> bool:
         return True
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         plain = predict_next(batch, rng)
         found = {"causal": predicted_from_before(plain, encoder(plain).last, self.head)}
         if self.spec.bottleneck_weight:
@@ -60,8 +62,8 @@ class BottleneckLanguageModel(ReconstructionObjective):
             found["bottleneck"] = replace(made, positions=made.positions - texts - 1)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         return causal_log_likelihood(encoder, self.head, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)

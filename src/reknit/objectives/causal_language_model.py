@@ -12,7 +12,7 @@ from torch.nn import functional
 from reknit.corruptions.next_token import predict_next
 from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.losses.cross_entropy import token_losses
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood, of_whole_batch
@@ -24,16 +24,15 @@ from reknit.objectives.predictions import (
     predicted_from_before,
     tied_vocabulary,
 )
+from reknit.ranges import Fraction, PositiveFloat
 
 
 @dataclass(frozen=True)
 class CausalLanguageModelSpec(ObjectiveSpec):
-    """Every ordinary token but a sequence's first token is predicted from its left context.
+    """Every ordinary token but a sequence's first token is predicted from its left context."""
 
-    masked_share: share of the tokens that those after them cannot see (MEAP: 0.15).
-    """
-
-    masked_share: float = 0.0
+    masked_share: Fraction = 0.0
+    """Fraction of the tokens that later tokens cannot see, a mask token standing in their place (MEAP: 0.15)."""
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> CausalLanguageModel:
         return CausalLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
@@ -51,24 +50,31 @@ class CausalLanguageModel(ReconstructionObjective):
     def left_to_right(self) -> bool:
         return True
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = predict_next(batch, rng, masked_share=self.spec.masked_share)
         return {"causal": predicted_from_before(view, encoder(view).last, self.head)}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         return causal_log_likelihood(encoder, self.head, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
 
 @dataclass(frozen=True)
 class ReweightedLanguageModelSpec(CausalLanguageModelSpec):
-    """strategy, temperature: of `loss_weights`. warm_up: share of the budget in which texts weigh (nearly) alike."""
+    """Causal language modelling with a weight for each text of a batch, by its loss (Sow et al. 2025)."""
 
     strategy: Literal["linupper", "quadratic", "extremes"] = "linupper"
-    temperature: float = 1.0
-    warm_up: float = 0.05
+    """Which texts of a batch get a low weight: those of low loss ("linupper"), of low and high loss ("quadratic"), or
+    of medium loss ("extremes").
+    """
+    temperature: PositiveFloat = 1.0
+    """Divides the value that the strategy gives each text before the softmax over the batch; a larger value makes the
+    weights more alike.
+    """
+    warm_up: Fraction = 0.05
+    """Fraction of the budget in which all texts have nearly the same weight."""
 
     def __post_init__(self) -> None:
         if self.temperature <= 0.0 or not 0.0 <= self.warm_up <= 1.0:
@@ -78,12 +84,12 @@ class ReweightedLanguageModelSpec(CausalLanguageModelSpec):
         return ReweightedLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
-class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress):
+class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress[TokenEncoder]):
     """Loss "causal": the mean of the texts' mean cross-entropies, weighted by them (Sow et al. 2025)."""
 
     spec: ReweightedLanguageModelSpec
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         made = self.predictions(encoder, batch, rng)["causal"]
         losses = token_losses(made.states, encoder.table, self.head.bias, made.targets)
         texts = segments_of(batch.cu_seqlens)[made.positions]

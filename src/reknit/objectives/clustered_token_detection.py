@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -12,29 +13,33 @@ from reknit.corruptions.cluster_swapping import cluster_shares, swap_by_clusters
 from reknit.corruptions.masking import mask_tokens, ordinary_tokens
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.detection_head import DetectionHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
 from reknit.objectives.replaced_token_detection import decide
 from reknit.objectives.token_clusters import TokenClusters
+from reknit.ranges import Fraction, NonNegativeFloat, PositiveFraction, Range
 
 
 @dataclass(frozen=True)
 class ClusteredTokenDetectionSpec(ObjectiveSpec):
-    """Settings of C-RTS (Di Liello et al. 2022).
+    """Settings of C-RTS (Di Liello et al. 2022)."""
 
-    ratio: share of ordinary tokens that are replaced. weight: of the loss. clusters: of the vocabulary, at most. beta:
-    how much likelier than the least mistaken cluster the most mistaken one is: exp(beta) times. warm_up: share of the
-    budget in which replacements are random tokens, as in RTS, so that the embeddings that are then clustered say
-    something; with 0, those are clustered that the encoder begins with, as a trained one's may be.
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that are replaced, at least one token."""
+    weight: NonNegativeFloat = 1.0
+    """Factor of the detection loss."""
+    clusters: Annotated[int, Range(low=2)] = 100
+    """Clusters of the vocabulary by k-means of the token embeddings, at most."""
+    beta: NonNegativeFloat = 2.0
+    """How strongly replacements are drawn from clusters that the detector overlooks: the most overlooked cluster is
+    exp(beta) times as likely as the least overlooked one.
     """
-
-    ratio: float = 0.15
-    weight: float = 1.0
-    clusters: int = 100
-    beta: float = 2.0
-    warm_up: float = 0.2
+    warm_up: Fraction = 0.2
+    """Fraction of the budget in which replacements are random tokens, as in RTS, so that the embeddings carry some
+    meaning before they are clustered. With 0 the initial embeddings are clustered, which suits a trained start model.
+    """
 
     def __post_init__(self) -> None:
         if self.clusters < 2:
@@ -45,16 +50,16 @@ class ClusteredTokenDetectionSpec(ObjectiveSpec):
             raise ReknitError(f"warm_up is {self.warm_up}; it must be between 0 and 1")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ClusteredTokenDetection:
-        return ClusteredTokenDetection(self, encoder, vocabulary)
+        return ClusteredTokenDetection(self, token_encoder(encoder), vocabulary)
 
 
-class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
+class ClusteredTokenDetection(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Loss "detection": was this token replaced by another? Asked of every ordinary token.
 
     Once there are clusters, what was overlooked in earlier steps is likelier to be tried again.
     """
 
-    def __init__(self, spec: ClusteredTokenDetectionSpec, encoder: Encoder, vocabulary: Vocabulary) -> None:
+    def __init__(self, spec: ClusteredTokenDetectionSpec, encoder: TokenEncoder, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.spec = spec
         self.detection = DetectionHead(encoder.dim)
@@ -71,18 +76,18 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
             batch, rng, clusters.numbers, cluster_shares(clusters.counts, self.spec.beta), ratio=ratio
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decided(encoder, batch, self.corrupted(batch, rng))}
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         if self.clusters.learnt:
             return {"detection": "tokens of small clusters are replacements more often than others"}
         return super().floors(encoder, batch, rng)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         view = self.corrupted(batch, rng)
         decided = self._decided(encoder, batch, view)
         if self.training and self.clusters.learnt:
@@ -90,12 +95,12 @@ class ClusteredTokenDetection(FollowsProgress, ReconstructionObjective):
         loss, accuracy = decided.loss()
         return StepOutput({"detection": loss}, {"detection_accuracy": accuracy})
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         super().after_step(encoder, progress)
         if progress >= self.spec.warm_up and not self.clusters.learnt:
             self.clusters.learn(whole(encoder.table))
 
-    def _decided(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
+    def _decided(self, encoder: TokenEncoder, batch: Batch, view: View) -> Decisions:
         return decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)
 
     @torch.no_grad()

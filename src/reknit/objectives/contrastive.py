@@ -16,20 +16,28 @@ from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.info_nce import info_nce
 from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 
 @dataclass(frozen=True)
 class ContrastiveSpec(ObjectiveSpec):
-    """temperature: divides the cosine similarities. symmetric: passages also look for their queries. same_side: the
-    other queries are negatives of a query too (NT-Xent). projection: a dense layer and tanh over the vector, in
-    training only; what is exported is the vector under it (SimCSE). focal, mixed_negatives: as in `info_nce` (KaLM)."""
+    """Settings of InfoNCE (van den Oord et al. 2018) with the other pairs of the batch as negatives."""
 
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
+    """Divides the cosine similarities; a smaller value puts more weight on the hardest negatives."""
     symmetric: bool = False
+    """Also find the query of each passage, and average both directions."""
     same_side: bool = False
+    """Also use the other queries as negatives of a query (NT-Xent)."""
     projection: bool = False
-    focal: float = 0.0
-    mixed_negatives: int = 0
+    """Put a dense layer and tanh over the vector, in training only; the vector below it is exported (SimCSE)."""
+    focal: NonNegativeFloat = 0.0
+    """Exponent of a focal weight: an example counts as (1 - p) to this power, p being the probability of its own
+    passage. A larger value gives less weight to examples that are already learned; 0 weights all alike
+    (KaLM-Embedding-V2).
+    """
+    mixed_negatives: NonNegativeInt = 0
+    """Hardest negatives of a query that are mixed into one more negative; 0 for none (KaLM-Embedding-V2)."""
 
     def __post_init__(self) -> None:
         if self.focal < 0.0 or self.mixed_negatives < 0:
@@ -41,7 +49,7 @@ class ContrastiveSpec(ObjectiveSpec):
         return Contrastive(self, encoder.dim, pooling)
 
 
-class Contrastive(EmbeddingObjective):
+class Contrastive(EmbeddingObjective[Encoder]):
     """Loss "contrastive": InfoNCE with the other examples of the batch as negatives.
 
     Two equal texts (twins) differ by the dropout of the encoder alone, which is on because the encoder trains. Texts
@@ -61,7 +69,8 @@ class Contrastive(EmbeddingObjective):
             self.projection = nn.Sequential(dense, nn.Tanh())
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
-        return self.projection(pool(encoder(View.clean(batch)), self.pooling))
+        vectors: Tensor = self.projection(pool(encoder(View.clean(batch)), self.pooling))
+        return vectors
 
     def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         pairs = batch.num_sequences // 2
@@ -87,6 +96,6 @@ def sides_of(embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     if batch.sequences_per_example != 2:
         raise ReknitError(
             f"contrastive objectives need pairs, but a batch has {batch.sequences_per_example} sequence(s) per "
-            'example; set data.source to "pairs"'
+            "example; give its recipe data=PairSpec(...)"
         )
     return embeddings[0::2], embeddings[1::2]

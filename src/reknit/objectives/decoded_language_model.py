@@ -11,7 +11,7 @@ from reknit.data.attention_rules import VisibleKeys
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -19,23 +19,27 @@ from reknit.objectives.draws import FROM_ENCODER, VISIBLE_TO_DECODER, draw_seed,
 from reknit.objectives.likelihood import pseudo_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import FractionBelowOne, PositiveInt
 
 
 @dataclass(frozen=True)
 class DecodedLanguageModelSpec(ObjectiveSpec):
-    """Settings of BPDec (Liang et al. 2024).
-
-    masked: how tokens are hidden. layers: of the decoder. gradual: its first layer looks at the hidden positions of a
-    random part of them, each further layer at more, the last at all; else all layers look at all. encoder_share:
-    tokens, by chance, whose prediction is made from the encoder's output instead of the decoder's, in training.
-    dropout: of the decoder.
-    """
+    """Settings of BPDec (Liang et al. 2024)."""
 
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
-    layers: int = 2
+    """How tokens are masked."""
+    layers: PositiveInt = 2
+    """Layers of the decoder."""
     gradual: bool = True
-    encoder_share: float = 0.1
-    dropout: float = 0.1
+    """Let each layer of the decoder attend to more of the masked positions: the first to a random part of them, the
+    last to all. Otherwise every layer attends to all.
+    """
+    encoder_share: FractionBelowOne = 0.1
+    """Fraction of the predictions in training, drawn at random, that are made from the encoder's output instead of the
+    decoder's.
+    """
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if self.layers < 1:
@@ -58,7 +62,7 @@ class DecodedLanguageModel(ReconstructionObjective):
             dim, spec.layers, default_heads(dim), intermediate=4 * dim, dropout=spec.dropout
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec, seed = self.spec, draw_seed(rng)
         view = spec.masked.corrupt(batch, rng)
         encoded = encoder(view).last
@@ -72,13 +76,14 @@ class DecodedLanguageModel(ReconstructionObjective):
             states = torch.where(from_encoder[:, None], encoded[places].to(states.dtype), states)
         return {"masked": Predictions(self.head(states), places, view.targets[places], view.masked[places])}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         def states_of(view: View) -> Tensor:
-            return self.head(self.decoder(encoder(view).last, view.cu_seqlens))
+            states: Tensor = self.head(self.decoder(encoder(view).last, view.cu_seqlens))
+            return states
 
         return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _rules(self, hidden: Tensor, draws: Tensor) -> list[VisibleKeys]:

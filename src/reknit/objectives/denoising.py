@@ -13,7 +13,7 @@ from reknit.corruptions.noising import Noise, noised
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.language_model_head import TiedBias
 from reknit.decoders.text_decoder import TextDecoder
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
@@ -24,32 +24,40 @@ from reknit.objectives.predictions import (
     tied_vocabulary,
     token_entropy,
 )
+from reknit.ranges import FractionBelowOne, InnerFraction, PositiveFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class DenoisingSpec(ObjectiveSpec):
-    """Settings of BART (Lewis et al. 2020).
-
-    noise, ratio, mean_span, permute_sentences: what the encoder sees (`reknit.corruptions.noising`). memory: what the
-    decoder sees of it, the states of all "tokens" or the sentence "vector" alone (TSDAE, Wang et al. 2021). layers: of
-    the decoder, None for as many as the encoder's. max_positions, dropout: of the decoder.
-    """
+    """Settings of BART (Lewis et al. 2020)."""
 
     noise: Noise = "infilling"
-    ratio: float = 0.3
-    mean_span: float = 3.0
+    """What becomes of the chosen tokens in the text that the encoder reads: "infilling" replaces each span by one mask
+    token, "masking" each token by one, "deletion" drops them, "none" changes none.
+    """
+    ratio: InnerFraction = 0.3
+    """Fraction of a text's tokens that the noise takes away."""
+    mean_span: PositiveFloat = 3.0
+    """Mean length in tokens of the spans of "infilling", drawn from a Poisson distribution."""
     permute_sentences: bool = True
+    """Put the sentences of the text that the encoder reads in random order."""
     memory: Literal["tokens", "vector"] = "tokens"
-    layers: int | None = None
-    max_positions: int = 512
-    dropout: float = 0.1
+    """What the decoder attends to: the states of all "tokens", or the sentence "vector" alone (TSDAE, Wang et al.
+    2021).
+    """
+    layers: PositiveInt | None = None
+    """Layers of the decoder; None for the encoder's number."""
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the decoder has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if self.layers is not None and self.layers < 1:
             raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Denoising:
-        return Denoising(self, encoder, pooling)
+        return Denoising(self, token_encoder(encoder), pooling)
 
 
 class Denoising(ReconstructionObjective):
@@ -57,7 +65,7 @@ class Denoising(ReconstructionObjective):
     "decoder" where the decoder has the sentence vector only, pooled as the exported model does.
     """
 
-    def __init__(self, spec: DenoisingSpec, encoder: Encoder, pooling: str) -> None:
+    def __init__(self, spec: DenoisingSpec, encoder: TokenEncoder, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
         if spec.memory == "vector":
@@ -67,7 +75,7 @@ class Denoising(ReconstructionObjective):
             encoder.dim, spec.layers or encoder.depth, max_positions=spec.max_positions, dropout=spec.dropout
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
         view, unseen = noised(
             batch,
@@ -84,12 +92,12 @@ class Denoising(ReconstructionObjective):
             offsets = torch.arange(batch.num_sequences + 1, device=memory.device)
         return {name: written_text(self.decoder, batch, encoder.table, memory, offsets, unseen)}
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         # In a few steps a vector tells a decoder next to nothing of a random text, so nothing of it counts as seen.
         told = dict.fromkeys(self.vector_losses, token_entropy(batch.vocabulary))
         return super().floors(encoder, batch, rng) | told
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
 

@@ -1,4 +1,4 @@
-"""Contrastive learning of a model that can be cut: fewer layers, fewer coordinates (2D Matryoshka; Starbucks)."""
+"""Contrastive learning of a model that can be cut: fewer layers, fewer dimensions (2D Matryoshka; Starbucks)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from reknit.errors import ReknitError
 from reknit.losses.info_nce import info_nce, score_divergence
 from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
 from reknit.objectives.contrastive import sides_of
+from reknit.ranges import NonNegativeFloat, PositiveFloat
 
 _MOST_SIZES = 6
 _LEAST_DIMS = 8
@@ -24,20 +25,24 @@ _LEAST_DIMS = 8
 
 @dataclass(frozen=True)
 class ElasticContrastiveSpec(ObjectiveSpec):
-    """temperature, symmetric: as in ContrastiveSpec.
+    """Settings of 2D Matryoshka (Li et al. 2024) and Starbucks (Zhuang et al. 2024)."""
 
-    sizes: "LAYERSxDIMS" that are trained beside the full model, such as "2x64"; by default up to 6 of even steps in
-    layers and halves in coordinates. trained: "every" size in every step (Starbucks), or in each step "one" random
-    layer and the last one, both at all coordinates and at a random number of them (2D Matryoshka). alignment: weight of
-    the divergence of each smaller size's scores ("one": of the random layer's) from those of the full model, whose own
-    scores are held fixed.
-    """
-
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
+    """Divides the cosine similarities; a smaller value puts more weight on the hardest negatives."""
     symmetric: bool = False
+    """Also find the query of each passage, and average both directions."""
     sizes: tuple[str, ...] = ()
+    """Smaller sizes that are trained beside the full model, as LAYERSxDIMENSIONS, such as 2x64. Empty for up to 6
+    sizes, the full one included: even steps in layers, each with half the dimensions of the next.
+    """
     trained: Literal["every", "one"] = "every"
-    alignment: float = 1.0
+    """Sizes trained in a step: "every" one (Starbucks), or "one" random layer and the last one, both with all
+    dimensions and with a random number of them (2D Matryoshka).
+    """
+    alignment: NonNegativeFloat = 1.0
+    """Weight of the divergence of each smaller size's scores from those of the full model, which are held fixed; with
+    trained=one, of the random layer's scores. 0 leaves it out.
+    """
 
     def __post_init__(self) -> None:
         if self.temperature <= 0.0:
@@ -51,7 +56,7 @@ class ElasticContrastiveSpec(ObjectiveSpec):
         return ElasticContrastive(self, smaller_sizes(self.sizes, encoder), encoder.depth, encoder.dim, pooling)
 
 
-class ElasticContrastive(EmbeddingObjective):
+class ElasticContrastive(EmbeddingObjective[Encoder]):
     """Losses "contrastive" (InfoNCE, the mean over the sizes) and "alignment" (towards the full model's scores)."""
 
     partial = frozenset({"alignment"})
@@ -65,7 +70,7 @@ class ElasticContrastive(EmbeddingObjective):
         self.spec, self.pooling, self.sizes, self.full = spec, pooling, sizes, (depth, dim)
 
     def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
-        """[N, S, dim]: each text's vector at every size of the step, 0 beyond its coordinates; the full one last."""
+        """[N, S, dim]: each text's vector at every size of the step, 0 beyond its dimensions; the full one last."""
         sizes = [*self.sizes, self.full] if self.spec.trained == "every" else self._drawn(rng)
         encoded = encoder(View.clean(batch), sorted({layers for layers, _ in sizes}))
         cut = []
@@ -116,7 +121,7 @@ class ElasticContrastive(EmbeddingObjective):
 
 
 def smaller_sizes(named: tuple[str, ...], encoder: Encoder) -> list[tuple[int, int]]:
-    """(layers, coordinates) of the sizes named, each once, or of `default_sizes`, without that of the full model.
+    """(layers, dimensions) of the sizes named, each once, or of `default_sizes`, without that of the full model.
 
     Raises ReknitError for one that is not understood, or is not within the encoder.
     """
@@ -125,13 +130,13 @@ def smaller_sizes(named: tuple[str, ...], encoder: Encoder) -> list[tuple[int, i
         if layers > encoder.depth or dims > encoder.dim:
             raise ReknitError(
                 f"the size {layers}x{dims} is not within the encoder's {encoder.depth} layers and {encoder.dim} "
-                "coordinates: change objective.sizes"
+                "dimensions: change objective.sizes"
             )
     return [size for size in sizes if size != (encoder.depth, encoder.dim)]
 
 
 def default_sizes(depth: int, dim: int) -> list[tuple[int, int]]:
-    """(layers, coordinates), small to full: even steps in layers, each with twice the coordinates of the one before."""
+    """(layers, dimensions), small to full: even steps in layers, each with twice the dimensions of the one before."""
     steps = layer_steps(depth)
     dims = [max(dim >> (len(steps) - step), min(_LEAST_DIMS, dim)) for step in range(1, len(steps))]
     return list(zip(steps, [*dims, dim], strict=True))
@@ -144,8 +149,8 @@ def layer_steps(depth: int) -> list[int]:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """(layers, coordinates) of "2x64". Raises ReknitError for anything else."""
+    """(layers, dimensions) of "2x64". Raises ReknitError for anything else."""
     layers, cross, dims = text.lower().partition("x")
     if not (cross and layers.isdecimal() and dims.isdecimal() and int(layers) and int(dims)):
-        raise ReknitError(f"the size {text!r} is not understood: write layers and coordinates, such as 2x64")
+        raise ReknitError(f"the size {text!r} is not understood: write layers and dimensions, such as 2x64")
     return int(layers), int(dims)

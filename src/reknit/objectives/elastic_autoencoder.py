@@ -11,7 +11,7 @@ from reknit.corruptions.masking import mask_tokens_twice
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.language_model_head import SlicedLanguageModelHead
 from reknit.decoders.masked_decoder import MaskedDecoder
-from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.base import Encoded, Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -26,31 +26,43 @@ from reknit.objectives.predictions import (
     tied_vocabulary,
     token_entropy,
 )
+from reknit.ranges import Fraction, FractionBelowOne, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class ElasticAutoencoderSpec(ObjectiveSpec):
-    """Settings of Starbucks' pre-training, SMAE (Zhuang et al. 2024).
-
-    sizes: "LAYERSxDIMS" that are trained beside the full model, chosen as in ElasticContrastiveSpec. encoder_ratio,
-    decoder_ratio: share of tokens hidden from the encoder and from the decoder, which asks for all that the other does
-    where its share is larger. whole_words: hide whole words. random_share, keep_share: as in MaskedLanguageModelSpec,
-    for both. decoded_share: share of what the decoder asks for that it is computed on in a step, drawn afresh each
-    step; the paper takes all (1.0), a smaller share estimates the same loss, unbiased, with less vocabulary work.
-    decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
-    that the decoder can place. dropout: of the decoder.
-    """
+    """Settings of Starbucks' pre-training, SMAE (Zhuang et al. 2024)."""
 
     sizes: tuple[str, ...] = ()
-    encoder_ratio: float = 0.2
-    decoder_ratio: float = 0.4
+    """Smaller sizes that are trained beside the full model, as LAYERSxDIMENSIONS, such as 2x64. Empty for up to 6
+    sizes, the full one included: even steps in layers, each with half the dimensions of the next.
+    """
+    encoder_ratio: PositiveFraction = 0.2
+    """Fraction of each text's ordinary tokens that are masked for the encoder and predicted from it, at least one
+    token.
+    """
+    decoder_ratio: PositiveFraction = 0.4
+    """Fraction of each text's ordinary tokens that are masked for the decoder and predicted by it, at least one token;
+    where it is larger than encoder_ratio, these include the encoder's.
+    """
     whole_words: bool = True
-    random_share: float = 0.1
-    keep_share: float = 0.1
-    decoded_share: float = 1.0
-    decoder_heads: int | None = None
-    max_positions: int = 512
-    dropout: float = 0.1
+    """Mask all tokens of a chosen word together, for encoder and decoder."""
+    random_share: Fraction = 0.1
+    """Fraction of the predicted tokens that are replaced by a random token instead of the mask token (BERT: 0.1)."""
+    keep_share: Fraction = 0.1
+    """Fraction of the predicted tokens that stay as they are (BERT: 0.1); those neither random nor kept become the mask
+    token.
+    """
+    decoded_share: PositiveFraction = 1.0
+    """Fraction of the decoder's predictions that are computed in a step, drawn anew each step; 1.0 is the paper's. A
+    smaller fraction estimates the same loss without bias and with less work.
+    """
+    decoder_heads: PositiveInt | None = None
+    """Attention heads of the decoder; None for the number nearest to 64 dimensions a head that divides its width."""
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the decoder has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.decoded_share <= 1.0:
@@ -64,9 +76,9 @@ class ElasticAutoencoderSpec(ObjectiveSpec):
 
 
 class ElasticAutoencoder(ReconstructionObjective):
-    """Of each size, such as 2x64 (two layers, 64 coordinates), the losses "masked_2x64" and "decoded_2x64".
+    """Of each size, such as 2x64 (two layers, 64 dimensions), the losses "masked_2x64" and "decoded_2x64".
 
-    The first asks for what is hidden from the encoder, from the hidden states of that layer cut to these coordinates.
+    The first asks for what is hidden from the encoder, from the hidden states of that layer cut to these dimensions.
     In the second a decoder of one layer fills a text with more gaps, in which the first token is the size's sentence
     vector, pooled as `pooling` says (paper: "cls"), cut, and brought to full width by the head that all predictions
     pass. All sizes read one pass of the encoder, one pair of masks, and share head and decoder; the total is the mean
@@ -89,7 +101,7 @@ class ElasticAutoencoder(ReconstructionObjective):
             dim, heads=spec.decoder_heads, max_positions=spec.max_positions, dropout=spec.dropout
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec, seed = self.spec, draw_seed(rng)
         shown, sparse = mask_tokens_twice(
             batch,
@@ -113,15 +125,15 @@ class ElasticAutoencoder(ReconstructionObjective):
             found[f"decoded_{layers}x{dims}"] = Predictions(decoded, rows, sparse.targets[rows], unseen, weight)
         return found
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         # In a few steps a vector tells a decoder next to nothing of a random text: what it knows is what is kept.
         decoded = (1.0 - self.spec.keep_share) * token_entropy(batch.vocabulary) / (2 * len(self.sizes))
         return super().floors(encoder, batch, rng) | dict.fromkeys(self.vector_losses, decoded)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         """Of the full size's masked language model."""
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask

@@ -12,7 +12,7 @@ from reknit.corruptions.ngrams import ALONE, FIRST, SEEN, mask_bigrams, view_pla
 from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.bigram_lexicon import BigramLexicon
@@ -25,24 +25,29 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import FractionBelowOne, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class ExplicitNgramSpec(ObjectiveSpec):
-    """Settings of ERNIE-Gram (Xiao et al. 2021).
+    """Settings of ERNIE-Gram (Xiao et al. 2021)."""
 
-    ratio: share of ordinary tokens that is hidden. lexicon: number of bigrams at most. counting: share of the budget in
-    which single tokens are masked and bigrams counted, before the lexicon is made; with 0 it stays empty. explicit:
-    predict a bigram's number. comprehensive: predict its tokens too. contiguous: hide a bigram behind two masks, each
-    of which predicts its own token, instead of either: the masking that the paper argues against.
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that are masked, at least one token."""
+    lexicon: PositiveInt = 4096
+    """Bigrams of the lexicon, at most: those that occur more often than their tokens alone explain, by t-statistic."""
+    counting: FractionBelowOne = 0.1
+    """Fraction of the budget in which single tokens are masked and bigrams are counted, before the lexicon is made;
+    with 0 the lexicon stays empty.
     """
-
-    ratio: float = 0.15
-    lexicon: int = 4096
-    counting: float = 0.1
     explicit: bool = True
+    """Predict the number that a masked bigram has in the lexicon."""
     comprehensive: bool = True
+    """Predict the two tokens of a masked bigram from its one mask."""
     contiguous: bool = False
+    """Mask each token of a bigram and predict it from its own mask, instead of either: the masking that the paper
+    argues against.
+    """
 
     def __post_init__(self) -> None:
         if self.lexicon < 1:
@@ -56,7 +61,7 @@ class ExplicitNgramSpec(ObjectiveSpec):
         return ExplicitNgrams(self, encoder.dim, tied_vocabulary(encoder), vocabulary.size)
 
 
-class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
+class ExplicitNgrams(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Losses "masked", cross-entropy of hidden tokens, and, once there is a lexicon, "ngram", that of the numbers of
     the hidden bigrams.
 
@@ -90,7 +95,7 @@ class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
         """[T] bool, where a bigram of the lexicon begins."""
         return self.lexicon.numbers(batch) >= 0
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
         if self.stage == "counting":
             view = mask_tokens(batch, rng, ratio=spec.ratio, random_share=0.0, keep_share=0.0)
@@ -115,15 +120,15 @@ class ExplicitNgrams(FollowsProgress, ReconstructionObjective):
             )
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         return masked_log_likelihood(encoder, self.head, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         if self.training and self.stage == "counting":
             self.lexicon.count(batch.whole)
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         super().after_step(encoder, progress)
         if self.stage != "counting" and not self.lexicon.learnt:
             self.lexicon.learn()

@@ -13,29 +13,34 @@ from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.initial_weights import draw_like_bert
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.text_decoder import TextDecoder
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import draw_seed, drawn_tokens
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import FractionBelowOne, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class FutureTokensSpec(ObjectiveSpec):
-    """Settings of Future Token Prediction (Walker 2024).
+    """Settings of Future Token Prediction (Walker 2024)."""
 
-    ahead: tokens that each state predicts. decay: a token one further ahead weighs so much of the one before it; the
-    weights of all sum to 1. unfolded: vectors that a state becomes. layers: of the decoder. share: of a batch's
-    tokens, drawn afresh each step, whose futures are predicted; the others' would cost the decoder as much each.
-    dropout: of the decoder.
+    ahead: PositiveInt = 8
+    """Following tokens that each state predicts."""
+    decay: PositiveFraction = 0.8
+    """Weight of each following token relative to the token before it; the weights of all are scaled to sum to 1. 1
+    weights all alike.
     """
-
-    ahead: int = 8
-    decay: float = 0.8
-    unfolded: int = 12
-    layers: int = 3
-    share: float = 0.125
-    dropout: float = 0.1
+    unfolded: PositiveInt = 12
+    """Vectors that a state is turned into for the decoder."""
+    layers: PositiveInt = 3
+    """Layers of the decoder."""
+    share: PositiveFraction = 0.125
+    """Fraction of a batch's tokens, drawn anew each step, whose following tokens are predicted; the decoder's cost
+    grows with it.
+    """
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if min(self.ahead, self.unfolded, self.layers) < 1:
@@ -62,7 +67,7 @@ class FutureTokens(ReconstructionObjective):
     def left_to_right(self) -> bool:
         return True
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         spec = self.spec
         drawn = drawn_tokens(batch, draw_seed(rng), spec.share)
         rows = drawn.nonzero().squeeze(1)
@@ -84,10 +89,10 @@ class FutureTokens(ReconstructionObjective):
             )
         return found
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
-    def _write(self, encoder: Encoder, batch: Batch, states: Tensor, rows: Tensor) -> Tensor:
+    def _write(self, encoder: TokenEncoder, batch: Batch, states: Tensor, rows: Tensor) -> Tensor:
         """[R, ahead, dim]: at place j what the state of a row makes of its token and the j that follow it.
 
         Beyond the end of a text stand other tokens, behind all that is asked for.
@@ -96,6 +101,5 @@ class FutureTokens(ReconstructionObjective):
         places = (rows[:, None] + torch.arange(ahead, device=rows.device)).clamp(max=batch.num_tokens - 1)
         texts, memories = (torch.arange(count + 1, device=rows.device) * each for each in (ahead, unfolded))
         memory = self.unfold(states[rows]).view(count * unfolded, dim)
-        return self.decoder(batch.tokens[places].flatten(), texts, encoder.table, memory, memories).view(
-            count, ahead, dim
-        )
+        written: Tensor = self.decoder(batch.tokens[places].flatten(), texts, encoder.table, memory, memories)
+        return written.view(count, ahead, dim)

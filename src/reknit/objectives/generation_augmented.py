@@ -13,7 +13,7 @@ from reknit.data.attention_rules import causal
 from reknit.data.batch import Batch, Vocabulary, positions_of, segments_of
 from reknit.decoders.cross_encoder import joined
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.losses.adversarial_ranking import distilled_ranking
 from reknit.objectives.adversarial_ranking import cosines, hardest_lists, score_lists
@@ -21,23 +21,27 @@ from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpe
 from reknit.objectives.contrastive import ContrastiveSpec, sides_of
 from reknit.objectives.draws import GENERATED_PAIR, draw_seed, text_draws
 from reknit.objectives.predictions import tied_vocabulary, token_entropy
+from reknit.ranges import NonNegativeFloat, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class GenerationAugmentedSpec(ObjectiveSpec):
-    """Settings of ULLME's generation-augmented learning (Man et al. 2024).
+    """Settings of ULLME's generation-augmented learning (Man et al. 2024)."""
 
-    generation_weight: of the negative log-likelihood of a passage, given its query. agreement_weight: of the
-    divergence between both ways to rank a query's passages. negatives: passages of other groups in a query's list, the
-    nearest ones. share: of the pairs of a step, drawn afresh, that are generated. contrastive: settings of the first
-    loss; its temperature divides the similarities in the divergence too.
+    generation_weight: NonNegativeFloat = 1.0
+    """Weight of the negative log-likelihood of a passage given its query; 0 leaves it out."""
+    agreement_weight: NonNegativeFloat = 1.0
+    """Weight of the divergence between the two rankings of a query's passages, by vectors and by likelihood; 0 leaves
+    it out.
     """
-
-    generation_weight: float = 1.0
-    agreement_weight: float = 1.0
-    negatives: int = 1
-    share: float = 0.25
+    negatives: PositiveInt = 1
+    """Passages of other documents in a query's list, the nearest ones of the batch."""
+    share: PositiveFraction = 0.25
+    """Fraction of the pairs of a step, drawn anew each step, that generation and agreement are computed on; the cost of
+    a step grows with it.
+    """
     contrastive: ContrastiveSpec = field(default_factory=ContrastiveSpec)
+    """The contrastive loss; its temperature also divides the similarities in the divergence."""
 
     def __post_init__(self) -> None:
         if min(self.generation_weight, self.agreement_weight) < 0.0:
@@ -46,10 +50,10 @@ class GenerationAugmentedSpec(ObjectiveSpec):
             raise ReknitError("objective.negatives must be 1 or more, and objective.share above 0 and at most 1")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> GenerationAugmented:
-        return GenerationAugmented(self, encoder, vocabulary, pooling)
+        return GenerationAugmented(self, token_encoder(encoder), vocabulary, pooling)
 
 
-class GenerationAugmented(EmbeddingObjective):
+class GenerationAugmented(EmbeddingObjective[TokenEncoder]):
     """Losses "contrastive", "generation" and "agreement".
 
     Vectors are made with attention in both directions, passages are written under causal attention by the same
@@ -60,13 +64,15 @@ class GenerationAugmented(EmbeddingObjective):
     vector_losses = frozenset({"contrastive", "agreement"})
     visible = MappingProxyType(dict.fromkeys(vector_losses, WHOLE_TEXTS))
 
-    def __init__(self, spec: GenerationAugmentedSpec, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> None:
+    def __init__(
+        self, spec: GenerationAugmentedSpec, encoder: TokenEncoder, vocabulary: Vocabulary, pooling: str
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.contrastive = spec.contrastive.build(encoder, vocabulary, pooling)
         self.head = LanguageModelHead(encoder.dim, tied_vocabulary(encoder))
 
-    def embed(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Tensor:
+    def embed(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> Tensor:
         return self.contrastive.embed(encoder, batch, rng)
 
     def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
@@ -81,7 +87,7 @@ class GenerationAugmented(EmbeddingObjective):
         """The loss of the vectors alone, "contrastive"."""
         return self.contrastive.score(embeddings, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         spec, whole, seed = self.spec, batch.whole, draw_seed(rng)
         embeddings = of_whole_batch(self.embed(encoder, batch, rng), batch)
         output = self.score(embeddings, whole)
@@ -106,7 +112,9 @@ class GenerationAugmented(EmbeddingObjective):
             output.losses["agreement"] = spec.agreement_weight * agreement
         return output
 
-    def log_likelihood_of_passages(self, encoder: Encoder, batch: Batch, queries: Tensor, passages: Tensor) -> Tensor:
+    def log_likelihood_of_passages(
+        self, encoder: TokenEncoder, batch: Batch, queries: Tensor, passages: Tensor
+    ) -> Tensor:
         """[P] the mean of log p(token | query, tokens before it) over the ordinary tokens of each passage.
 
         queries, passages: [P] numbers of sequences of the batch. 0 for a passage without ordinary tokens.

@@ -11,29 +11,35 @@ from reknit.corruptions.masking import mask_tokens, ordinary_tokens
 from reknit.data.attention_rules import CausalWhere
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.draws import CAUSAL_TEXT, draw_seed, text_draws
 from reknit.objectives.likelihood import causal_log_likelihood
 from reknit.objectives.predictions import Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import Fraction, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class HybridLanguageModelSpec(ObjectiveSpec):
-    """Settings of GPT-BERT (Charpentier and Samuel 2024).
+    """Settings of GPT-BERT (Charpentier and Samuel 2024)."""
 
-    causal_share: of the texts, each drawn by itself, that are read causally; the others are masked. first_ratio,
-    last_ratio: share of masked tokens at the training's beginning and end, a straight line between them. longest_span:
-    of tokens that are masked together. random_share, keep_share: of the tokens asked for, as in BERT.
+    causal_share: Fraction = 0.5
+    """Fraction of the texts that are read causally, each drawn at random; the others are masked."""
+    first_ratio: PositiveFraction = 0.3
+    """Fraction of a masked text's tokens that are predicted at the beginning of training; it changes linearly to
+    last_ratio.
     """
-
-    causal_share: float = 0.5
-    first_ratio: float = 0.3
-    last_ratio: float = 0.15
-    longest_span: int = 3
-    random_share: float = 0.1
-    keep_share: float = 0.1
+    last_ratio: Fraction = 0.15
+    """Fraction of a masked text's tokens that are predicted at the end of training."""
+    longest_span: PositiveInt = 3
+    """Tokens of a masked span, at most; all lengths from 1 to this are equally likely."""
+    random_share: Fraction = 0.1
+    """Fraction of the predicted tokens that are replaced by a random token instead of the mask token (BERT: 0.1)."""
+    keep_share: Fraction = 0.1
+    """Fraction of the predicted tokens that stay as they are (BERT: 0.1); those neither random nor kept become the mask
+    token.
+    """
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.causal_share <= 1.0:
@@ -43,7 +49,7 @@ class HybridLanguageModelSpec(ObjectiveSpec):
         return HybridLanguageModel(self, encoder.dim, tied_vocabulary(encoder))
 
 
-class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
+class HybridLanguageModel(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Losses "masked" and "causal", of a step that has both; each is weighted by its share of the texts.
 
     The prediction of a token is read one place before it in both, so that one head and one alignment serve both.
@@ -59,7 +65,7 @@ class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
         # Chance decides how many texts of a step are causal, and the ratio falls: counted ten times, not once.
         return str(int(10 * float(self.progress)))
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view, causal = self._view(batch, rng)
         states = encoder(view).last
         found = {}
@@ -72,11 +78,11 @@ class HybridLanguageModel(FollowsProgress, ReconstructionObjective):
             found[name] = Predictions(self.head(states[places - 1]), places, view.targets[places], unseen, weight)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         """Of the causal model."""
         return causal_log_likelihood(encoder, self.head, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _view(self, batch: Batch, rng: torch.Generator) -> tuple[View, Tensor]:

@@ -13,14 +13,14 @@ from reknit.corruptions.masking import ordinary_tokens
 from reknit.corruptions.next_token import predict_next
 from reknit.data.batch import Batch, View, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import TokenEncoder
 from reknit.objectives.base import TextLikelihood
 
 _TOKENS_AT_ONCE = 16_384
 
 
 @torch.no_grad()
-def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batch) -> TextLikelihood:
+def causal_log_likelihood(encoder: TokenEncoder, head: LanguageModelHead, batch: Batch) -> TextLikelihood:
     """The sum over each text's ordinary tokens but a first one without context of log p(token | those before)."""
     view = predict_next(batch, torch.Generator())
     places = view.predict.nonzero().squeeze(1)
@@ -30,12 +30,16 @@ def causal_log_likelihood(encoder: Encoder, head: LanguageModelHead, batch: Batc
 
 
 def masked_log_likelihood(
-    encoder: Encoder, head: LanguageModelHead, batch: Batch, read: Callable[[Tensor], Tensor] = lambda states: states
+    encoder: TokenEncoder,
+    head: LanguageModelHead,
+    batch: Batch,
+    read: Callable[[Tensor], Tensor] = lambda states: states,
 ) -> TextLikelihood:
     """The pseudo-log-likelihood where `head` reads the encoder's own states, as `read` arranges them."""
 
     def states_of(view: View) -> Tensor:
-        return head(read(encoder(view).last))
+        states: Tensor = head(read(encoder(view).last))
+        return states
 
     return pseudo_log_likelihood(states_of, encoder.table, head.bias, batch)
 

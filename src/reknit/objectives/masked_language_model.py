@@ -12,7 +12,7 @@ from reknit.corruptions.masking import mask_tokens
 from reknit.corruptions.span_token_masking import mask_span_tokens
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
 from reknit.objectives.likelihood import masked_log_likelihood
@@ -23,22 +23,31 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import Fraction, PositiveFraction
 
 
 @dataclass(frozen=True)
 class MaskedLanguageModelSpec(ObjectiveSpec):
-    """ratio: share of ordinary tokens asked for. whole_words: hide whole words. random_share, keep_share: share of the
-    tokens asked for that become a random token or stay (BERT: 0.1 and 0.1; the rest becomes the mask token).
-    one_of_span: hide one token of each tagged span drawn and leave the rest of it (LEM; needs data.tagger).
-    read_before: predictions are read one place to the left, as a causal model has learnt to make them (masked
-    next-token prediction, LLM2Vec, BehnamGhader et al. 2024); a text's first token is then not asked for."""
+    """Settings of masked language modelling (BERT, Devlin et al. 2019)."""
 
-    ratio: float = 0.15
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that are predicted, at least one token; most of them are masked."""
     whole_words: bool = False
-    random_share: float = 0.1
-    keep_share: float = 0.1
+    """Mask all tokens of a chosen word together."""
+    random_share: Fraction = 0.1
+    """Fraction of the predicted tokens that are replaced by a random token instead of the mask token (BERT: 0.1)."""
+    keep_share: Fraction = 0.1
+    """Fraction of the predicted tokens that stay as they are (BERT: 0.1); those neither random nor kept become the mask
+    token.
+    """
     one_of_span: bool = False
+    """Mask one token of each tagged span that is drawn and leave the rest of the span as it is (LEM); needs
+    data.tagger.
+    """
     read_before: bool = False
+    """Read each prediction one position to the left, as a causal model has learned to make them (masked next-token
+    prediction, LLM2Vec, BehnamGhader et al. 2024); a text's first token is then not predicted.
+    """
 
     def __post_init__(self) -> None:
         if self.one_of_span and self.whole_words:
@@ -64,16 +73,16 @@ class MaskedLanguageModel(ReconstructionObjective):
         self.spec = spec
         self.head = LanguageModelHead(dim, vocabulary)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.corrupt(batch, rng)
         return {"masked": predicted_in_place(view, self.read(encoder(view).last), self.head)}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         if self.spec.random_share + self.spec.keep_share >= 1.0:
             return None  # it has never seen a mask
         return masked_log_likelihood(encoder, self.head, batch, read=self.read)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def read(self, states: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reknit.collectives import gathered_rows, whole_share
 from reknit.corruptions.masking import ordinary_ids
 from reknit.data.batch import Batch, View, Vocabulary
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.losses.binary_cross_entropy import binary_cross_entropy
 from reknit.losses.cross_entropy import cross_entropy
@@ -143,26 +143,26 @@ class Matches:
         return self.weight * loss, int(hits) / max(len(targets), 1)
 
 
-class ReconstructionObjective(Objective):
+class ReconstructionObjective(Objective[TokenEncoder]):
     """An objective that predicts what is hidden, or decides about tokens, and can show what by its losses' names."""
 
     @abstractmethod
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         """The predictions of one step; the same draws from `rng` as `forward` makes."""
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         """The decisions of one step, likewise."""
         return {}
 
-    def distributions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
+    def distributions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
         """The distributions of one step, likewise."""
         return {}
 
-    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+    def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         """The choices among vectors of one step, likewise."""
         return {}
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         """Those of what it shows; a subclass adds its other losses, and says where it knows better."""
         found: dict[str, float | str] = {}
         for name, predicted in self.predictions(encoder, batch, rng.clone_state()).items():
@@ -205,10 +205,10 @@ def losses_of(predicted: dict[str, Predictions], table: Tensor, bias: Tensor | N
 def tied_vocabulary(encoder: Encoder) -> int:
     """Number of logits of a head tied to the encoder's table: its rows, padding rows without a token included.
 
-    Raises ReknitError for a table of another width than the hidden states (factorised embeddings: ALBERT, Lan et al.
-    2020; ELECTRA-small), whose product with them does not exist.
+    Raises ReknitError for an encoder of something else than tokens, and a table of another width than the hidden states
+    (factorised embeddings: ALBERT, Lan et al. 2020; ELECTRA-small), whose product with them does not exist.
     """
-    rows, width = encoder.table.shape
+    rows, width = token_encoder(encoder).table.shape
     if width != encoder.dim:
         raise ReknitError(
             f"this model's embedding table is {width} wide and its hidden states {encoder.dim} (factorised embeddings, "

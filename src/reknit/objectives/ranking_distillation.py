@@ -14,13 +14,15 @@ from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.losses.ranking_divergence import ranking_divergence
 from reknit.objectives.base import WHOLE_TEXTS, EmbeddingObjective, ObjectiveSpec, StepOutput
+from reknit.ranges import PositiveFloat
 
 
 @dataclass(frozen=True)
 class RankingDistillationSpec(ObjectiveSpec):
-    """temperature: divides the student's cosine similarities."""
+    """Settings of learning to rank passages as a teacher does (ListNet's loss, Cao et al. 2007)."""
 
-    temperature: float = 0.05
+    temperature: PositiveFloat = 0.05
+    """Divides the student's cosine similarities before the softmax over passages."""
 
     def __post_init__(self) -> None:
         if self.temperature <= 0.0:
@@ -30,10 +32,10 @@ class RankingDistillationSpec(ObjectiveSpec):
         return RankingDistillation(self, pooling)
 
 
-class RankingDistillation(EmbeddingObjective):
-    """Loss "ranking": the divergence of the student's ranking from the batch's lesson, for every example.
+class RankingDistillation(EmbeddingObjective[Encoder]):
+    """Loss "ranking": the divergence of the student's ranking from the teacher's, for every example.
 
-    The examples are encoded, the lesson's documents are given as vectors: a step costs no more than its queries.
+    The examples are encoded, the teacher's documents are given as vectors: a step costs no more than its queries.
     """
 
     vector_losses = frozenset({"ranking"})
@@ -48,19 +50,21 @@ class RankingDistillation(EmbeddingObjective):
 
     def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         """The divergence of equal probabilities for all documents that are not left out."""
-        lesson = batch.teacher_targets
-        if lesson is None:
+        teacher = batch.teacher_targets
+        if teacher is None:
             return {}
-        known = torch.xlogy(lesson.targets, lesson.targets).sum(dim=1)
-        return {"ranking": float((known + (~lesson.left_out).sum(dim=1).log()).mean())}
+        known = torch.xlogy(teacher.targets, teacher.targets).sum(dim=1)
+        return {"ranking": float((known + (~teacher.left_out).sum(dim=1).log()).mean())}
 
     def score(self, embeddings: Tensor, batch: Batch) -> StepOutput:
         if batch.teacher_targets is None:
-            raise ReknitError('distillation needs a teacher\'s lesson with each batch; set data.source to "queries"')
-        lesson = batch.teacher_targets
-        # A model cut to its first coordinates (`dims`) learns in those that its documents were encoded in.
-        embeddings = embeddings[:, : lesson.documents.shape[1]]
+            raise ReknitError(
+                "distillation needs a teacher's targets with each batch: give its recipe data=QuerySpec()"
+            )
+        teacher = batch.teacher_targets
+        # A model cut to its first dimensions (`dims`) learns in those that its documents were encoded in.
+        embeddings = embeddings[:, : teacher.documents.shape[1]]
         loss, agreement = ranking_divergence(
-            embeddings, lesson.documents, lesson.targets, lesson.left_out, temperature=self.spec.temperature
+            embeddings, teacher.documents, teacher.targets, teacher.left_out, temperature=self.spec.temperature
         )
         return StepOutput({"ranking": loss}, {"agreement": float(agreement)})

@@ -18,7 +18,7 @@ from reknit.decoders.cross_encoder import joined_rows
 from reknit.decoders.detection_head import DetectionHead
 from reknit.decoders.enhanced import hashed_uniform
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.adversarial_ranking import largest_allowed
@@ -33,19 +33,23 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class RelatedTextsSpec(ObjectiveSpec):
-    """negatives: other texts that the first one of a pair is read with, besides its own. hard_negatives: so many of
-    them at most come from the same document (`data.pairs_per_document` lets them meet), the others from other ones.
-    related_weight: of the question whether two texts belong together. masked: masked language modelling of what is
-    read, whose loss has weight 1."""
+    """Settings of structural objectives on pairs of texts (Di Liello et al. 2022)."""
 
-    negatives: int = 4
-    hard_negatives: int = 2
-    related_weight: float = 1.0
+    negatives: PositiveInt = 4
+    """Other texts that the first text of a pair is read with, besides its own second text."""
+    hard_negatives: NonNegativeInt = 2
+    """Negatives from the same document, at most; the others are from other documents. They need
+    data.pairs_per_document=2 or more.
+    """
+    related_weight: PositiveFloat = 1.0
+    """Weight of deciding whether two texts belong together, beside 1 for masked language modelling."""
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
+    """Masked language modelling of the two texts, read as one."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.hard_negatives <= self.negatives:
@@ -78,28 +82,28 @@ class RelatedTexts(ReconstructionObjective):
         """What hidden tokens are predicted by."""
         return self.language.head
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {"masked": self._read(encoder, batch, rng)[0]}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"related": self._read(encoder, batch, rng)[1]}
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         return self.language.log_likelihood(encoder, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         masked, related = self._read(encoder, batch, rng)
         output = losses_of({"masked": masked}, encoder.table, self.head.bias)
         loss, output.metrics["related_accuracy"] = related.loss()
         output.losses["related"] = loss
         return output
 
-    def _read(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, Decisions]:
+    def _read(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, Decisions]:
         """What is said of this share's pairs; positions are those of the whole batch's tokens, a pair's where its first
         text begins."""
         whole, spec = batch.whole, self.spec
         if whole.sequences_per_example != 2:
-            raise ReknitError('this objective reads pairs; set data.source to "pairs" and name data.pair_kinds')
+            raise ReknitError("this objective reads pairs: give its recipe data=PairSpec(pair_kinds=...)")
         listed, present = drawn_lists(whole, spec.negatives, spec.hard_negatives, draw_seed(rng))
         examples, places = present.nonzero(as_tuple=True)
         first, second, own = 2 * examples, 2 * listed[present] + 1, places == 0

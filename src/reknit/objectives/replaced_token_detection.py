@@ -12,20 +12,23 @@ from reknit.corruptions.masking import mask_tokens, ordinary_ids, ordinary_token
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.detection_head import DetectionHead
 from reknit.decoders.generator import Generator
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput
 from reknit.objectives.draws import SAMPLED_TOKEN, draw_seed, token_draws
 from reknit.objectives.predictions import Decisions, Predictions, ReconstructionObjective
 from reknit.objectives.sampling import sampled_tokens
+from reknit.ranges import Fraction, FractionBelowOne, NonNegativeFloat, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class RandomTokenDetectionSpec(ObjectiveSpec):
-    """ratio: share of ordinary tokens that become random ones. weight: of the loss."""
+    """Settings of the detection of random tokens (RTS, Di Liello 2023)."""
 
-    ratio: float = 0.15
-    weight: float = 1.0
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that become random ones, at least one token."""
+    weight: NonNegativeFloat = 1.0
+    """Factor of the detection loss."""
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> RandomTokenDetection:
         return RandomTokenDetection(self, encoder.dim)
@@ -39,40 +42,46 @@ class RandomTokenDetection(ReconstructionObjective):
         self.spec = spec
         self.detection = DetectionHead(dim)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         view = mask_tokens(batch, rng, ratio=self.spec.ratio, random_share=1.0, keep_share=0.0)
         return {"detection": decide(self.detection, encoder, view, ordinary_tokens(batch), self.spec.weight)}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         loss, accuracy = self.decisions(encoder, batch, rng)["detection"].loss()
         return StepOutput({"detection": loss}, {"detection_accuracy": accuracy})
 
 
 @dataclass(frozen=True)
 class ReplacedTokenDetectionSpec(ObjectiveSpec):
-    """Settings of ELECTRA (Clark et al. 2020) and DeBERTa v3 (He et al. 2021).
+    """Settings of ELECTRA (Clark et al. 2020) and DeBERTa v3 (He et al. 2021)."""
 
-    ratio: share of ordinary tokens the generator fills; keep_share of them stay as they are in what it sees.
-    generator_width: its width as a share of the encoder's. generator_depth: its layers, None for as many as the
-        encoder's. detection_weight: of the second loss beside the generator's.
-    decided: "all" ordinary tokens, or only those that were "masked" for the generator (the paper's ELECTRA 15%).
-    embeddings: "shared" by both, or "disentangled": the generator's table moves the encoder's along, but what the
-        encoder learns does not reach the generator (gradient-disentangled sharing, DeBERTa v3).
-    max_positions, dropout: of the generator.
+    ratio: PositiveFraction = 0.15
+    """Fraction of each text's ordinary tokens that the generator predicts and fills in, at least one token."""
+    keep_share: Fraction = 0.15
+    """Fraction of the tokens predicted by the generator that stay as they are in what it reads; the others become the
+    mask token.
     """
-
-    ratio: float = 0.15
-    keep_share: float = 0.15
-    generator_width: float = 0.25
-    generator_depth: int | None = None
-    detection_weight: float = 50.0
+    generator_width: PositiveFraction = 0.25
+    """Width of the generator as a fraction of the encoder's width."""
+    generator_depth: PositiveInt | None = None
+    """Layers of the generator; None for the encoder's number."""
+    detection_weight: NonNegativeFloat = 50.0
+    """Weight of detecting replaced tokens, beside 1 for the generator's loss."""
     decided: Literal["all", "masked"] = "all"
+    """Tokens of which the encoder decides whether they were replaced: "all" ordinary ones, or only the "masked" ones
+    that the generator predicts (ELECTRA 15% of the paper).
+    """
     embeddings: Literal["shared", "disentangled"] = "shared"
-    max_positions: int = 512
-    dropout: float = 0.1
+    """Token table of the generator: "shared" with the encoder, or "disentangled": the encoder's table follows the
+    generator's, but what the encoder learns does not reach the generator (gradient-disentangled sharing, DeBERTa v3).
+    """
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the generator has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the generator is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.generator_width <= 1.0:
@@ -81,7 +90,7 @@ class ReplacedTokenDetectionSpec(ObjectiveSpec):
             raise ReknitError(f"generator_depth is {self.generator_depth}; a generator has one layer at least")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ReplacedTokenDetection:
-        return ReplacedTokenDetection(self, encoder)
+        return ReplacedTokenDetection(self, token_encoder(encoder))
 
 
 class ReplacedTokenDetection(ReconstructionObjective):
@@ -92,7 +101,7 @@ class ReplacedTokenDetection(ReconstructionObjective):
 
     auxiliary = frozenset({"generator"})
 
-    def __init__(self, spec: ReplacedTokenDetectionSpec, encoder: Encoder) -> None:
+    def __init__(self, spec: ReplacedTokenDetectionSpec, encoder: TokenEncoder) -> None:
         super().__init__()
         self.spec = spec
         rows, width = encoder.table.shape
@@ -111,21 +120,21 @@ class ReplacedTokenDetection(ReconstructionObjective):
         """Of the generator: what its predictions are made by."""
         return self.generator.head
 
-    def prediction_table(self, encoder: Encoder) -> Tensor:
+    def prediction_table(self, encoder: TokenEncoder) -> Tensor:
         """[V, width] the table that the generator reads and predicts by."""
         return encoder.table if self.spec.embeddings == "shared" else self.table
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {"generator": self._fill(encoder, batch, rng)[0]}
 
-    def decisions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
+    def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
         return {"detection": self._decisions(encoder, batch, self._fill(encoder, batch, rng)[1])}
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         detection = "a generator's tokens can be told from the text's own until it finds all equally likely"
         return super().floors(encoder, batch, rng) | {"detection": detection}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         filled, view = self._fill(encoder, batch, rng)
         generator, generator_accuracy = filled.loss(self.prediction_table(encoder), self.generator.head.bias)
         detection, accuracy = self._decisions(encoder, batch, view).loss()
@@ -133,13 +142,13 @@ class ReplacedTokenDetection(ReconstructionObjective):
         return StepOutput({"generator": generator, "detection": detection}, metrics)
 
     @torch.no_grad()
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         if self.spec.embeddings == "disentangled":
             # The encoder's table is the generator's plus what the encoder has learnt itself.
             encoder.table.add_(self.table - self.followed)
             self.followed.copy_(self.table)
 
-    def _fill(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, View]:
+    def _fill(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> tuple[Predictions, View]:
         """The generator's predictions, and the text with its samples in place."""
         spec, table, seed = self.spec, self.prediction_table(encoder), draw_seed(rng)
         masked = mask_tokens(batch, rng, ratio=spec.ratio, random_share=0.0, keep_share=spec.keep_share)
@@ -152,12 +161,12 @@ class ReplacedTokenDetection(ReconstructionObjective):
         predicted = Predictions(states, places, batch.tokens[places], masked.masked[places])
         return predicted, replace(masked, tokens=tokens, masked=torch.zeros_like(masked.masked))
 
-    def _decisions(self, encoder: Encoder, batch: Batch, view: View) -> Decisions:
+    def _decisions(self, encoder: TokenEncoder, batch: Batch, view: View) -> Decisions:
         asked = view.predict if self.spec.decided == "masked" else ordinary_tokens(batch)
         return decide(self.detection, encoder, view, asked, self.spec.detection_weight)
 
 
-def decide(head: DetectionHead, encoder: Encoder, view: View, asked: Tensor, weight: float) -> Decisions:
+def decide(head: DetectionHead, encoder: TokenEncoder, view: View, asked: Tensor, weight: float) -> Decisions:
     """Which of the tokens `asked` about ([T] bool) are not the text's own."""
     places = asked.nonzero().squeeze(1)
     replaced = view.tokens[places] != view.targets[places]

@@ -14,7 +14,7 @@ from reknit.data.batch import Batch, Vocabulary
 from reknit.decoders.bag_of_words import ordinary_content
 from reknit.decoders.enhanced import EnhancedDecoder, RandomContext
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.base import Encoded, Encoder, TokenEncoder
 from reknit.encoders.native.config import default_heads
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
@@ -30,30 +30,39 @@ from reknit.objectives.predictions import (
     tied_vocabulary,
     token_entropy,
 )
+from reknit.ranges import Fraction, FractionBelowOne, NonNegativeFloat, PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class RetroMAESpec(ObjectiveSpec):
-    """Settings of RetroMAE (Xiao et al. 2022) and, with a bag-of-words weight, DupMAE (Liu et al. 2023).
+    """Settings of RetroMAE (Xiao et al. 2022) and, with a bag-of-words weight, DupMAE (Liu et al. 2023)."""
 
-    encoder_ratio: share of tokens hidden from the encoder. decoder_ratio: share of words hidden from each decoder row.
-    whole_words: hide whole words (both sides). bag_of_words_weight: weight of DupMAE's second task, 0 leaves it out.
-    decoded_share: share of a batch's ordinary tokens that the decoder restores in a step, drawn afresh each step; the
-        papers decode all (1.0), a smaller share estimates the same loss, unbiased, with less vocabulary work.
-    bag_of_words_share: share of a batch's texts that the second task is computed on, likewise (papers: 1.0).
-    decoder_heads: attention heads of the decoder, by default 64 coordinates a head. max_positions: longest sequence
-        that the decoder can place. dropout: of the decoder.
+    encoder_ratio: PositiveFraction = 0.3
+    """Fraction of each text's ordinary tokens that are masked for the encoder and predicted from it, at least one
+    token.
     """
-
-    encoder_ratio: float = 0.3
-    decoder_ratio: float = 0.5
+    decoder_ratio: Fraction = 0.5
+    """Fraction of the words that each position of the decoder cannot attend to; a larger value makes it rely more on
+    the sentence vector.
+    """
     whole_words: bool = True
-    bag_of_words_weight: float = 0.0
-    decoded_share: float = 1.0
-    bag_of_words_share: float = 1.0
-    decoder_heads: int | None = None
-    max_positions: int = 512
-    dropout: float = 0.1
+    """Mask all tokens of a chosen word together, for encoder and decoder."""
+    bag_of_words_weight: NonNegativeFloat = 0.0
+    """Weight of DupMAE's second task, predicting the words of a text; 0 leaves it out."""
+    decoded_share: PositiveFraction = 1.0
+    """Fraction of a batch's ordinary tokens that the decoder restores in a step, drawn anew each step; 1.0 is the
+    papers'. A smaller fraction estimates the same loss without bias and with less work.
+    """
+    bag_of_words_share: PositiveFraction = 1.0
+    """Fraction of a batch's texts that the bag-of-words task is computed on in a step, drawn anew each step; 1.0 is the
+    papers'.
+    """
+    decoder_heads: PositiveInt | None = None
+    """Attention heads of the decoder; None for the number nearest to 64 dimensions a head that divides its width."""
+    max_positions: PositiveInt = 512
+    """Longest text in tokens that the decoder has positions for."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the decoder is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.decoder_ratio <= 1.0:
@@ -90,10 +99,10 @@ class RetroMAE(ReconstructionObjective):
             dropout=spec.dropout,
         )
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return self._predict(encoder, batch, rng, draw_seed(rng))[0]
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         seed = draw_seed(rng)
         predicted, encoded = self._predict(encoder, batch, rng, seed)
         output = losses_of(predicted, encoder.table, self.head.bias)
@@ -104,7 +113,7 @@ class RetroMAE(ReconstructionObjective):
             output.losses["bag_of_words"] = self.spec.bag_of_words_weight * loss
         return output
 
-    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+    def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         found = super().floors(encoder, batch, rng)
         # In a few steps a vector tells a decoder next to nothing of a random text, so nothing of it counts as seen.
         found["decoder"] = token_entropy(batch.vocabulary)
@@ -112,7 +121,7 @@ class RetroMAE(ReconstructionObjective):
             found["bag_of_words"] = self.visible["bag_of_words"]
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         """Of the encoder's own masked language model."""
         return masked_log_likelihood(encoder, self.head, batch)
 
@@ -121,7 +130,7 @@ class RetroMAE(ReconstructionObjective):
         return pool(encoded, self.pooling)
 
     def _predict(
-        self, encoder: Encoder, batch: Batch, rng: torch.Generator, seed: int
+        self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator, seed: int
     ) -> tuple[dict[str, Predictions], Encoded]:
         spec = self.spec
         view = mask_tokens(batch, rng, ratio=spec.encoder_ratio, whole_words=spec.whole_words)

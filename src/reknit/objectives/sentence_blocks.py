@@ -13,7 +13,7 @@ from reknit.data.batch import Batch, Vocabulary, positions_of, segments_of
 from reknit.decoders.document_transformer import DocumentTransformer
 from reknit.decoders.enhanced import hashed_uniform
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -21,24 +21,29 @@ from reknit.objectives.draws import HIDDEN_BLOCK, draw_seed
 from reknit.objectives.likelihood import masked_log_likelihood
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.predictions import Matches, Predictions, ReconstructionObjective, losses_of, tied_vocabulary
+from reknit.ranges import FractionBelowOne, InnerFraction, NonNegativeFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class SentenceBlocksSpec(ObjectiveSpec):
-    """Settings of SMITH's pre-training (Yang et al. 2020).
-
-    masked: how tokens are hidden in each block. block_tokens: of the text, in a block at most. masked_blocks: share of
-    a text's blocks to be found again; one at least in texts of two or more, and never all. blocks_weight: of that loss
-    beside 1 for the words; 0 leaves it out. layers, dropout: of the document transformer. max_blocks: of a text.
-    """
+    """Settings of SMITH's pre-training (Yang et al. 2020)."""
 
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
-    block_tokens: int = 30
-    masked_blocks: float = 0.2
-    blocks_weight: float = 1.0
-    layers: int = 3
-    max_blocks: int = 64
-    dropout: float = 0.1
+    """How tokens are masked in each block."""
+    block_tokens: PositiveInt = 30
+    """Tokens of a block, at most, beside those that the tokenizer adds; a block is filled with whole sentences."""
+    masked_blocks: InnerFraction = 0.2
+    """Fraction of a text's blocks that are masked and found again among those of the batch; at least one in texts of
+    two blocks or more, and never all.
+    """
+    blocks_weight: NonNegativeFloat = 1.0
+    """Weight of finding the masked blocks, beside 1 for masked words; 0 leaves it out."""
+    layers: PositiveInt = 3
+    """Layers of the document transformer, which reads the vectors of the blocks."""
+    max_blocks: PositiveInt = 64
+    """Blocks of a text, at most."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the document transformer is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.masked_blocks < 1.0:
@@ -68,20 +73,20 @@ class SentenceBlocks(ReconstructionObjective):
         if spec.blocks_weight:
             self.document = DocumentTransformer(dim, spec.layers, max_blocks=spec.max_blocks, dropout=spec.dropout)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return self._predict(encoder, batch, rng)[0]
 
-    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+    def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         return self._predict(encoder, batch, rng)[1]
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         predicted, matches = self._predict(encoder, batch, rng)
         output = losses_of(predicted, encoder.table, self.head.bias)
         for name, found in matches.items():
             output.losses[name], output.metrics[f"{name}_accuracy"] = found.loss()
         return output
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         """Of each text's blocks, each read alone, as the encoder has learnt it."""
         if self.spec.masked.random_share + self.spec.masked.keep_share >= 1.0:
             return None  # it has never seen a mask
@@ -95,7 +100,7 @@ class SentenceBlocks(ReconstructionObjective):
         return TextLikelihood(logs, tokens, of_blocks.causal)
 
     def _predict(
-        self, encoder: Encoder, batch: Batch, rng: torch.Generator
+        self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator
     ) -> tuple[dict[str, Predictions], dict[str, Matches]]:
         seed = draw_seed(rng)
         blocks = cut_into_blocks(batch, self.spec.block_tokens)

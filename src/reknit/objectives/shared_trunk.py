@@ -12,7 +12,7 @@ from reknit.data.attention_rules import causal
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.decoders.stack import TransformerStack
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.native.config import default_heads
 from reknit.errors import ReknitError
 from reknit.objectives.base import ObjectiveSpec, StepOutput, TextLikelihood
@@ -26,20 +26,21 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import FractionBelowOne, NonNegativeFloat, PositiveInt
 
 
 @dataclass(frozen=True)
 class SharedTrunkSpec(ObjectiveSpec):
-    """Settings of ERNIE 3.0's two branches (Sun et al. 2021).
-
-    masked: how tokens are hidden from the branch that understands. layers: of each branch. causal_weight: of the loss
-    of the branch that writes, beside 1 for the other; 0 leaves it out. dropout: of the branches.
-    """
+    """Settings of ERNIE 3.0's two branches (Sun et al. 2021): one for understanding, one for writing."""
 
     masked: MaskedLanguageModelSpec = field(default_factory=lambda: MaskedLanguageModelSpec(whole_words=True))
-    layers: int = 1
-    causal_weight: float = 1.0
-    dropout: float = 0.1
+    """How tokens are masked for the branch for understanding."""
+    layers: PositiveInt = 1
+    """Layers of each branch, above those of the encoder."""
+    causal_weight: NonNegativeFloat = 1.0
+    """Weight of the causal loss of the branch for writing, beside 1 for the other branch's; 0 leaves it out."""
+    dropout: FractionBelowOne = 0.1
+    """Probability that an activation or attention weight of the branches is set to 0 in training."""
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.causal_weight < 0.0:
@@ -59,7 +60,7 @@ class SharedTrunk(ReconstructionObjective):
         self.understanding = self._branch(dim)
         self.writing = self._branch(dim) if spec.causal_weight else None
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         view = self.spec.masked.corrupt(batch, rng)
         states = self.understanding(encoder(view).last, view.cu_seqlens)
         found = {"masked": predicted_in_place(view, states, self.head)}
@@ -69,15 +70,16 @@ class SharedTrunk(ReconstructionObjective):
             found["causal"] = predicted_from_before(view, states, self.head, self.spec.causal_weight)
         return found
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood:
         """Of the branch that understands."""
 
         def states_of(view: View) -> Tensor:
-            return self.head(self.understanding(encoder(view).last, view.cu_seqlens))
+            states: Tensor = self.head(self.understanding(encoder(view).last, view.cu_seqlens))
+            return states
 
         return pseudo_log_likelihood(states_of, encoder.table, self.head.bias, batch)
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         return losses_of(self.predictions(encoder, batch, rng), encoder.table, self.head.bias)
 
     def _branch(self, dim: int) -> TransformerStack:

@@ -12,25 +12,26 @@ from torch import Tensor
 from reknit.corruptions.masking import ordinary_ids, ordinary_tokens
 from reknit.data.batch import Batch, View, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder, token_encoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import FollowsProgress, ObjectiveSpec, StepOutput
 from reknit.objectives.predictions import Distributions, Predictions, ReconstructionObjective, tied_vocabulary
+from reknit.ranges import PositiveFraction, PositiveInt
 
 
 @dataclass(frozen=True)
 class TokenTargetSpec(ObjectiveSpec):
-    """Settings of Text2Token.
+    """Settings of Text2Token (An et al. 2025)."""
 
-    frequent_share: tokens in more than this share of the texts seen so far are no targets. first_stage: share of the
-    budget in which targets are a text's own tokens; then the model as it is by then gives them, 1 for no second stage.
-    derived_tokens: how many of its likeliest tokens are a text's targets in the second stage.
+    frequent_share: PositiveFraction = 0.2
+    """Tokens that occur in more than this fraction of the texts seen so far are not predicted."""
+    first_stage: PositiveFraction = 0.5
+    """Fraction of the budget in which a text's own tokens are its targets; after that, they are given by the model as
+    it is at that point. 1 for no second stage.
     """
-
-    frequent_share: float = 0.2
-    first_stage: float = 0.5
-    derived_tokens: int = 32
+    derived_tokens: PositiveInt = 32
+    """Targets of a text in the second stage: the likeliest tokens by the model of the first stage."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.first_stage <= 1.0:
@@ -41,10 +42,10 @@ class TokenTargetSpec(ObjectiveSpec):
             raise ReknitError(f"frequent_share is {self.frequent_share}; it must be above 0 and at most 1")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> TokenTargets:
-        return TokenTargets(self, encoder, pooling)
+        return TokenTargets(self, token_encoder(encoder), pooling)
 
 
-class TokenTargets(FollowsProgress, ReconstructionObjective):
+class TokenTargets(FollowsProgress[TokenEncoder], ReconstructionObjective):
     """Loss "token_targets": divergence of the vocabulary's distribution, read from the text's vector, from the targets.
 
     Targets of the first stage are the text's tokens by tf-idf, with document frequencies counted over the texts that
@@ -57,7 +58,7 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
     texts_seen: Tensor
     texts_with: Tensor
 
-    def __init__(self, spec: TokenTargetSpec, encoder: Encoder, pooling: str) -> None:
+    def __init__(self, spec: TokenTargetSpec, encoder: TokenEncoder, pooling: str) -> None:
         super().__init__()
         self.spec, self.pooling = spec, pooling
         vocabulary = tied_vocabulary(encoder)
@@ -74,15 +75,15 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
     def stage(self) -> str:
         return "first" if float(self.progress) < self.spec.first_stage or self.spec.first_stage == 1.0 else "second"
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         return {}
 
-    def distributions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
+    def distributions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
         states = self.head(pool(encoder(View.clean(batch)), self.pooling))
         targets = self._key_words(batch) if self.stage == "first" else self._derived_words(batch)
         return {"token_targets": Distributions(states, batch.cu_seqlens[:-1], targets)}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         if self.training:
             self._count(batch.whole)
         found = self.distributions(encoder, batch, rng)["token_targets"]
@@ -90,7 +91,7 @@ class TokenTargets(FollowsProgress, ReconstructionObjective):
         return StepOutput({"token_targets": loss}, {"token_targets_accuracy": accuracy})
 
     @torch.no_grad()
-    def after_step(self, encoder: Encoder, progress: float) -> None:
+    def after_step(self, encoder: TokenEncoder, progress: float) -> None:
         before = self.stage
         super().after_step(encoder, progress)
         if self.stage != before:

@@ -12,7 +12,7 @@ from reknit.corruptions.next_token import predict_next
 from reknit.corruptions.rewriting import damaged_then_clean
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
-from reknit.encoders.base import Encoder
+from reknit.encoders.base import Encoder, TokenEncoder
 from reknit.encoders.pooling import pool
 from reknit.errors import ReknitError
 from reknit.objectives.base import StepOutput, TextLikelihood
@@ -28,28 +28,33 @@ from reknit.objectives.predictions import (
     predicted_in_place,
     tied_vocabulary,
 )
+from reknit.ranges import InnerFraction, NonNegativeFloat, PositiveFloat
 
 
 @dataclass(frozen=True)
 class UnifiedModesSpec(DrawnTasksSpec):
-    """Settings of UniXcoder (Guo et al. 2022).
-
-    masked: how tokens are hidden where attention goes in both directions. ratio, mean_span: of the spans that are
-    hidden in the text to be written again (`reknit.corruptions.rewriting`). temperature: divides the cosines between
-    texts. masked_weight, causal_weight, denoised_weight, contrastive_weight: of the losses of the four tasks; one with
-    weight 0 is never drawn.
-    """
+    """Settings of UniXcoder (Guo et al. 2022): each step trains one of four tasks, drawn at random."""
 
     every_task: ClassVar[tuple[str, ...]] = ("masked", "causal", "denoised", "contrastive")
 
     masked: MaskedLanguageModelSpec = field(default_factory=MaskedLanguageModelSpec)
-    ratio: float = 0.15
-    mean_span: float = 5.0
-    temperature: float = 0.05
-    masked_weight: float = 1.0
-    causal_weight: float = 1.0
-    denoised_weight: float = 1.0
-    contrastive_weight: float = 1.0
+    """How tokens are masked in the task "masked", where attention is bidirectional."""
+    ratio: InnerFraction = 0.15
+    """Fraction of a text's tokens that are masked in spans, in the task "denoised"."""
+    mean_span: PositiveFloat = 5.0
+    """Mean length in tokens of the spans that the task "denoised" masks, drawn from a Poisson distribution."""
+    temperature: PositiveFloat = 0.05
+    """Divides the cosine similarities of the task "contrastive"; a smaller value puts more weight on the hardest
+    negatives.
+    """
+    masked_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of masked language modelling; 0 leaves the task out."""
+    causal_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of causal language modelling; 0 leaves the task out."""
+    denoised_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of writing a text again of which spans are masked; 0 leaves the task out."""
+    contrastive_weight: NonNegativeFloat = 1.0
+    """Factor of the loss of finding a text by its own second vector, made with other dropout; 0 leaves the task out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,26 +94,26 @@ class UnifiedModes(ReconstructionObjective):
     def stage_of(self, rng: torch.Generator) -> str:
         return self.spec.drawn(rng)
 
-    def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
+    def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         task = self.stage_of(rng)
         return {} if task == "contrastive" else {task: self._predicted(task, encoder, batch, rng)}
 
-    def matches(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
+    def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
         task = self.stage_of(rng)
         return {task: self._matched(encoder, batch)} if task == "contrastive" else {}
 
-    def forward(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> StepOutput:
+    def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
         task = self.stage_of(rng)
         if task == "contrastive":
             loss, accuracy = self._matched(encoder, batch).loss()
             return StepOutput({task: loss}, {f"{task}_accuracy": accuracy})
         return losses_of({task: self._predicted(task, encoder, batch, rng)}, encoder.table, self.head.bias)
 
-    def log_likelihood(self, encoder: Encoder, batch: Batch) -> TextLikelihood | None:
+    def log_likelihood(self, encoder: TokenEncoder, batch: Batch) -> TextLikelihood | None:
         # Without that task it has never read from left to right alone.
         return causal_log_likelihood(encoder, self.head, batch) if self.spec.causal_weight else None
 
-    def _predicted(self, task: str, encoder: Encoder, batch: Batch, rng: torch.Generator) -> Predictions:
+    def _predicted(self, task: str, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> Predictions:
         spec, weight = self.spec, self.spec.weight(task)
         if task == "masked":
             view = spec.masked.corrupt(batch, rng)
@@ -122,7 +127,7 @@ class UnifiedModes(ReconstructionObjective):
         rows = written.positions
         return replace(written, positions=made.places[rows], unseen=made.unseen[rows])
 
-    def _matched(self, encoder: Encoder, batch: Batch) -> Matches:
+    def _matched(self, encoder: TokenEncoder, batch: Batch) -> Matches:
         """InfoNCE as the choice of each text's second vector by its first, [N, dim] both."""
         # Each side takes the root of the temperature, so that their product is the cosine divided by it.
         states, targets = (

@@ -7,27 +7,29 @@ import re
 from pathlib import Path
 from typing import Any
 
+from reknit.evaluation.scores import Evaluation
 from reknit.export.sentence_transformers import trained_pooling_note
 from reknit.jobs.progress import format_duration
 from reknit.report import facts
-from reknit.report.facts import Facts, Result
+from reknit.report.facts import Facts
+from reknit.runs.config import SCRATCH
+from reknit.runs.result import RunResult
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
-def model_card(result: Result, config: dict[str, Any]) -> str:
+def model_card(result: RunResult, config: dict[str, Any]) -> str:
     """The text of README.md: YAML front matter as the Hugging Face hub reads it, then Markdown.
 
-    result: what result.json holds; a part that is missing is left out, nothing is filled in. config: what config.json
-    holds; the recipes' titles and papers are taken from it. `base_model` is given only when the start model has the
-    form of a hub's id and is no local folder.
+    config: what config.json holds; the recipes' titles and papers are taken from it. `base_model` is given only when
+    the start model has the form of a hub's id and is no local folder.
     """
     sections = [
         _front_matter(result),
         _introduction(result),
-        _usage(facts.prompts(result), expanded=facts.expands_queries(result)),
-        _pooling(facts.trained_pooling(result)),
+        _usage(result.model_prompts, expanded=result.model_expands_queries, elsewhere=not facts.runs_only_here(result)),
+        _pooling(result.model_trained_pooling),
         _evaluation(result),
         _training(result, config),
         _fact_section("Corpus", facts.corpus_facts(result)),
@@ -49,28 +51,29 @@ def markdown(value: Any) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(str(value).split())).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 
 
-def _front_matter(result: Result) -> str:
-    recipes = [str(phase["recipe"]) for phase in facts.training_phases(result) if phase.get("recipe")]
-    tags = dict.fromkeys(["sentence-transformers", "feature-extraction", "sentence-similarity", "reknit", *recipes])
-    lines = ["---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity", "tags:"]
+def _front_matter(result: RunResult) -> str:
+    recipes = [phase.recipe for phase in result.training.phases]
+    library = "reknit" if facts.runs_only_here(result) else "sentence-transformers"
+    tags = dict.fromkeys([library, "feature-extraction", "sentence-similarity", "reknit", *recipes])
+    lines = ["---", f"library_name: {library}", "pipeline_tag: sentence-similarity", "tags:"]
     # A JSON string is a YAML string, whatever is in it.
     lines += [f"- {json.dumps(tag)}" for tag in tags]
-    base = hub_id(str(result.get("start") or ""))
+    base = hub_id(result.start)
     lines += [f"base_model: {json.dumps(base)}"] if base else []
     return "\n".join([*lines, "---"])
 
 
-def _introduction(result: Result) -> str:
-    start = str(result.get("start") or "")
-    if result.get("model_holds") == "start":
-        origin = f"This is {markdown(start)}, unchanged, exported by reknit."
-    elif not facts.training_phases(result):
+def _introduction(result: RunResult) -> str:
+    if result.model_holds == "start":
+        origin = f"This is {markdown(result.start)}, unchanged, exported by reknit."
+    elif not result.training.phases:
         origin = "This text encoder was exported by reknit."
-    elif start == "scratch":
+    elif result.start == SCRATCH:
         origin = "This text encoder was trained from scratch by reknit on unlabelled text."
     else:
         origin = (
-            f"This text encoder was adapted by reknit to unlabelled text, from {markdown(start) or 'a start model'}."
+            "This text encoder was adapted by reknit to unlabelled text, from "
+            f"{markdown(result.start) or 'a start model'}."
         )
     headline, rest = facts.verdict_parts(result)
     lines = [
@@ -82,7 +85,7 @@ def _introduction(result: Result) -> str:
     return "\n\n".join(lines)
 
 
-def _usage(prompts: dict[str, str], *, expanded: bool) -> str:
+def _usage(prompts: dict[str, str], *, expanded: bool, elsewhere: bool) -> str:
     names = {kind: f', prompt_name="{kind}"' for kind in ("query", "document")}
     query, document = (names[kind] if expanded or prompts else "" for kind in names)
     asked, found = (names[kind] if kind in prompts else "" for kind in names)
@@ -99,9 +102,7 @@ passages = model.encode(["a passage"]{found})"""
 `query_expansion/` holds what reknit adds to the vectors of queries, and of nothing else (`prompt_name="query"`): each
 word of the corpus has a direction there, the mean of the documents that contain it. Other libraries leave it out; their
 vectors fit the same index, and find what the row "plain" says."""
-    return f"""## Use
-
-```python
+    by_others = f"""```python
 from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("path/to/this/folder")
@@ -110,7 +111,10 @@ model = SentenceTransformer("path/to/this/folder")
 
 or, with reknit:
 
-```python
+"""
+    return f"""## Use
+
+{by_others if elsewhere else ""}```python
 import reknit
 
 model = reknit.load("path/to/this/folder")
@@ -119,40 +123,34 @@ queries = model.encode(["a query"]{query})
 ```{before}{about if expanded else ""}"""
 
 
-def _pooling(kind: str) -> str:
+def _pooling(kind: str | None) -> str:
     return f"## Pooling\n\n{trained_pooling_note(kind)}" if kind else ""
 
 
-def _evaluation(result: Result) -> str:
+def _evaluation(result: RunResult) -> str:
+    if not result.evaluations:
+        return ""
     shown = []
-    for evaluation in facts.evaluations(result):
+    for evaluation in result.evaluations:
         metrics = facts.metric_names(evaluation)
         rows = [
             [facts.system_label(name), *(_score(evaluation, name, metric) for metric in metrics)]
             for name in facts.system_names(evaluation)
         ]
-        notes = [f"- {markdown(note)}" for note in evaluation.get("notes") or []]
-        size = facts.evaluation_size(evaluation)
-        caption = f"**{markdown(evaluation.get('dataset', 'results'))}**" + (f" ({size})" if size else "")
+        notes = [f"- {markdown(note)}" for note in evaluation.notes]
+        caption = f"**{markdown(evaluation.dataset)}** ({facts.evaluation_size(evaluation)})"
         blocks = [caption, _table(["system", *metrics], rows), "\n".join(notes)]
         shown.append("\n\n".join(block for block in blocks if block))
-    if not shown:
-        return ""
-    explained = [f"{facts.SYSTEMS[name][0]}: {facts.SYSTEMS[name][1]}" for name in _systems(result)]
+    used = {name for evaluation in result.evaluations for name in evaluation.rows}
+    explained = [f"{label}: {meaning}" for name, (label, meaning) in facts.SYSTEMS.items() if name in used]
     legend = f"Means over queries with 95% intervals. {'; '.join(explained)}."
     return "\n\n".join(["## Evaluation", legend, *shown])
 
 
-def _systems(result: Result) -> list[str]:
-    used = {name for evaluation in facts.evaluations(result) for name in facts.system_names(evaluation)}
-    return [name for name in facts.SYSTEMS if name in used]
-
-
-def _score(evaluation: dict[str, Any], system: str, metric: str) -> str:
-    value = facts.format_score(facts.score(evaluation, system, metric))
-    bounds = facts.format_interval(facts.interval(evaluation, system, metric))
-    marked = f"**{value}**" if system in facts.best_systems(evaluation, metric) else value
-    return f"{marked} ({bounds})" if bounds else marked
+def _score(evaluation: Evaluation, system: str, metric: str) -> str:
+    score = evaluation.rows[system][metric]
+    value = f"**{score.value:.3f}**" if system in facts.best_systems(evaluation, metric) else f"{score.value:.3f}"
+    return f"{value} ({facts.format_interval(score)})"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -160,20 +158,17 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join([markdown(row[0]), *row[1:]]) + " |" for row in rows])
 
 
-def _training(result: Result, config: dict[str, Any]) -> str:
-    lines = []
-    for phase in facts.training_phases(result):
-        name = str(phase.get("name", "phase"))
-        spent = [f"{phase[key]:,} {key}" for key in ("steps", "tokens") if isinstance(phase.get(key), int)]
-        seconds = facts.as_number(phase.get("seconds"))
-        spent += [] if seconds is None else [f"{format_duration(seconds)} (h:mm:ss)"]
-        reason = f"; stopped because: {markdown(phase['stopped_because'])}" if phase.get("stopped_because") else ""
-        recipe = f", recipe {markdown(phase['recipe'])}" if phase.get("recipe") else ""
-        lines.append(f"- {markdown(name)}{recipe}{_paper(_recipe_card(config, name))}: {', '.join(spent)}{reason}")
-    listed = [f"- {markdown(label)}: {markdown(value)}" for label, value in facts.training_facts(result)]
-    if not lines:
+def _training(result: RunResult, config: dict[str, Any]) -> str:
+    if not result.training.phases:
         return "## Training\n\nNothing was trained in this run."
-    return "\n\n".join(["## Training", "\n".join(lines), "In all:", "\n".join(listed)][: 4 if listed else 2])
+    lines = [
+        f"- {markdown(phase.name)}, recipe {markdown(phase.recipe)}{_paper(_recipe_card(config, phase.name))}: "
+        f"{phase.steps:,} steps, {phase.tokens:,} tokens, {format_duration(phase.seconds)} (h:mm:ss); stopped because: "
+        f"{markdown(phase.stopped_because)}"
+        for phase in result.training.phases
+    ]
+    listed = [f"- {markdown(label)}: {markdown(value)}" for label, value in facts.training_facts(result)]
+    return "\n\n".join(["## Training", "\n".join(lines), "In all:", "\n".join(listed)])
 
 
 def _recipe_card(config: dict[str, Any], phase: str) -> dict[str, Any]:
@@ -192,13 +187,12 @@ def _fact_section(title: str, pairs: Facts) -> str:
     return "\n".join([f"## {title}", "", *lines]) if lines else ""
 
 
-def _repeat(result: Result) -> str:
-    command = facts.command_line(result)
-    if not command:
+def _repeat(result: RunResult) -> str:
+    if not result.command:
         return ""
-    seed = f"\n\nSeed {markdown(result['seed'])}." if result.get("seed") is not None else ""
-    version = f" reknit {markdown(result['reknit_version'])}." if result.get("reknit_version") else ""
-    return f"## Repeat this run\n\n{_code_block(command)}{seed}{version}"
+    seed = f"\n\nSeed {result.seed}." if result.seed is not None else ""
+    version = f" reknit {markdown(result.reknit_version)}." if result.reknit_version else ""
+    return f"## Repeat this run\n\n{_code_block(result.command)}{seed}{version}"
 
 
 def _citations(config: dict[str, Any]) -> str:

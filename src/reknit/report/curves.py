@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from reknit.report.facts import as_number
+from reknit.runs.result import Training
 
 POINTS = 200
 
@@ -108,14 +109,20 @@ def probe_points(metrics: list[dict[str, Any]]) -> list[ProbePoint]:
     return found
 
 
-def kept_point(points: list[ProbePoint], training: dict[str, Any], metric: str) -> ProbePoint | None:
+def kept_point(points: list[ProbePoint], training: Training, metric: str) -> ProbePoint | None:
     """The probe of the checkpoint that the run ended with; None when that is the start model or nothing is known.
 
     It is the `best_step` of the last phase, where that phase ended with its best weights and not with its last ones.
     """
-    phases = training.get("phases") or []
-    if not phases or not phases[-1].get("kept_best"):
+    if not training.phases or not training.phases[-1].kept_best:
         return None
-    step, name = phases[-1].get("best_step"), phases[-1].get("name")
-    candidates = [p for p in points if p.step == step and metric in p.scores and p.phase == name]
+    last = training.phases[-1]
+    candidates = [p for p in points if p.step == last.best_step and metric in p.scores and p.phase == last.name]
     return candidates[-1] if candidates else None
+
+
+def as_number(value: Any) -> float | None:
+    """A logged value as a finite float; None for anything else (missing, not a number, infinite)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None

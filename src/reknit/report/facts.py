@@ -1,19 +1,18 @@
-"""The facts of a run's `result.json`, worded once for the page, the model card and the terminal.
+"""The facts of a run's result, worded once for the page, the model card and the terminal.
 
-Every part of a result may be missing (a run without training, without searches, without a verdict); what is missing
-yields an empty list or an empty string, never an error and never a guess.
+What a run does not have (an index, a verdict) yields an empty list or an empty string.
 """
 
 from __future__ import annotations
 
-import math
-import shlex
 from datetime import datetime
 from typing import Any
 
+from reknit.evaluation.scores import Evaluation, Score
 from reknit.jobs.progress import format_duration
+from reknit.runs.config import SCRATCH
+from reknit.runs.result import ProbeFacts, RunResult
 
-Result = dict[str, Any]
 Facts = list[tuple[str, str]]
 
 SYSTEMS = {
@@ -37,69 +36,36 @@ PROBE_KINDS = {
 }
 
 
-def as_number(value: Any) -> float | None:
-    """The value as a finite float; None for anything else (missing, not a number, infinite)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def part(result: Result, key: str) -> dict[str, Any]:
-    """The named part of a result; empty when it is missing."""
-    value = result.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def evaluations(result: Result) -> list[dict[str, Any]]:
-    """The evaluations that have at least one row."""
-    return [evaluation for evaluation in result.get("evaluations") or [] if evaluation.get("rows")]
-
-
-def system_names(evaluation: dict[str, Any]) -> list[str]:
+def system_names(evaluation: Evaluation) -> list[str]:
     """The evaluation's systems: the usual ones in their usual order, then any others."""
-    rows = evaluation["rows"]
-    return [name for name in SYSTEMS if name in rows] + [name for name in rows if name not in SYSTEMS]
+    return [name for name in SYSTEMS if name in evaluation.rows] + [
+        name for name in evaluation.rows if name not in SYSTEMS
+    ]
 
 
 def system_label(name: str) -> str:
     return SYSTEMS[name][0] if name in SYSTEMS else name
 
 
-def metric_names(evaluation: dict[str, Any]) -> list[str]:
+def metric_names(evaluation: Evaluation) -> list[str]:
     """The metrics of an evaluation's rows, the usual ones first."""
-    found = dict.fromkeys(metric for row in evaluation["rows"].values() for metric in row)
+    found = dict.fromkeys(metric for row in evaluation.rows.values() for metric in row)
     return [metric for metric in METRICS if metric in found] + [metric for metric in found if metric not in METRICS]
 
 
-def score(evaluation: dict[str, Any], system: str, metric: str) -> float | None:
-    return as_number(((evaluation["rows"].get(system) or {}).get(metric) or {}).get("value"))
-
-
-def interval(evaluation: dict[str, Any], system: str, metric: str) -> tuple[float, float] | None:
-    """The 95% interval of a score."""
-    return as_interval(((evaluation["rows"].get(system) or {}).get(metric) or {}).get("ci95"))
-
-
-def as_interval(value: Any) -> tuple[float, float] | None:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        return None
-    low, high = as_number(value[0]), as_number(value[1])
-    return None if low is None or high is None else (low, high)
-
-
-def best_systems(evaluation: dict[str, Any], metric: str) -> set[str]:
+def best_systems(evaluation: Evaluation, metric: str) -> set[str]:
     """The systems with the highest score at the three decimals that are shown."""
-    scores = {name: score(evaluation, name, metric) for name in system_names(evaluation)}
-    shown = {name: round(value, 3) for name, value in scores.items() if value is not None}
+    shown = {name: round(row[metric].value, 3) for name, row in evaluation.rows.items()}
     return {name for name, value in shown.items() if value == max(shown.values())}
 
 
-def format_score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def evaluation_size(evaluation: Evaluation) -> str:
+    """How many queries and documents an evaluation has, in words."""
+    return f"{evaluation.queries:,} queries, {evaluation.documents:,} documents"
 
 
-def format_interval(bounds: tuple[float, float] | None) -> str:
-    return "" if bounds is None else f"{bounds[0]:.3f}–{bounds[1]:.3f}"
+def format_interval(score: Score) -> str:
+    return f"{score.ci95[0]:.3f}–{score.ci95[1]:.3f}"
 
 
 def format_p(value: float) -> str:
@@ -122,184 +88,159 @@ def format_tokens(value: float) -> str:
     return f"{value:g}"
 
 
-def use_adapted(result: Result) -> bool | None:
-    """True for "use the adapted model", False for "keep the start model", None without a verdict."""
-    return {"adapted": True, "start": False}.get(part(result, "verdict").get("use", ""))
-
-
-def system_in_use(result: Result) -> str:
+def system_in_use(result: RunResult) -> str:
     """The row that the verdict recommends; the adapted model without a verdict."""
-    return "start" if use_adapted(result) is False else "adapted"
+    return "adapted" if result.verdict is None else result.verdict.use
 
 
-def expands_queries(result: Result) -> bool:
-    """Whether the model in `model/` has a query expansion."""
-    return bool(result.get("model_expands_queries"))
+def headline(result: RunResult) -> str:
+    if result.verdict is None:
+        return "Trained, not evaluated"
+    return {"adapted": "Use the adapted model", "start": "Keep the start model"}[result.verdict.use]
 
 
-def prompts(result: Result) -> dict[str, str]:
-    """What the model in `model/` expects before queries and documents, where it is anything."""
-    return {kind: str(text) for kind, text in part(result, "model_prompts").items()}
-
-
-def trained_pooling(result: Result) -> str:
-    """Which trained pooling makes the vectors of the model in `model/`; empty where none does."""
-    return str(result.get("model_trained_pooling") or "")
-
-
-def headline(result: Result) -> str:
-    answers = {True: "Use the adapted model", False: "Keep the start model", None: "No verdict"}
-    return answers[use_adapted(result)]
-
-
-def verdict_sentence(result: Result) -> str:
-    sentence = str(part(result, "verdict").get("sentence") or "")
-    return sentence or "Nothing was measured that could decide between the start model and the adapted model."
-
-
-def verdict_parts(result: Result) -> tuple[str, str]:
+def verdict_parts(result: RunResult) -> tuple[str, str]:
     """The verdict's sentence as its answer and the rest (the stored sentence begins with the answer)."""
     answer = headline(result)
-    return answer, verdict_sentence(result).removeprefix(answer).lstrip(":. ")
+    if result.verdict is not None:
+        return answer, result.verdict.sentence.removeprefix(answer).lstrip(":. ")
+    recipes = " and ".join(phase.recipe for phase in result.training.phases)
+    done = f"the model was trained with {recipes or 'nothing'}"
+    return answer, f"{done}, and was not compared with the model it started from."
 
 
-def command_line(result: Result) -> str:
-    """The command of the run, as one line."""
-    command = result.get("command") or ""
-    return shlex.join(map(str, command)) if isinstance(command, list | tuple) else str(command)
-
-
-def date_text(result: Result) -> str:
+def date_text(result: RunResult) -> str:
     """The date of the run to the minute, `2026-11-21 02:14 UTC`; as it stands where it is not ISO 8601."""
-    stated = str(result.get("date") or "")
     try:
-        moment = datetime.fromisoformat(stated)
+        moment = datetime.fromisoformat(result.date)
     except ValueError:
-        return stated
+        return result.date
     return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".rstrip()
 
 
-def start_name(result: Result) -> str:
+def start_name(result: RunResult) -> str:
     """The start model as it was named on the command line, or "a new network"."""
-    start = str(result.get("start") or "")
-    return "a new network" if start == "scratch" else start
+    return "a new network" if result.start == SCRATCH else result.start
 
 
-def model_meaning(result: Result) -> str:
-    """What the verdict means for the folder `model/`.
-
-    It holds the adapted model unless the result's optional `model_holds` is "start": the start model was put back.
-    """
-    if result.get("model_holds") == "start":
+def model_meaning(result: RunResult) -> str:
+    """What the verdict means for the folder `model/`."""
+    if result.model_holds == "start":
         return "model/ holds the start model, unchanged."
-    if use_adapted(result):
+    if result.verdict is None:
+        return "model/ holds the model at the end of training, ready to load."
+    if result.verdict.use == "adapted":
         return "model/ holds the adapted model, ready to load."
-    if use_adapted(result) is None:
-        return "model/ holds the model at the end of this run."
-    if result.get("start") == "scratch":
+    if result.start == SCRATCH:
         return "model/ still holds the adapted model, for inspection: training is not shown to have improved it."
     return "model/ still holds the adapted model, for inspection: nothing here shows that it is better than the start."
 
 
-def verdict_facts(result: Result) -> Facts:
+def verdict_facts(result: RunResult) -> Facts:
     """The numbers behind the verdict."""
-    verdict = part(result, "verdict")
-    facts: Facts = []
-    difference = as_number(verdict.get("difference"))
-    if difference is not None:
-        facts.append((f"{verdict.get('metric', 'difference')}, adapted minus start", f"{difference:+.3f}"))
-    bounds = as_interval(verdict.get("ci95"))
-    if bounds:
-        facts.append(("95% interval", f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"))
-    chance = as_number(verdict.get("p"))
-    if chance is not None:
-        facts.append(("p, paired", format_p(chance)))
-    if verdict.get("decided_by"):
-        facts.append(("decided by", str(verdict["decided_by"])))
-    return facts
+    verdict = result.verdict
+    if verdict is None:
+        return []
+    return [
+        (f"{verdict.metric}, adapted minus start", f"{verdict.difference:+.3f}"),
+        ("95% interval", f"{verdict.ci95[0]:+.3f} to {verdict.ci95[1]:+.3f}"),
+        ("p, paired", format_p(verdict.p)),
+        ("decided by", verdict.decided_by),
+    ]
 
 
-def remarks(result: Result) -> list[str]:
-    """What the reader should not miss beside the verdict: collections where word matching alone does better or
-    hybrid search gained nothing, and that other libraries neither expand queries nor run a trained pooling."""
-    chosen = system_in_use(result)
+def runs_only_here(result: RunResult) -> bool:
+    """Whether no other library could be asked for the exported model's vectors."""
+    return result.export is not None and set(result.export.against) <= {"reknit", "reknit, trained pooling"}
+
+
+def remarks(result: RunResult) -> list[str]:
+    """What the reader should not miss beside the verdict: what was left out and how to have it, what other libraries do
+    not run, and collections where word matching alone does better or hybrid search gained nothing."""
     found = []
-    if expands_queries(result) and chosen == "adapted":
+    if result.verdict is None:
+        found.append("To evaluate it on labelled queries: reknit evaluate RUN --data BEIR_FOLDER.")
+    if result.searches is None:
+        found.append("There is no index: repeat the command with --resume --index to make one.")
+    if result.model_expands_queries and system_in_use(result) == "adapted":
+        found += _expansion_remarks(result)
+    if runs_only_here(result):
+        found.append("Only reknit runs this model: other libraries have no class for its encoder.")
+    if result.model_trained_pooling:
         found.append(
-            "Queries are expanded by the corpus's words in reknit; other libraries leave that out, and the row "
-            '"plain" says how well they search.'
-        )
-        plain = part(result, "plain_verdict")
-        gain = as_number(plain.get("difference"))
-        if plain.get("use") == "start" and gain is not None:
-            found.append(
-                f"Without the expansion the adapted model is not surely better than the start model ({gain:+.3f}): "
-                "search with reknit, or keep the start model for other libraries."
-            )
-    if trained_pooling(result):
-        found.append(
-            f"Vectors are made by a trained pooling ({trained_pooling(result)}), which only reknit runs; other "
+            f"Vectors are made by a trained pooling ({result.model_trained_pooling}), which only reknit runs; other "
             "libraries take the mean of the tokens, which nothing here measures."
         )
-    for evaluation in evaluations(result):
-        metric = metric_names(evaluation)[0] if metric_names(evaluation) else ""
-        on = f"On {evaluation.get('dataset', 'one set')},"
-        words, model = (score(evaluation, name, metric) for name in ("bm25", chosen))
-        before, after = (score(evaluation, name, metric) for name in ("start_hybrid", "hybrid"))
-        if chosen == "adapted" and before is not None and after is not None and before >= after:
-            found.append(
-                f"{on} BM25 and the start model together score no less than BM25 and the adapted model "
-                f"({metric} {format_score(before)} against {format_score(after)}): for hybrid search, adapting gained "
-                "nothing there."
-            )
-        if words is None or model is None or words <= model:
-            continue
-        both = before if chosen == "start" else after
-        advice = f"; together they reach {format_score(both)}" if both is not None and both > words else ""
+    return found + [
+        line for evaluation in result.evaluations for line in _evaluation_remarks(evaluation, system_in_use(result))
+    ]
+
+
+def _expansion_remarks(result: RunResult) -> list[str]:
+    found = [
+        "Queries are expanded by the corpus's words in reknit; other libraries leave that out, and the row "
+        '"plain" says how well they search.'
+    ]
+    plain = result.plain_verdict
+    if plain is not None and plain.use == "start":
         found.append(
-            f"{on} BM25 alone scores higher than the {chosen} model "
-            f"({metric} {format_score(words)} against {format_score(model)}){advice}."
+            "Without the expansion the adapted model is not significantly better than the start model "
+            f"({plain.difference:+.3f}): search with reknit, or keep the start model for other libraries."
         )
     return found
 
 
-def evaluation_size(evaluation: dict[str, Any]) -> str:
-    """How many queries and documents an evaluation has, in words."""
-    counts = [(evaluation.get("queries"), "queries"), (evaluation.get("documents"), "documents")]
-    return ", ".join(f"{count:,} {noun}" for count, noun in counts if isinstance(count, int))
+def _evaluation_remarks(evaluation: Evaluation, chosen: str) -> list[str]:
+    metric = next(iter(metric_names(evaluation)), "")
+    values = {name: row[metric].value for name, row in evaluation.rows.items()}
+    words, model, before, after = (values.get(name) for name in ("bm25", chosen, "start_hybrid", "hybrid"))
+    found = []
+    if chosen == "adapted" and before is not None and after is not None and before >= after:
+        found.append(
+            f"On {evaluation.dataset}, BM25 and the start model together score no less than BM25 and the adapted model "
+            f"({metric} {before:.3f} against {after:.3f}): for hybrid search, adapting gained nothing there."
+        )
+    if words is not None and model is not None and words > model:
+        both = before if chosen == "start" else after
+        advice = f"; together they reach {both:.3f}" if both is not None and both > words else ""
+        found.append(
+            f"On {evaluation.dataset}, BM25 alone scores higher than the {chosen} model "
+            f"({metric} {words:.3f} against {model:.3f}){advice}."
+        )
+    return found
 
 
-def judged_by_all(result: Result) -> bool:
-    """Whether all held-out queries gave the verdict, since none was needed to choose a checkpoint by."""
-    probe = part(result, "corpus").get("probe") or {}
-    counts = [count for half in ("dev", "test") if isinstance(count := probe.get(f"{half}_queries"), int)]
-    return len(counts) == 2 and sum(counts) == next(iter(evaluations(result)), {}).get("queries")
-
-
-def corpus_facts(result: Result) -> Facts:
+def corpus_facts(result: RunResult) -> Facts:
     """What was read and what was left out of it."""
-    corpus = part(result, "corpus")
-    labels = {
-        "documents": "documents",
-        "passages": "passages",
-        "words": "words",
-        "passage_words": "words of a passage at most",
-        "duplicates": "exact duplicates dropped",
-        "empty": "empty documents dropped",
-        "unreadable": "unreadable records skipped",
-        "eval_overlaps": "overlaps with test queries kept from training",
+    corpus = result.corpus
+    if corpus is None:
+        return []
+    counts = {
+        "documents": corpus.documents,
+        "passages": corpus.passages,
+        "words": corpus.words,
+        "words of a passage at most": corpus.passage_words,
+        "exact duplicates dropped": corpus.duplicates,
+        "empty documents dropped": corpus.empty,
+        "unreadable records skipped": corpus.unreadable,
+        "overlaps with test queries kept from training": corpus.eval_overlaps,
     }
-    facts = [(label, f"{corpus[key]:,}") for key, label in labels.items() if isinstance(corpus.get(key), int)]
-    if isinstance(language := corpus.get("language"), str):
-        facts.append(("language (stemmer and stop words)", language.capitalize()))
-    probe = corpus.get("probe") or {}
-    if probe:
-        counts = [(probe.get("dev_queries"), "to choose by"), (probe.get("test_queries"), "to judge by")]
-        queries = ", ".join(f"{count:,} {purpose}" for count, purpose in counts if isinstance(count, int))
-        if judged_by_all(result):
-            queries = f"{probe['dev_queries'] + probe['test_queries']:,} to judge by"
-        facts.append((f"held-out queries ({probe.get('kind', 'probe')})", queries))
+    facts = [(label, f"{count:,}") for label, count in counts.items() if count is not None]
+    facts += [("language (stemmer and stop words)", corpus.language.capitalize())] if corpus.language else []
+    if corpus.probe is not None:
+        facts.append((f"held-out queries ({corpus.probe.kind})", _held_out(corpus.probe, result.verdict is not None)))
     return facts
+
+
+def _held_out(probe: ProbeFacts, judged: bool) -> str:
+    dev, test = f"{probe.dev_queries:,}", f"{probe.test_queries:,}"
+    if probe.judged_by_all is None:
+        return f"{dev} and {test}"
+    if probe.judged_by_all:
+        return (
+            f"{probe.dev_queries + probe.test_queries:,} to judge by" if judged else f"{dev} to watch the training by"
+        )
+    return f"{dev} to choose by" + (f", {test} to judge by" if judged else "")
 
 
 _KEPT = {
@@ -309,43 +250,30 @@ _KEPT = {
 }
 
 
-def training_facts(result: Result) -> Facts:
+def training_facts(result: RunResult) -> Facts:
     """The budget that was spent in all."""
-    training = part(result, "training")
-    facts: Facts = []
-    for key, label, shown in (
-        ("tokens", "tokens", lambda value: f"{value:,.0f}"),
-        ("seconds", "training time (h:mm:ss)", format_duration),
-        ("tokens_per_second", "tokens per second", lambda value: f"{value:,.0f}"),
-        ("flops", "computation", format_flops),
-    ):
-        value = as_number(training.get(key))
-        if value is not None:
-            facts.append((label, shown(value)))
-    share = as_number(training.get("kept_share"))
-    if share is not None:
-        facts.append(("kept of the training", _KEPT.get(share, f"{share:.0%}")))
+    training = result.training
+    facts = [
+        ("tokens", f"{training.tokens:,}"),
+        ("training time (h:mm:ss)", format_duration(training.seconds)),
+        ("tokens per second", f"{training.tokens_per_second:,.0f}"),
+        ("computation", format_flops(training.flops)),
+    ]
+    if training.kept_share is not None:
+        facts.append(("kept of the training", _KEPT.get(training.kept_share, f"{training.kept_share:.0%}")))
     return facts
 
 
-def training_phases(result: Result) -> list[dict[str, Any]]:
-    return list(part(result, "training").get("phases") or [])
-
-
-def export_facts(result: Result) -> Facts:
+def export_facts(result: RunResult) -> Facts:
     """How far the exported folder's vectors are from the trained model's, in each library that was asked."""
-    export = part(result, "export")
-    facts: Facts = []
-    difference, cosine = as_number(export.get("max_abs_diff")), as_number(export.get("cosine"))
-    if difference is not None:
-        facts.append(("largest difference of a coordinate", f"{difference:.1e}"))
-    if cosine is not None:
-        facts.append(("lowest cosine", f"{cosine:.6f}"))
-    against = export.get("against") or {}
-    for name, value in against.items() if isinstance(against, dict) else ():
-        shown = ", ".join(f"{k} {v}" for k, v in flatten(value)) if isinstance(value, dict) else plain(value)
-        facts.append((f"against {name}", shown))
-    return facts
+    export = result.export
+    if export is None:
+        return []
+    return [
+        ("largest difference of a dimension", f"{export.max_abs_diff:.1e}"),
+        ("lowest cosine", f"{export.cosine:.6f}"),
+        *((f"against {name}", plain(value)) for name, value in export.against.items()),
+    ]
 
 
 def plain(value: Any) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.report import facts, sections
-from reknit.report.facts import Result
 from reknit.report.markup import text
 from reknit.report.training_section import training
+from reknit.runs.result import RunResult
 
 
-def render_report(result: Result, metrics: list[dict[str, Any]], config: dict[str, Any]) -> str:
+def render_report(result: RunResult, metrics: list[dict[str, Any]], config: dict[str, Any]) -> str:
     """The page as text. See `write_report`."""
     about = ["reknit", facts.date_text(result), facts.start_name(result) and f"start: {facts.start_name(result)}"]
     body = [
@@ -33,13 +33,13 @@ def render_report(result: Result, metrics: list[dict[str, Any]], config: dict[st
     return Template(page).substitute(title=text(title), body="\n".join(part for part in body if part))
 
 
-def write_report(path: Path, result: Result, metrics: list[dict[str, Any]], config: dict[str, Any]) -> None:
+def write_report(path: Path, result: RunResult, metrics: list[dict[str, Any]], config: dict[str, Any]) -> None:
     """Write a run's report.
 
-    path: the file to write; it appears whole or not at all. result: what result.json holds; any part may be missing.
-    metrics: the lines of metrics.jsonl, however many. config: what config.json holds, shown as it is. The page has
-    inline styles and pictures only, follows the reader's light or dark setting, runs no script, and shows all text
-    that comes from the corpus escaped. Raises ReknitError when the disk is full.
+    path: the file to write; it appears whole or not at all. metrics: the lines of metrics.jsonl, however many. config:
+    what config.json holds, shown as it is. The page has inline styles and pictures only, follows the reader's light or
+    dark setting, runs no script, and shows all text that comes from the corpus escaped. Raises ReknitError when the
+    disk is full.
     """
     page = render_report(result, metrics, config)
     with disk_full_explained(str(path)), written_aside(Path(path)) as aside:

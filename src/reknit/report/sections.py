@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from reknit.data.text.holdout import PROBE
+from reknit.evaluation.scores import Evaluation
 from reknit.report import facts, plots
-from reknit.report.facts import Result
 from reknit.report.markup import fact_list, table, text
+from reknit.retrieval.index import Hit
+from reknit.runs.config import SCRATCH
+from reknit.runs.result import RunResult, Search
 
 MAX_SEARCHES = 5
 MAX_HITS = 5
@@ -15,9 +19,11 @@ MAX_TEXT = 300
 MAX_PROBLEMS = 20
 
 
-def verdict(result: Result) -> str:
+def verdict(result: RunResult) -> str:
     """The answer in one sentence, what it means for the folder, and the numbers behind it."""
-    kind = {True: "verdict good", False: "verdict careful", None: "verdict"}[facts.use_adapted(result)]
+    kind = "verdict"
+    if result.verdict is not None:
+        kind = {"adapted": "verdict good", "start": "verdict careful"}[result.verdict.use]
     headline, rest = facts.verdict_parts(result)
     meaning = text(facts.model_meaning(result)).replace("model/", "<code>model/</code>", 1)
     lines = "".join(f"<p>{text(remark)}</p>" for remark in facts.remarks(result))
@@ -25,56 +31,50 @@ def verdict(result: Result) -> str:
     return f'<section class="{kind}">{answer}</section>{fact_list(facts.verdict_facts(result))}'
 
 
-def results(result: Result) -> str:
+def results(result: RunResult) -> str:
     """For each collection the bars of its first metric and the table of all of them."""
-    shown = [_evaluation(result, evaluation) for evaluation in facts.evaluations(result)]
-    if not shown:
+    if not result.evaluations:
         return ""
-    used = {metric for evaluation in facts.evaluations(result) for metric in facts.metric_names(evaluation)}
+    used = {metric for evaluation in result.evaluations for metric in facts.metric_names(evaluation)}
     meanings = "; ".join(f"{name} is {meaning}" for name, meaning in facts.METRIC_MEANINGS.items() if name in used)
     intro = (
         "Each score is a mean over the queries, with its 95% interval below; the highest of a column is bold. "
         f"Random order and BM25 are what any model has to beat. {meanings}{'.' if meanings else ''}"
     )
-    return f'<h2>Results</h2><p class="quiet">{intro}</p>{"".join(shown)}'
+    shown = "".join(_evaluation(result, evaluation) for evaluation in result.evaluations)
+    return f'<h2>Results</h2><p class="quiet">{intro}</p>{shown}'
 
 
-def _evaluation(result: Result, evaluation: dict[str, Any]) -> str:
-    name = str(evaluation.get("dataset", "results"))
-    kind = (facts.part(result, "corpus").get("probe") or {}).get("kind", "")
+def _evaluation(result: RunResult, evaluation: Evaluation) -> str:
     about = [facts.evaluation_size(evaluation)]
-    if name == "probe":
-        about.append("Made from the corpus itself. " + facts.PROBE_KINDS.get(kind, ""))
-    notes = "".join(f"<li>{text(note, 500)}</li>" for note in (evaluation.get("notes") or [])[:MAX_PROBLEMS])
+    if evaluation.dataset == PROBE and result.corpus is not None and result.corpus.probe is not None:
+        about.append("Made from the corpus itself. " + facts.PROBE_KINDS[result.corpus.probe.kind])
+    notes = "".join(f"<li>{text(note, 500)}</li>" for note in evaluation.notes[:MAX_PROBLEMS])
     return (
-        f'<h3>{text(name, 200)}</h3><p class="quiet">{text(". ".join(part for part in about if part))}</p>'
+        f'<h3>{text(evaluation.dataset, 200)}</h3><p class="quiet">{text(". ".join(about))}</p>'
         f"{_bars(result, evaluation)}{_scores(result, evaluation)}"
         + (f'<ul class="quiet">{notes}</ul>' if notes else "")
     )
 
 
-def _bars(result: Result, evaluation: dict[str, Any]) -> str:
-    metric = next(iter(facts.metric_names(evaluation)), "")
-    scores = {name: facts.score(evaluation, name, metric) for name in facts.system_names(evaluation)}
-    known = {name: value for name, value in scores.items() if value is not None}
-    if not known:
-        return ""
-    bounds = {name: facts.interval(evaluation, name, metric) for name in known}
-    highest = max([*known.values(), *(pair[1] for pair in bounds.values() if pair), 1e-9])
+def _bars(result: RunResult, evaluation: Evaluation) -> str:
+    metric = facts.metric_names(evaluation)[0]
+    scores = {name: evaluation.rows[name][metric] for name in facts.system_names(evaluation)}
+    highest = max([*(max(score.value, score.ci95[1]) for score in scores.values()), 1e-9])
     scale = next(step for step in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, highest) if step >= min(highest, 1.0))
     scale = max(scale, highest) if highest > 1 else scale
     chosen = facts.system_in_use(result)
     rows = "".join(
         f"<span>{text(facts.system_label(name), 60)}</span>"
-        f"{plots.interval_bar(value, bounds[name], scale, 'chosen' if name == chosen else 'plain')}"
-        f"<span>{facts.format_score(value)}</span>"
-        for name, value in known.items()
+        f"{plots.interval_bar(score.value, score.ci95, scale, 'chosen' if name == chosen else 'plain')}"
+        f"<span>{score.value:.3f}</span>"
+        for name, score in scores.items()
     )
     ends = f"<span>0</span><span>{text(metric)}</span><span>{scale:g}</span>"
     return f'<div class="bars">{rows}<span></span><span class="ends">{ends}</span><span></span></div>'
 
 
-def _scores(result: Result, evaluation: dict[str, Any]) -> str:
+def _scores(result: RunResult, evaluation: Evaluation) -> str:
     metrics = facts.metric_names(evaluation)
     best = {metric: facts.best_systems(evaluation, metric) for metric in metrics}
     head = ["system", *(text(name, 60) for name in metrics)]
@@ -82,82 +82,77 @@ def _scores(result: Result, evaluation: dict[str, Any]) -> str:
     for name in facts.system_names(evaluation):
         cells = [f'<th scope="row">{text(facts.system_label(name), 60)}<small>{_meaning(result, name)}</small></th>']
         for metric in metrics:
-            shown = facts.format_score(facts.score(evaluation, name, metric))
-            marked = f"<b>{shown}</b>" if name in best[metric] else shown
-            bounds = facts.format_interval(facts.interval(evaluation, name, metric))
-            cells.append(f"<td>{marked}<small>{bounds}</small></td>")
+            score = evaluation.rows[name][metric]
+            marked = f"<b>{score.value:.3f}</b>" if name in best[metric] else f"{score.value:.3f}"
+            cells.append(f"<td>{marked}<small>{facts.format_interval(score)}</small></td>")
         chosen = ' class="chosen"' if name == facts.system_in_use(result) else ""
         rows.append(f"<tr{chosen}>{''.join(cells)}</tr>")
     return table(head, rows, "scores")
 
 
-def _meaning(result: Result, system: str) -> str:
-    if system == "start" and result.get("start"):
-        return text("the same network, before training" if result["start"] == "scratch" else result["start"], 80)
+def _meaning(result: RunResult, system: str) -> str:
+    if system == "start" and result.start:
+        return text("the same network, before training" if result.start == SCRATCH else result.start, 80)
     return text(facts.SYSTEMS.get(system, ("", ""))[1])
 
 
-def corpus(result: Result) -> str:
+def corpus(result: RunResult) -> str:
     """What was read and what was left out."""
-    pairs = facts.corpus_facts(result)
-    problems = (facts.part(result, "corpus").get("problems") or [])[:MAX_PROBLEMS]
-    if not pairs and not problems:
+    if result.corpus is None:
         return ""
+    problems = result.corpus.problems[:MAX_PROBLEMS]
     lines = "".join(f"<li>{text(problem, 300)}</li>" for problem in problems)
     count = len(problems)
     listed = f"<details><summary>{count} of the problems found while reading</summary><ul>{lines}</ul></details>"
-    return f"<h2>Corpus</h2>{fact_list(pairs)}{listed if problems else ''}"
+    return f"<h2>Corpus</h2>{fact_list(facts.corpus_facts(result))}{listed if problems else ''}"
 
 
-def searches(result: Result) -> str:
+def searches(result: RunResult) -> str:
     """Example searches with their best hits."""
-    shown = [_search(search) for search in (result.get("searches") or [])[:MAX_SEARCHES]]
+    shown = [_search(search) for search in (result.searches or ())[:MAX_SEARCHES]]
     return f"<h2>Example searches</h2>{''.join(shown)}" if shown else ""
 
 
-def _search(search: dict[str, Any]) -> str:
-    hits = "".join(f"<li>{_hit(hit)}</li>" for hit in (search.get("hits") or [])[:MAX_HITS])
+def _search(search: Search) -> str:
+    hits = "".join(f"<li>{_hit(hit)}</li>" for hit in search.hits[:MAX_HITS])
     found = f"<ol>{hits}</ol>" if hits else '<p class="quiet">Nothing was found.</p>'
-    return f'<div class="search"><h3 dir="auto">“{text(search.get("query", ""), MAX_TEXT)}”</h3>{found}</div>'
+    return f'<div class="search"><h3 dir="auto">“{text(search.query, MAX_TEXT)}”</h3>{found}</div>'
 
 
-def _hit(hit: dict[str, Any]) -> str:
-    name = str(hit.get("title") or "").strip()
-    number = facts.as_number(hit.get("score"))
-    details = [str(hit.get("id", ""))] if name else []
-    details += [] if number is None else [f"score {number:.3f}"]
+def _hit(hit: Hit) -> str:
+    name = hit.title.strip()
+    details = [*([hit.id] if name else []), f"score {hit.score:.3f}"]
     return (
-        f'<b dir="auto">{text(name or hit.get("id", ""), 160)}</b> '
+        f'<b dir="auto">{text(name or hit.id, 160)}</b> '
         f'<span class="quiet">{text(" · ".join(details), 200)}</span>'
-        f'<p dir="auto">{text(str(hit.get("text") or "").strip(), MAX_TEXT)}</p>'
+        f'<p dir="auto">{text(hit.text.strip(), MAX_TEXT)}</p>'
     )
 
 
-def export(result: Result) -> str:
+def export(result: RunResult) -> str:
     """The check of the exported folder against the trained model."""
     pairs = facts.export_facts(result)
     if not pairs:
         return ""
-    note = "The exported folder was loaded again and its vectors compared with those of the model that was measured."
+    note = "The exported folder was loaded again and its vectors compared with those of the model before it was saved."
     return f'<h2>Export check</h2><p class="quiet">{note}</p>{fact_list(pairs)}'
 
 
-def machine(result: Result) -> str:
+def machine(result: RunResult) -> str:
     """The machine and the versions of what ran on it."""
-    hardware = facts.flatten(facts.part(result, "machine"))
-    versions = [("reknit", str(result["reknit_version"]))] if result.get("reknit_version") else []
-    versions += [(name, value) for name, value in facts.flatten(facts.part(result, "versions")) if name != "reknit"]
+    hardware = facts.flatten(result.machine)
+    versions = [("reknit", result.reknit_version)] if result.reknit_version else []
+    versions += [(name, value) for name, value in result.versions.items() if name != "reknit"]
     if not hardware and not versions:
         return ""
     return f"<h2>Machine and versions</h2>{fact_list(hardware)}{fact_list(versions)}"
 
 
-def repeat(result: Result, config: dict[str, Any]) -> str:
+def repeat(result: RunResult, config: dict[str, Any]) -> str:
     """The command and the whole configuration, to run it again."""
-    command = facts.command_line(result)
-    shown = f'<pre tabindex="0">{text(command)}</pre>' if command else ""
-    if result.get("seed") is not None:
-        shown += f'<p class="quiet">Seed {text(result["seed"])}.</p>'
+    shown = f'<pre tabindex="0">{text(result.command)}</pre>' if result.command else ""
+    if result.seed is not None:
+        shown += f'<p class="quiet">Seed {result.seed}.</p>'
     if config:
         stored = text(json.dumps(config, indent=2, ensure_ascii=False, default=str))
         shown += f'<details><summary>The whole configuration</summary><pre tabindex="0">{stored}</pre></details>'

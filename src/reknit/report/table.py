@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from reknit.evaluation.scores import Evaluation
 from reknit.report import facts
-from reknit.report.facts import Result
+from reknit.runs.result import RunResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,12 +15,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-def results_table(result: Result, console: Console | None = None) -> None:
+def results_table(result: RunResult, console: Console | None = None) -> None:
     """Print the verdict, what it means for the model folder, and one table for each collection.
 
-    result: what result.json holds; missing parts are left out. console: where to print; standard output when None. On
-    a terminal the answer is green or yellow; anywhere else (a file, a pipe) the text is plain and aligned, and no line
-    is wrapped or cut.
+    console: where to print; standard output when None. On a terminal the answer is green or yellow; anywhere else (a
+    file, a pipe) the text is plain and aligned, and no line is wrapped or cut.
     """
     from rich.console import Console
     from rich.text import Text
@@ -30,11 +30,21 @@ def results_table(result: Result, console: Console | None = None) -> None:
     print_whole(Text(facts.model_meaning(result)), console)
     for remark in facts.remarks(result):
         print_whole(Text(remark), console)
-    for evaluation in facts.evaluations(result):
+    for evaluation in result.evaluations:
         print_whole(Text(), console)
+        evaluation_tables([evaluation], console)
+
+
+def evaluation_tables(evaluations: Sequence[Evaluation], console: Console) -> None:
+    """Print one table for each collection, an empty line between them."""
+    from rich.text import Text
+
+    for number, evaluation in enumerate(evaluations):
+        if number:
+            print_whole(Text(), console)
         print_whole(_caption(evaluation), console)
         print_whole(evaluation_table(evaluation), console)
-        for note in evaluation.get("notes") or []:
+        for note in evaluation.notes:
             print_whole(Text(f"note: {note}"), console)
 
 
@@ -52,7 +62,7 @@ def print_whole(item: Table | Text | str, console: Console) -> None:
     console.print(item, soft_wrap=not console.is_terminal, highlight=False)
 
 
-def evaluation_table(evaluation: dict[str, Any]) -> Table:
+def evaluation_table(evaluation: Evaluation) -> Table:
     """One collection's scores as a rich table: a row for each system, `0.471 [0.441, 0.501]` for each metric."""
     from rich.table import Table
     from rich.text import Text
@@ -66,25 +76,26 @@ def evaluation_table(evaluation: dict[str, Any]) -> Table:
     for name in facts.system_names(evaluation):
         cells = []
         for metric in metrics:
-            bounds = facts.interval(evaluation, name, metric)
-            cell = Text(facts.format_score(facts.score(evaluation, name, metric)))
+            score = evaluation.rows[name][metric]
+            cell = Text(f"{score.value:.3f}")
             cell.stylize("bold cyan" if name in best[metric] else "")
-            cell.append(f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "", style="dim")
+            cell.append(f" [{score.ci95[0]:.3f}, {score.ci95[1]:.3f}]", style="dim")
             cells.append(cell)
         table.add_row(Text(facts.system_label(name)), *cells)
     return table
 
 
-def _verdict(result: Result) -> Text:
+def _verdict(result: RunResult) -> Text:
     from rich.text import Text
 
-    colour = {True: "bold green", False: "bold yellow", None: "bold"}[facts.use_adapted(result)]
+    colour = "bold"
+    if result.verdict is not None:
+        colour = {"adapted": "bold green", "start": "bold yellow"}[result.verdict.use]
     headline, rest = facts.verdict_parts(result)
     return Text.assemble((f"{headline}:", colour), f" {rest}")
 
 
-def _caption(evaluation: dict[str, Any]) -> Text:
+def _caption(evaluation: Evaluation) -> Text:
     from rich.text import Text
 
-    size = facts.evaluation_size(evaluation)
-    return Text.assemble((str(evaluation.get("dataset", "results")), "bold"), f" ({size})" if size else "")
+    return Text.assemble((evaluation.dataset, "bold"), f" ({facts.evaluation_size(evaluation)})")

@@ -8,40 +8,40 @@ import numpy as np
 
 from reknit.jobs.progress import format_duration
 from reknit.report import curves, facts, plots
-from reknit.report.facts import Result
 from reknit.report.markup import charts, fact_list, table, text
+from reknit.runs.result import RunResult
 
 
-def training(result: Result, metrics: list[dict[str, Any]]) -> str:
+def training(result: RunResult, metrics: list[dict[str, Any]]) -> str:
     """The budget spent, the phases, and the curves of the probe and of each loss."""
-    if not facts.training_phases(result) and not metrics:
+    if not result.training.phases:
         return "<h2>Training</h2><p>Nothing was trained in this run.</p>"
     spent = fact_list(facts.training_facts(result)) + _phases(result)
     return f"<h2>Training</h2>{spent}{_probe_curve(result, metrics)}{_loss_curves(metrics)}"
 
 
-def _phases(result: Result) -> str:
+def _phases(result: RunResult) -> str:
     rows = []
-    for phase in facts.training_phases(result):
-        seconds = facts.as_number(phase.get("seconds"))
+    for phase in result.training.phases:
         cells = [
-            text(phase.get("name", ""), 80),
-            text(phase.get("recipe", ""), 80),
-            *(f"{phase[key]:,}" if isinstance(phase.get(key), int) else "–" for key in ("steps", "tokens")),
-            "–" if seconds is None else format_duration(seconds),
-            text(phase.get("stopped_because", ""), 200),
+            text(phase.name, 80),
+            text(phase.recipe, 80),
+            f"{phase.steps:,}",
+            f"{phase.tokens:,}",
+            format_duration(phase.seconds),
+            text(phase.stopped_because, 200),
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return table(("phase", "recipe", "steps", "tokens", "time", "stopped because"), rows) if rows else ""
+    return table(("phase", "recipe", "steps", "tokens", "time", "stopped because"), rows)
 
 
-def _probe_curve(result: Result, metrics: list[dict[str, Any]]) -> str:
+def _probe_curve(result: RunResult, metrics: list[dict[str, Any]]) -> str:
     points = curves.probe_points(metrics)
     if not points:
         return ""
     metric = next((name for name in facts.METRICS if name in points[0].scores), next(iter(points[0].scores)))
     points = [point for point in points if metric in point.scores]
-    kept = curves.kept_point(points, facts.part(result, "training"), metric)
+    kept = curves.kept_point(points, result.training, metric)
     tokens, values = np.array([(point.tokens, point.scores[metric]) for point in points]).T
     title = f"{metric} of the probe"
     starts = curves.phase_starts(metrics)
@@ -59,11 +59,19 @@ def _probe_curve(result: Result, metrics: list[dict[str, Any]]) -> str:
         remarks.append(
             f"ring: the checkpoint that was kept, step {kept.step:,} of {kept.phase}, {kept.scores[metric]:.3f}"
         )
-    use = "This chooses the checkpoint; the results above are measured on other queries."
-    if facts.judged_by_all(result):
-        use = "No checkpoint is chosen by this, and the results above are measured on the whole."
-    note = f"While training goes on, held-out queries search a part of the corpus. {use}"
+    note = f"While training goes on, held-out queries search a part of the corpus. {_probe_use(result)}"
     return f'<h3>Probe</h3><p class="quiet">{note}</p>{charts([(title, "; ".join(remarks), picture)])}'
+
+
+def _probe_use(result: RunResult) -> str:
+    probe = result.corpus.probe if result.corpus else None
+    if probe is None or probe.judged_by_all is None:
+        return ""
+    if not result.evaluations:
+        return "No checkpoint is chosen by this." if probe.judged_by_all else "This chooses the checkpoint."
+    if probe.judged_by_all:
+        return "No checkpoint is chosen by this, and the results above are measured on the whole."
+    return "This chooses the checkpoint; the results above are measured on other queries."
 
 
 def _loss_curves(metrics: list[dict[str, Any]]) -> str:

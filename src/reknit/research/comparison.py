@@ -7,40 +7,28 @@ import os
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import numpy as np
 
+from reknit.claim import EVERY_MEASURE
 from reknit.errors import ReknitError
-from reknit.evaluation.measures import Measure, lower_is_better, open_measures
+from reknit.evaluation.measures import lower_is_better
 from reknit.jobs.files import write_json
 from reknit.jobs.interrupt import Interrupted, StopRequest, listen_for_stop
 from reknit.jobs.machine import machine, versions
-from reknit.objectives.elastic import parse_size
 from reknit.research.page import write_page
 from reknit.research.pretraining.arm import run_arm
-from reknit.research.pretraining.config import (
-    EVERY_MEASURE,
-    UNTRAINED,
-    Arm,
-    ComparisonConfig,
-    parse_arms,
-    shared_recipe,
-    training_config,
-    tuning_config,
-)
+from reknit.research.pretraining.config import Arm, ComparisonConfig, parse_arm, parse_arms
 from reknit.research.pretraining.folder import ComparisonFolder
-from reknit.research.pretraining.material import Material
-from reknit.research.processes import run_in_processes
+from reknit.research.pretraining.material import Material, prepare_comparison
+from reknit.research.processes import Job, RunJob, run_in_processes
 from reknit.research.statistics import interval, mean_ranks, paired_interval
-from reknit.runs.config import SCRATCH, to_json, with_overrides
-from reknit.runs.corpus import check_corpus_path
-from reknit.runs.phases import check_batches, check_parts, phases_of
-from reknit.runs.start import check_encoder, load_start
+from reknit.runs.config import to_json, with_overrides
 from reknit.training.budget import format_budget, parse_budget
-from reknit.training.team import Team
 
 logger = logging.getLogger("reknit")
 
@@ -62,7 +50,7 @@ def compare(
 
     recipes: arms as `parse_arms` reads them; the first is what the others are compared with. budget: of each training,
     such as "2m", "5Mtok" or "3Pflop"; FLOPs count generators, teachers and decoders. eval: what to measure by, see
-    `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: go on with what `out` holds, to
+    `open_measures`. settings: `a.b=c` changes to any field of ComparisonConfig. resume: continue what `out` holds, to
     which arms and seeds may be added. processes: trainings at a time, see `run_in_processes`. Raises ReknitError on bad
     input, and Interrupted after Ctrl-C with everything saved.
     """
@@ -77,49 +65,33 @@ def compare(
         raise ReknitError(f"--processes is {processes}: at least one is needed")
     if seeds < 1:
         raise ReknitError(f"--seeds is {seeds}: at least one is needed")
-    measures = open_measures(config.eval, config.classified_texts, config.sizes, config.fine_tuning)
-    _check(arms, config, measures)
-    check_corpus_path(config.corpus, out)
     folder = ComparisonFolder(out)
-    folder.open(config, resume=resume, overwrite=overwrite)
     try:
         with listen_for_stop() as stop:
-            with folder.preparing(resume=resume):
-                material = Material.prepared(config, folder, measures)
-                for arm in arms:
-                    check_parts(training_config(arm, config, 0), material.corpus)
-            jobs = [(arm, seed) for seed in range(seeds) for arm in arms]
+            material = prepare_comparison(arms, config, folder, resume=resume, overwrite=overwrite)
+            jobs = [Job(arm.name, seed) for seed in range(seeds) for arm in arms]
             if processes > 1:
-                runs = run_in_processes(jobs, config, folder, processes, stop)
+                runs = run_in_processes(jobs, partial(_begin, config, folder.path), folder.logs, processes, stop)
             else:
-                runs = [_run(arm, seed, config, folder, material, stop) for arm, seed in jobs]
+                runs = [_run(config, folder, material, job, stop) for job in jobs]
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None
+    names = [arm.name for arm in arms]
     result = {
         "command": _command(arms, config, out, seeds, settings),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": to_json(config),
-        "arms": [arm.name for arm in arms],
+        "arms": names,
         "seeds": seeds,
-        "corpus": {
-            "documents": material.corpus.report.documents,
-            "passages": len(material.corpus.store),
-            "words": material.corpus.store.words,
-        },
+        "corpus": material.size,
         "machine": machine(),
         "versions": versions(),
         "runs": runs,
-        "summary": summary(runs, [arm.name for arm in arms]),
+        "summary": summary(runs, names),
     }
     write_page(folder.report, result)
     write_json(folder.result, result)
     return result
-
-
-def part_of(result: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The same result as if only these arms had been compared, the first of them the one to compare with."""
-    runs = [run for run in result["runs"] if run["arm"] in names]
-    return result | {"arms": list(names), "runs": runs, "summary": summary(runs, names)}
 
 
 def summary(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
@@ -167,13 +139,20 @@ def common_labels(runs: Sequence[dict[str, Any]]) -> list[str]:
     return [label for label in runs[0]["values"] if all(run["values"][label] is not None for run in runs)]
 
 
+def _begin(config: ComparisonConfig, folder: Path) -> RunJob[dict[str, Any]]:
+    """In a process of its own: what all its jobs share, opened once."""
+    found = ComparisonFolder(folder)
+    return partial(_run, config, found, Material.prepared(config, found))
+
+
 def _run(
-    arm: Arm, seed: int, config: ComparisonConfig, folder: ComparisonFolder, material: Material, stop: StopRequest
+    config: ComparisonConfig, folder: ComparisonFolder, material: Material, job: Job, stop: StopRequest
 ) -> dict[str, Any]:
     if stop.asked:
         raise Interrupted("stopped between two trainings")
-    logger.info("seed %d, %s", seed, arm.name)
-    return run_arm(arm, config, seed, folder.run(arm, seed), material, stop)
+    logger.info("seed %d, %s", job.seed, job.arm)
+    arm = parse_arm(job.arm)
+    return run_arm(arm, config, job.seed, folder.run(arm, job.seed), material, stop)
 
 
 def _summed(values: list[float | None]) -> dict[str, Any] | None:
@@ -186,36 +165,6 @@ def _compared(values: list[float | None], first: list[float | None]) -> dict[str
     if len(pairs) < len(values):
         return None
     return paired_interval([a for a, _ in pairs], [b for _, b in pairs]).to_json()
-
-
-def _check(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence[Measure]) -> None:
-    """Raise ReknitError for what would else be found after hours of training."""
-    if all(measure.likelihood is not None for measure in measures):
-        raise ReknitError(
-            "sentence pairs and perplexities are of language models alone, and means are of what every objective has: "
-            "name a folder of search, classes or similarity with --eval too"
-        )
-    tuning = tuning_config(config, 0)
-    for run in [*(training_config(arm, config, 0) for arm in arms), *([] if tuning is None else [tuning])]:
-        for _, recipe in phases_of(run):
-            if recipe.data.source == "queries":
-                name = recipe.card.name
-                raise ReknitError(f"{name} learns from a teacher, which a comparison does not make: leave it out")
-        check_batches(run, Team())
-    for arm in arms:
-        if arm.recipe is None:
-            load_start(training_config(arm, config, 0))
-    if config.start == SCRATCH:
-        recipes = [recipe for recipe in (shared_recipe(arm, config) for arm in arms) if recipe]
-        untrained = [config.encoder for arm in arms if arm.name == UNTRAINED]
-        for encoder in (*(recipe.encoder for recipe in recipes), *untrained):
-            check_encoder(encoder)
-            for layers, dims in map(parse_size, config.sizes):
-                if layers > encoder.depth or dims > encoder.dim:
-                    raise ReknitError(
-                        f"sizes asks for {layers}x{dims} of an encoder of {encoder.depth} layers and {encoder.dim} "
-                        "coordinates: change sizes or the encoder"
-                    )
 
 
 def _command(arms: Sequence[Arm], config: ComparisonConfig, out: Path, seeds: int, settings: Sequence[str]) -> str:

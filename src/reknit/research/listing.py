@@ -1,15 +1,17 @@
-"""The catalogue as text: one line a recipe, or one recipe's card."""
+"""The catalogue as text: a line for each system, by what it is for; or one system's card."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.claim import CLAIM_SIZES
+from reknit.claim import SIZES
 from reknit.jobs.files import read_json
-from reknit.recipe import Recipe
+from reknit.recipe import CAPABILITIES, Method, Recipe, System
+from reknit.research.verdict import shown_verdict
 from reknit.runs.config import to_json
 
 CLAIMS = Path("records") / "claims"
@@ -17,52 +19,58 @@ CLAIMS = Path("records") / "claims"
 
 
 def listing(*, as_json: bool = False) -> str:
-    """All recipes, a line each: name, year, status, what its claim came to where that was measured, what it adds."""
-    recipes = catalogue.recipes()
+    """All systems by capability, a line each: name, year, status, what its claim came to where that was measured, what
+    it adds."""
+    systems = catalogue.systems()
     if as_json:
-        return json.dumps([_facts(recipe) for recipe in recipes.values()], indent=2, ensure_ascii=False)
-    width = max(len(name) for name in recipes)
-    lines = [
-        f"{name:<{width}}  {r.card.year}  {r.card.status:<9}  {claim_verdict(name) or '–':<9}  {r.card.adds}"
-        for name, r in sorted(recipes.items())
-    ]
-    return "\n".join(
-        [*lines, "", "reknit recipes NAME shows a card; reknit pretrain NAME --corpus C --out RUN trains."]
-    )
+        return json.dumps([_facts(system) for system in systems.values()], indent=2, ensure_ascii=False)
+    width = max(len(name) for name in systems)
+    lines = ["What do you want to do?"]
+    for capability, members in by_capability(systems):
+        lines += ["", f"{CAPABILITIES.get(capability, 'Other')} ({capability or 'other'})"]
+        for name, system in members.items():
+            card, verdict = system.card, claim_verdict(name) or "–"
+            lines.append(f"  {name:<{width}}  {card.year}  {card.status:<9}  {verdict:<9}  {card.adds}")
+    return "\n".join([*lines, "", "reknit recipes NAME shows a card and how the system is used."])
+
+
+def by_capability(systems: Mapping[str, System]) -> Iterator[tuple[str, dict[str, System]]]:
+    """The systems of each capability that has some, in the order of CAPABILITIES; what names none comes last."""
+    for capability in dict.fromkeys((*CAPABILITIES, *(system.card.capability for system in systems.values()))):
+        members = {name: system for name, system in systems.items() if system.card.capability == capability}
+        if members:
+            yield capability, members
 
 
 def describe(name: str, *, as_json: bool = False) -> str:
-    """One recipe's card, settings and citation. Raises ReknitError when there is no such recipe."""
-    recipe = catalogue.find(name)
+    """One system's card, settings and citation. Raises ReknitError when there is no such system."""
+    system = catalogue.find_system(name)
     if as_json:
-        return json.dumps(_facts(recipe), indent=2, ensure_ascii=False)
-    card = recipe.card
+        return json.dumps(_facts(system), indent=2, ensure_ascii=False)
+    card = system.card
     deviations = [f"  - {line}" for line in card.deviates] or ["  nothing known"]
-    settings = to_json(recipe)
-    settings.pop("card")
+    measured = claim_verdict(name) or (f"not yet (reknit claim {name})" if system.check else "no check yet")
     lines = [
         f"{card.name}: {card.title} ({card.year})",
-        f"{card.family} · {card.status} · {card.paper}",
+        f"{CAPABILITIES.get(card.capability, card.family)} · {card.status} · {card.paper}",
         "",
         f"Adds: {card.adds}",
         f"Claim: {card.claim}",
-        f"Measured: {claim_verdict(name) or f'not yet (reknit claim {name})' if recipe.check else 'no check yet'}",
+        f"Measured: {measured}",
         f"Facts: {card.facts}",
         "Deviates in:",
         *deviations,
         "",
-        "Settings (each reachable with --set pretrain.FIELD=VALUE):",
-        *[f"  {line}" for line in _flat(settings)],
-        "",
+        *_settings(system),
         card.citation,
         "",
-        f"Train it: reknit pretrain {card.name} --corpus CORPUS --out RUN",
+        f"How to use it: {catalogue.usage(system)}",
     ]
     return "\n".join(lines)
 
 
 def claim_verdict(name: str) -> str | None:
-    """What `reknit claim` has written of this recipe below the current folder, in short: of the largest size measured.
+    """What `reknit claim` has written of this system below the current folder: of the largest size measured.
 
     None where nothing has been written."""
     verdicts = claim_verdicts(name)
@@ -71,10 +79,8 @@ def claim_verdict(name: str) -> str | None:
 
 def claim_verdicts(name: str) -> dict[str, str]:
     """Size to verdict, in the order of the sizes, of those that were measured."""
-    paths = {size: record_path(name, size) for size in CLAIM_SIZES}
-    return {
-        size: read_json(path)["verdict"].removesuffix(" at this scale") for size, path in paths.items() if path.exists()
-    }
+    paths = {size: record_path(name, size) for size in SIZES}
+    return {size: shown_verdict(read_json(path)) for size, path in paths.items() if path.exists()}
 
 
 def record_path(name: str, size: str, folder: Path = CLAIMS) -> Path:
@@ -82,8 +88,21 @@ def record_path(name: str, size: str, folder: Path = CLAIMS) -> Path:
     return folder / (f"{name}.json" if size == "small" else f"{name}-{size}.json")
 
 
-def _facts(recipe: Recipe) -> dict[str, Any]:
-    return {"name": recipe.card.name, "claim_verdicts": claim_verdicts(recipe.card.name), **to_json(recipe)}
+def _settings(system: System) -> list[str]:
+    """What of the system can be set, and how."""
+    settings = {name: value for name, value in to_json(system).items() if name not in ("card", "check")}
+    if isinstance(system, Recipe):
+        heading = "Settings (each reachable with --set pretrain.FIELD=VALUE):"
+    elif isinstance(system, Method):
+        heading, settings = "Settings:", {"part": settings["part"]}
+    else:
+        return []
+    return [heading, *(f"  {line}" for line in _flat(settings)), ""]
+
+
+def _facts(system: System) -> dict[str, Any]:
+    facts = {"name": system.card.name, "kind": type(system).__name__, "usage": catalogue.usage(system)}
+    return facts | {"claim_verdicts": claim_verdicts(system.card.name), **to_json(system)}
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> list[str]:

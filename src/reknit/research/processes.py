@@ -1,56 +1,64 @@
-"""The trainings of a comparison, several at a time in processes of their own."""
+"""Arms trained with seeds, several at a time in processes of their own."""
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import Interrupted, StopRequest, listen_for_stop
-from reknit.research.pretraining.arm import run_arm
-from reknit.research.pretraining.config import Arm, ComparisonConfig
-from reknit.research.pretraining.folder import ComparisonFolder
-from reknit.research.pretraining.material import Material
 
-Job = tuple[Arm, int]
-"""An arm and its seed."""
+Result = TypeVar("Result")
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def run_in_processes(
-    jobs: Sequence[Job], config: ComparisonConfig, folder: ComparisonFolder, processes: int, stop: StopRequest
-) -> list[dict[str, Any]]:
-    """What `run_arm` returns for each job, in their order; at most `processes` of them run at a time.
+@dataclass(frozen=True)
+class Job:
+    """One training: an arm as its experiment reads it, and the seed."""
 
-    The material must be prepared. Each process takes a share of the threads, and the GPUs are dealt out in turn; what
-    it would print is in logs/. Raises what a job raises, Interrupted when a stop is asked for, and ReknitError when a
-    process is killed; the other jobs end at their next step then, with a checkpoint.
+    arm: str
+    seed: int
+
+
+RunJob = Callable[[Job, StopRequest], Result]
+
+
+def run_in_processes(
+    jobs: Sequence[Job], begin: Callable[[], RunJob[Result]], logs: Path, processes: int, stop: StopRequest
+) -> list[Result]:
+    """What each job gives, in their order; at most `processes` of them run at a time.
+
+    begin: sent to each process (so it can be pickled) and called there once, for the function that runs its jobs. Each
+    process takes an equal part of the threads, and the GPUs are dealt out in turn; what it would print goes into the
+    folder `logs`. Raises what a job raises, Interrupted on a stop request, and ReknitError when a process is
+    killed; the other jobs end at their next step then.
     """
     # A pipe for each process: of a queue shared by all, one that is killed would take the lock with it.
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
-    folder.logs.mkdir(exist_ok=True)
+    logs.mkdir(exist_ok=True)
     workers: dict[Connection, BaseProcess] = {}
     for number in range(min(processes, len(jobs))):
         ours, theirs = context.Pipe()
         worker: BaseProcess = context.Process(
-            target=_work, args=(theirs, number, folder.path, config, threads), name=f"training-{number}", daemon=True
+            target=_work, args=(theirs, number, begin, logs, threads), name=f"training-{number}", daemon=True
         )
         worker.start()
         theirs.close()
         workers[ours] = worker
     try:
-        return _dealt_out(jobs, workers, stop)
+        return _deal_out(jobs, workers, stop)
     finally:
         for ours, worker in workers.items():
             ours.close()
@@ -59,9 +67,9 @@ def run_in_processes(
             worker.join()
 
 
-def _dealt_out(jobs: Sequence[Job], workers: dict[Connection, BaseProcess], stop: StopRequest) -> list[dict[str, Any]]:
+def _deal_out(jobs: Sequence[Job], workers: dict[Connection, BaseProcess], stop: StopRequest) -> list[Any]:
     """Give every process a job, and the next one whenever it has done one."""
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, Any] = {}
     left = iter(range(len(jobs)))
     doing: dict[Connection, int] = {}
 
@@ -78,10 +86,10 @@ def _dealt_out(jobs: Sequence[Job], workers: dict[Connection, BaseProcess], stop
             try:
                 answer = worker.recv()
             except EOFError:
-                arm, seed = jobs[doing[worker]]
+                job = jobs[doing[worker]]
                 raise ReknitError(
-                    f"the process of {arm.name} with seed {seed} was killed (by a lack of memory? see its log in "
-                    "logs/): go on with --resume, and with fewer --processes if so"
+                    f"the process of {job.arm} with seed {job.seed} was killed (by a lack of memory? see its log in "
+                    "logs/): give the command again (compare: with --resume), with fewer --processes if so"
                 ) from None
             if isinstance(answer, Exception):
                 raise answer
@@ -92,25 +100,24 @@ def _dealt_out(jobs: Sequence[Job], workers: dict[Connection, BaseProcess], stop
     return [found[number] for number in range(len(jobs))]
 
 
-def _work(parent: Connection, number: int, path: Path, config: ComparisonConfig, threads: int) -> None:
+def _work(parent: Connection, number: int, begin: Callable[[], RunJob[Any]], logs: Path, threads: int) -> None:
     """What a process does: each job it is sent, until nothing can come any more."""
     torch.set_num_threads(threads)
     if torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
-    folder = ComparisonFolder(path)
-    sys.stderr = (folder.logs / f"process-{number}.log").open("a", encoding="utf-8", buffering=1)
+    sys.stderr = (logs / f"process-{number}.log").open("a", encoding="utf-8", buffering=1)
     with listen_for_stop() as stop:
-        # Ctrl-C reaches all processes of a terminal; the one that leads says so to the others, once.
+        # Ctrl-C reaches all processes of a terminal; rank 0 tells the others, once.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        material = Material.prepared(config, folder)
+        run = begin()
         while not stop.asked:
             try:
-                arm, seed = parent.recv()
+                job = parent.recv()
             except EOFError:
                 return
-            print(f"seed {seed}, {arm.name}", file=sys.stderr)
+            print(f"seed {job.seed}, {job.arm}", file=sys.stderr)
             try:
-                parent.send(run_arm(arm, config, seed, folder.run(arm, seed), material, stop))
+                parent.send(run(job, stop))
             except Exception as error:
                 with suppress(BrokenPipeError):  # whoever asked for it has stopped
                     parent.send(error)

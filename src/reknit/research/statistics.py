@@ -46,4 +46,5 @@ def mean_ranks(values: np.ndarray, lower_is_better: Sequence[bool]) -> np.ndarra
 
     signs = np.where(lower_is_better, 1.0, -1.0)
     ranks = rankdata(values * signs[:, None], axis=0)
-    return ranks.reshape(len(values), -1).mean(axis=1)
+    means: np.ndarray = ranks.reshape(len(values), -1).mean(axis=1)
+    return means

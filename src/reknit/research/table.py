@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from reknit.claim import EVERY_MEASURE
 from reknit.evaluation.measures import lower_is_better
 from reknit.report.table import markdown_table, print_whole
-from reknit.research.pretraining.config import EVERY_MEASURE, NO_TUNING
+from reknit.research.pretraining.config import NO_TUNING
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -20,22 +21,6 @@ def show(result: dict[str, Any], console: Console) -> None:
             table.add_row(*row)
         print_whole(table, console)
     print_whole(explanation(result), console)
-
-
-def show_claim(record: dict[str, Any], console: Console) -> None:
-    """Print the comparison behind a claim, each of its parts, and the verdict."""
-    show(record, console)
-    lines = [f"{record['name']}: {record['claim']}"]
-    for pair in record["pairs"]:
-        difference = with_interval(pair["difference"], signed=True)
-        metric = "the mean of all measures" if pair["metric"] == EVERY_MEASURE else pair["metric"]
-        than = (
-            f"no worse than {pair['other']} by {pair['margin']:g}" if pair["margin"] else f"better than {pair['other']}"
-        )
-        lines.append(f"  {pair['better']} {than}: {pair['answer']} ({metric} {difference})")
-    lines.append(f"Verdict: {record['verdict']}{'. ' + record['needs'] if record['needs'] else ''}")
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def markdown(result: dict[str, Any]) -> str:

@@ -98,7 +98,6 @@ def _write(
     os.environ.setdefault("LANCE_FTS_PARTITION_SIZE", str(WORDS_PARTITION_MB))
     import lancedb
     import pyarrow as pa
-    from lancedb.index import FTS, IvfFlat
 
     schema = pa.schema(
         [
@@ -130,6 +129,15 @@ def _write(
         raise ReknitError("there are no passages to index: give at least one")
     if waiting:
         table.add(pa.Table.from_batches(waiting))
+    partitions = round(rows**0.5) if rows > exact_rows else 0
+    _create_indices(table, partitions)
+    return Description(rows, dim, partitions, analyser.language)
+
+
+def _create_indices(table: Any, partitions: int) -> None:
+    """Of the words, and of the vectors in so many partitions; 0 for an exact search of all."""
+    from lancedb.index import FTS, IvfFlat
+
     # The words are stems already, and of the right language: LanceDB is to cut them at spaces and leave them alone.
     words = FTS(
         base_tokenizer="whitespace",
@@ -139,12 +147,10 @@ def _write(
         ascii_folding=False,
         max_token_length=None,
     )
-    partitions = round(rows**0.5) if rows > exact_rows else 0
     with frugal_allocation():
         table.create_index("words", config=words)
         if partitions:
             table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=partitions))
-    return Description(rows, dim, partitions, analyser.language)
 
 
 def _batches(passages: Iterable[IndexedPassage], size: int) -> Iterator[list[IndexedPassage]]:

@@ -11,6 +11,8 @@ from reknit.errors import ReknitError
 
 FORMAT = 5
 DESCRIPTION = "index.json"
+HYBRID_WEIGHT = "hybrid_weight"
+"""Key of the details: the vectors' weight in hybrid search, as the index's run chose it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Description:
     language: str
     details: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def hybrid_weight(self) -> float | None:
+        """The vectors' weight in hybrid search, of an index that remembers one."""
+        stored = self.details.get(HYBRID_WEIGHT)
+        return None if stored is None else float(stored)
 
     def write(self, folder: Path) -> None:
         """Write index.json into `folder`."""
@@ -53,7 +61,9 @@ class Description:
             rows, dim, partitions = (int(found[name]) for name in ("rows", "dim", "partitions"))
             if found["language"] not in LANGUAGES:
                 raise ValueError(f"no stemmer for {found['language']!r}")
-            return cls(rows, dim, partitions, found["language"], details)
+            description = cls(rows, dim, partitions, found["language"], details)
+            _ = description.hybrid_weight
+            return description
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise ReknitError(f"{path} is damaged ({type(error).__name__}): build the index again") from error
 

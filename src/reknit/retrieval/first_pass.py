@@ -1,7 +1,7 @@
 """Choosing among an index's passages by small vectors, before the whole ones decide.
 
-The small vectors are the first coordinates of those of an elastic model (adaptive retrieval: Kusupati et al. 2022,
-Matryoshka representation learning), or the signs of all coordinates, a bit each (Yamada et al. 2021, Efficient passage
+The small vectors are the first dimensions of those of an elastic model (adaptive retrieval: Kusupati et al. 2022,
+Matryoshka representation learning), or the signs of all dimensions, a bit each (Yamada et al. 2021, Efficient passage
 retrieval with hashing). They are made from the index's own vectors when they are first asked for, and kept beside them.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from reknit.errors import ReknitError
 
 Size = int | Literal["binary"]
-"""So many first coordinates, or the signs of all."""
+"""So many first dimensions, or the signs of all."""
 
 FOLDER = "first_pass"
 CANDIDATES_PER_HIT = 4
@@ -36,9 +36,9 @@ class FirstPass:
 
     @classmethod
     def of(cls, folder: Path, count: int, dim: int, size: Size, vectors: Vectors) -> FirstPass:
-        """What is kept in the index folder, else made from its `count` vectors of `dim` coordinates and kept there.
+        """What is kept in the index folder, else made from its `count` vectors of `dim` dimensions and kept there.
 
-        In a folder that cannot be written to it is made anew each time. Raises ReknitError for more coordinates than
+        In a folder that cannot be written to it is made anew each time. Raises ReknitError for more dimensions than
         there are, or none.
         """
         if size != "binary" and not 1 <= size <= dim:
@@ -63,7 +63,8 @@ class FirstPass:
             apart = -(self.rows @ vector[: self.rows.shape[1]])
         if count >= len(apart):
             return list(range(len(apart)))
-        return np.sort(np.argsort(apart, kind="stable")[:count]).tolist()
+        nearest: list[int] = np.sort(np.argsort(apart, kind="stable")[:count]).tolist()
+        return nearest
 
 
 def small(vectors: np.ndarray, size: Size) -> np.ndarray:
@@ -71,7 +72,8 @@ def small(vectors: np.ndarray, size: Size) -> np.ndarray:
     if size == "binary":
         return np.packbits(vectors > 0, axis=1)
     first = vectors[:, :size]
-    return first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-12)
+    unit: np.ndarray = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _kept(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

@@ -92,7 +92,7 @@ class Index:
         or over the nearest quarter of the partitions where the index has a vector index. "text": BM25 of the words of
         `query_text`, which may be any string (score: BM25); a passage that shares no word is no hit. "hybrid": both, by
         standard scores, text weighted 1 - `hybrid_weight` and dense `hybrid_weight` (score: `fuse`). first_pass: choose
-        a few hundred passages by their first coordinates or their signs ("binary"), and those by the whole vectors
+        a few hundred passages by their first dimensions or their signs ("binary"), and those by the whole vectors
         (`reknit.retrieval.first_pass`); then only they can be hits of the dense side. Raises ReknitError when what the
         mode needs is missing, when the vector or the first pass does not fit, or when the index is damaged.
         """
@@ -133,7 +133,8 @@ class Index:
 
     def _vectors(self, places: list[int]) -> np.ndarray:
         column = self._table.take_offsets(places).select(["vector"]).to_arrow().column("vector").combine_chunks()
-        return column.flatten().to_numpy().reshape(-1, self.dim)
+        vectors: np.ndarray = column.flatten().to_numpy().reshape(-1, self.dim)
+        return vectors
 
     def _dense(self, vector: np.ndarray, limit: int, only: Collection[str] | None = None) -> list[Hit]:
         query = self._table.search(vector, vector_column_name="vector", query_type="vector").distance_type("dot")
@@ -173,7 +174,8 @@ class Index:
 
     def _count(self, ids: Collection[str]) -> int:
         # An index may hold one id twice.
-        return self._table.count_rows(_one_of(ids))
+        count: int = self._table.count_rows(_one_of(ids))
+        return count
 
     def _vector(self, vector: np.ndarray | None, mode: Mode) -> np.ndarray:
         if vector is None:

@@ -3,71 +3,70 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from reknit import catalogue
 from reknit.errors import ReknitError
 from reknit.jobs.precision import PrecisionChoice
+from reknit.ranges import (
+    FractionBelowOne,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    range_of,
+)
 from reknit.recipe import BudgetSpec, Recipe
 from reknit.training.team import ParallelChoice
 
 SCRATCH = "scratch"
 DEFAULT_START = "sentence-transformers/all-MiniLM-L6-v2"
 
-# Numbers are 0 or more everywhere; these must be above 0, and those below 1.
-_ABOVE_ZERO = (
-    "pairs_per_batch",
-    "pairs_per_document",
-    "passage_words",
-    "dim",
-    "depth",
-    "heads",
-    "latents",
-    "intermediate",
-    "tokens",
-    "flops",
-    "seconds",
-    "corpus_share",
-    "classified_texts",
-)
-_BELOW_ONE = ("pretrain_share", "warmup_ratio", "dropout", "adam_beta1", "adam_beta2")
+# Of a number whose field declares none.
+_DEFAULT_RANGE = Range(low=0)
 
 Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
 class ProbeSpec:
-    """The retrieval probe cut from the corpus itself.
+    """The retrieval probe that is cut from the corpus: it chooses weights and gives the verdict without labels."""
 
-    queries: held-out queries at most, half for choosing checkpoints and half for the verdict, or all for it where no
-    checkpoint is chosen. documents: passages in the verdict's collection at most. training_documents: passages in the
-    smaller one that is searched while training. per_phase: probes in a phase at most. time_share: with a time budget,
-    probes may take this share of it, a quarter of it where no checkpoint is chosen. patience: probes in a row without
-    a new best that end a phase.
+    queries: PositiveInt = 400
+    """Held-out queries, at most, taken from at most 20% of the passages. Where a checkpoint is chosen, half of them
+    choose it and the other half gives the verdict; otherwise all of them give the verdict.
     """
-
-    queries: int = 400
-    documents: int = 2000
-    training_documents: int = 500
-    per_phase: int = 8
-    time_share: float = 0.2
-    patience: int = 3
+    documents: PositiveInt = 2000
+    """Passages in the collection that the queries of the verdict search, at most; more make the probe harder and
+    slower.
+    """
+    training_documents: NonNegativeInt = 500
+    """Passages in the smaller collection that is searched during training, at most; the answers are always among them.
+    """
+    per_phase: NonNegativeInt = 8
+    """Probes during one training phase, at most, evenly spread over it."""
+    time_share: NonNegativeFloat = 0.2
+    """With a time budget: fraction of a phase that probes may take, at most; a quarter of it where no checkpoint is
+    chosen.
+    """
+    patience: NonNegativeInt = 3
+    """Probes in a row without a new best score after which a phase ends early, where the best checkpoint is kept."""
 
 
 @dataclass(frozen=True)
 class ExpansionSpec:
-    """What an adapted model's queries know of the corpus's words (`reknit.models.query_expansion`).
+    """Query expansion of an adapted model by the terms of the corpus (`reknit.models.query_expansion`)."""
 
-    words: kept at most, those in most passages, and as many pairs of words; 0 for no expansion. documents: passages
-    that it is made from at most.
+    words: NonNegativeInt = 100_000
+    """Words that queries are expanded by, at most, those that occur in the most passages; the same limit holds for
+    pairs of words. 0 for no query expansion.
     """
-
-    words: int = 100_000
-    documents: int = 20_000
+    documents: NonNegativeInt = 20_000
+    """Passages that the words' directions are computed from, at most; 0 for no query expansion."""
 
     @property
     def wanted(self) -> bool:
@@ -77,50 +76,80 @@ class ExpansionSpec:
 
 @dataclass(frozen=True)
 class PromptSpec:
-    """What a trained start model expects before queries and documents; None for what its folder says.
-
-    For models whose folders do not say it, as E5's: "query: " and "passage: ". Pre-training reads texts without.
+    """Texts that a trained start model expects before queries and documents, for models whose folders do not say it, as
+    E5's. Pre-training reads texts without them.
     """
 
     query: str | None = None
+    """Text before each query, such as "query: "; None for what the model's folder says, empty for none."""
     document: str | None = None
+    """Text before each document, such as "passage: "; None for what the model's folder says, empty for none."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run of `adapt` or `pretrain`.
-
-    corpus, start, eval: paths or names as given. pretrain, tune: the recipes of the two phases, None to leave one out.
-    pretrain_share: share of the budget for the first phase when there are two. keep: "best" keeps the best weights by
-    the probe and may end with the start model; "last" keeps what the budget's end gives. passage_words: longer
-    documents are cut into passages of at most so many words; None for 160, or as many as the start model reads where
-    that is less. corpus_share: of the documents, drawn by their ids, that
-    are read; the others are as if they were not there. prompts: of the start model, and so of the adapted one.
-    expansion: of an adapted model's queries.
-    checkpoint_minutes: between two checkpoints.
-    parallel: several processes train on a copy of the model each ("ddp") or hold a slice each ("fsdp"), for models that
-    do not fit.
-    """
+    """One run of `adapt` or `pretrain`."""
 
     corpus: str
+    """Folder or file of texts, or "python-docs" for the documentation that this Python carries; an argument of the
+    command.
+    """
     start: str = DEFAULT_START
+    """Model to start from: a folder, a Hugging Face hub id, or "scratch" for a new one; `--start` of the command."""
     pretrain: Recipe | None = None
+    """The recipe of the first phase, pre-training; None to leave the phase out."""
     tune: Recipe | None = None
+    """The recipe of the second phase, tuning for search; None to leave the phase out."""
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(seconds=600.0))
-    pretrain_share: float = 0.3
+    """What the training of all phases together may spend; `--budget` of the command."""
+    pretrain_share: FractionBelowOne = 0.3
+    """Fraction of the budget for the pre-training phase when a run has both phases; the tuning phase gets all that is
+    left.
+    """
     keep: Literal["best", "last"] = "best"
+    """Weights that the run keeps: "best", those with the best probe score, which may be the start model's, or "last",
+    those that training ends with.
+    """
     eval: tuple[str, ...] = ()
-    seed: int = 0
+    """BEIR folders with labelled queries, which decide the verdict; what repeats one of the queries is removed from
+    training. `--eval` of the command.
+    """
+    seed: NonNegativeInt = 0
+    """Seed of all random numbers: initial weights, order of the data, corruptions, dropout, and the choice of the
+    probe.
+    """
     precision: PrecisionChoice = "auto"
-    max_bad: int = 100
-    passage_words: int | None = None
-    corpus_share: float = 1.0
-    max_length: int = 256
+    """Number format of the matrix products: "float32", "bfloat16", or "auto" for bfloat16 where the machine has units
+    for it.
+    """
+    max_bad: NonNegativeInt = 100
+    """Unreadable records of the corpus that are skipped before the run gives up; `--max-bad` of the command."""
+    passage_words: PositiveInt | None = None
+    """Words of a passage, at most; longer documents are cut into passages. None for 160, or for what the start model
+    reads of a usual passage where that is less.
+    """
+    corpus_share: PositiveFloat = 1.0
+    """Fraction of the documents that are read, chosen by a hash of their ids; the others are treated as if they did not
+    exist. 1 or more for all.
+    """
+    max_length: PositiveInt = 256
+    """Tokens that a model built from scratch reads of a text, at most; its encoder.max_positions is a limit too."""
     probe: ProbeSpec = field(default_factory=ProbeSpec)
+    """The retrieval probe that is cut from the corpus: it chooses weights and gives the verdict without labels."""
     prompts: PromptSpec = field(default_factory=PromptSpec)
+    """Texts that the start model, and so the adapted one, expects before queries and documents."""
     expansion: ExpansionSpec = field(default_factory=ExpansionSpec)
-    checkpoint_minutes: float = 2.0
+    """Query expansion of the adapted model by the terms of the corpus."""
+    verdict: bool = True
+    """Measure the model beside its start when training has ended, on the collections of eval or else on the probe."""
+    index: bool = True
+    """Index the passages for search; `--index` of `reknit pretrain`."""
+    checkpoint_minutes: NonNegativeFloat = 2.0
+    """Minutes between two checkpoints; after a crash, what was trained since the last one is trained again."""
     parallel: ParallelChoice = "ddp"
+    """What each of several processes holds: "ddp" a copy of the model, "fsdp" a slice of its weights and moments, for
+    models that do not fit on one device.
+    """
 
     @property
     def from_scratch(self) -> bool:
@@ -155,9 +184,18 @@ def from_json(value: dict[str, Any]) -> RunConfig:
     pretrain, tune = (
         catalogue.find(value[phase]["card"]["name"]) if value[phase] else None for phase in ("pretrain", "tune")
     )
+    for phase in ("pretrain", "tune"):
+        if value[phase]:
+            # What a system is checked by and which stages come before it is its own: no setting changes it.
+            value = value | {phase: {name: of for name, of in value[phase].items() if name not in ("check", "after")}}
+        # Before sources had settings of their own, the teacher's were the recipe's.
+        if value[phase] and "teacher" in value[phase]:
+            data = {"teacher": value[phase]["teacher"]} | value[phase]["data"]
+            value = value | {phase: value[phase] | {"data": data}}
     # A run that began before there was an expansion goes on without one.
     value = {"expansion": {"words": 0}} | value
-    return _fill(RunConfig(corpus=value["corpus"], pretrain=pretrain, tune=tune), value)
+    config: RunConfig = _fill(RunConfig(corpus=value["corpus"], pretrain=pretrain, tune=tune), value)
+    return config
 
 
 def _fill(template: Any, value: dict[str, Any]) -> Any:
@@ -190,22 +228,22 @@ def _assign(config: Any, path: list[str], text: str, whole: str) -> Any:
         raise ReknitError(f"--set {whole}: there is no field {path[0]!r} here; there are {', '.join(names)}")
     current = getattr(config, path[0])
     if len(path) > 1:
-        value = _assign(current, path[1:], text, whole)
-    elif dataclasses.is_dataclass(current):
+        return dataclasses.replace(config, **{path[0]: _assign(current, path[1:], text, whole)})
+    if dataclasses.is_dataclass(current):
         below = ", ".join(f"{whole}.{item.name}" for item in dataclasses.fields(current))
         raise ReknitError(f"--set {whole}: name one of its fields: {below}")
-    else:
-        value = _parse(text, typing.get_type_hints(type(config))[path[0]], whole)
-        if isinstance(value, int | float):
-            _check_range(path[0], value, whole)
-    return dataclasses.replace(config, **{path[0]: value})
+    kind = typing.get_type_hints(type(config), include_extras=True)[path[0]]
+    value = _parse(text, kind, whole)
+    changed = dataclasses.replace(config, **{path[0]: value})  # the settings' own checks say more, so they come first
+    _check_range(range_of(kind) or _DEFAULT_RANGE, value, whole)
+    return changed
 
 
-def _check_range(name: str, value: float, whole: str) -> None:
-    if not math.isfinite(value) or value < 0 or (value == 0 and name in _ABOVE_ZERO):
-        raise ReknitError(f"--set {whole}: {value} must be {'above 0' if name in _ABOVE_ZERO else '0 or more'}")
-    if value >= 1 and name in _BELOW_ONE:
-        raise ReknitError(f"--set {whole}: {value} must be below 1")
+def _check_range(allowed: Range, value: Any, whole: str) -> None:
+    for number in value if isinstance(value, tuple) else (value,):
+        complaint = allowed.complaint(number) if isinstance(number, int | float) else None
+        if complaint is not None:
+            raise ReknitError(f"--set {whole}: {number} must be {complaint}")
 
 
 def _parse(text: str, kind: Any, whole: str) -> Any:
@@ -219,6 +257,8 @@ def _parse(text: str, kind: Any, whole: str) -> Any:
         quoted = text.strip()
         return quoted[1:-1] if len(quoted) > 1 and quoted[0] == quoted[-1] == '"' else text
     text = text.strip()
+    if origin is Annotated:
+        return _parse(text, typing.get_args(kind)[0], whole)
     if origin is Literal:
         if text in typing.get_args(kind):
             return text

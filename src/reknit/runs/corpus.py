@@ -6,19 +6,16 @@ import dataclasses
 import logging
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from reknit.data.text.corpus import Corpus
 from reknit.data.text.curation import curate, hash_text
 from reknit.data.text.documents import Document, ReadReport
 from reknit.data.text.holdout import HeldOut, hold_out
-from reknit.data.text.language import language_of, places_to_look_at
 from reknit.data.text.passage_store import PassageStore
 from reknit.data.text.passages import PASSAGE_WORDS
-from reknit.data.text.python_docs import CORPUS_NAME, python_documentation
-from reknit.data.text.readers import check_exists, read_documents
+from reknit.data.text.python_docs import CORPUS_NAME
+from reknit.data.text.readers import check_exists, open_corpus
 from reknit.errors import ReknitError
 from reknit.jobs.files import disk_full_explained, read_json, write_json
 from reknit.jobs.progress import Progress
@@ -27,68 +24,7 @@ from reknit.runs.config import RunConfig
 from reknit.runs.passage_length import words_that_are_read
 from reknit.runs.run_folder import RunFolder
 
-FILES_NAMED = 5
 logger = logging.getLogger("reknit")
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Passages, how reading them went, what is held out of training, and the corpus as the user named it.
-
-    store: what is trained on. whole: the passages as users search them, where evaluations' queries were taken out of
-    `store`; None where nothing was. passage_words: the most that a passage has.
-    """
-
-    store: PassageStore
-    report: ReadReport
-    held_out: HeldOut
-    name: str = "the corpus"
-    whole: PassageStore | None = None
-    passage_words: int = PASSAGE_WORDS
-
-    @property
-    def searched(self) -> PassageStore:
-        """The passages that an index holds: the texts as they are, whatever they are evaluated by."""
-        return self.whole or self.store
-
-    @property
-    def language(self) -> str:
-        """As `language_of` names that of the passages."""
-        return language_of([self.store[place].full_text for place in places_to_look_at(len(self.store))])
-
-    def training_texts(self) -> Iterator[str]:
-        """Every passage as training may see it: a probe's answer without its query."""
-        for place, passage in enumerate(self.store):
-            yield self.held_out.training_text.get(place, passage.full_text)
-
-    def training_text(self, number: int) -> str:
-        """One passage, by its number in the store, as training may see it."""
-        held = self.held_out.training_text.get(number)
-        return self.store[number].full_text if held is None else held
-
-    def passages_below(self, below: str) -> np.ndarray | None:
-        """[k] numbers of the passages from files whose path begins with `below`; None for all of them, below "".
-
-        They are numbers of training texts too: every passage gives one. Raises ReknitError when there are none.
-        """
-        if not below:
-            return None
-        found = self.store.numbers_below(below)
-        if not len(found):
-            files = [name for name in self.store.top_sources(FILES_NAMED + 1) if name]
-            there = f"there are {', '.join(files[:FILES_NAMED])}{' ...' if len(files) > FILES_NAMED else ''}"
-            unnamed = "it is built in, or was read before files were remembered (then start in a new folder)"
-            raise ReknitError(
-                f"data.below={below}: no passage of {self.name} is from a file whose path begins so; "
-                f"{there if files else unnamed}"
-            )
-        return found
-
-    def sampled_training_texts(self, words: int, seed: int) -> Iterator[str]:
-        """A sample of `training_texts` of about `words` words, drawn passage by passage; all of a smaller corpus."""
-        drawn = np.random.default_rng(seed).random(len(self.store)) < words / max(self.store.words, 1)
-        for place in np.flatnonzero(drawn).tolist():
-            yield self.training_text(place)
 
 
 def check_corpus_path(corpus: str, out: Path) -> None:
@@ -124,41 +60,65 @@ def prepare_corpus(
     Raises ReknitError where the folder was made by a version of reknit that held out something else: what is there was
     trained on what would be asked for.
     """
-    passages, whole, facts = (folder.data / name for name in ("passages.arrow", "searched.arrow", "corpus.json"))
-    made = folder.data / "made.json"
-    found = facts.exists()
-    if found:
-        store, report = PassageStore.open(passages), ReadReport(**read_json(facts))
-    else:
+    files = _Files(folder.data)
+    fresh = not files.report.exists()
+    if fresh:
+        files.whole.unlink(missing_ok=True)
+        words = _passage_words(config, reader)
         report = ReadReport()
-        whole.unlink(missing_ok=True)
-        with disk_full_explained(str(passages)), Progress() as progress:
-            folder.data.mkdir(parents=True, exist_ok=True)
-            progress.start("read corpus", unit="documents")
-            words = config.passage_words
-            if words is None:
-                unread = _documents(config, ReadReport())
-                words = PASSAGE_WORDS if reader is None else words_that_are_read(reader, unread)
-
-            def build(path: Path, report: ReadReport, exclude: frozenset[str]) -> PassageStore:
-                documents = curate(_drawn(_documents(config, report), config.corpus_share), report, exclude=exclude)
-                return PassageStore.build(_counted(documents, progress), path, max_words=words)
-
-            store = build(passages, report, frozenset(excluded_queries))
-            if indexed and report.eval_overlaps:
-                progress.start("read corpus as it is", unit="documents")
-                build(whole, ReadReport(), frozenset())
+        store = _build(config, files.passages, report, words, frozenset(excluded_queries))
+    else:
+        store, report = PassageStore.open(files.passages), ReadReport(**read_json(files.report))
     probe = config.probe
     held_out = hold_out(store, queries=probe.queries, max_documents=probe.documents, seed=config.seed)
     held = f"{hash_text(repr(sorted(held_out.training_text.items()))):016x}"
-    if not found:
-        write_json(made, {"passage_words": words, "held_out": held})
-        write_json(facts, dataclasses.asdict(report))
-    elif not made.exists() or read_json(made)["held_out"] != held:
+    if fresh:
+        write_json(files.made, {"passage_words": words, "held_out": held})
+        write_json(files.report, dataclasses.asdict(report))
+    elif not files.made.exists() or read_json(files.made)["held_out"] != held:
         raise ReknitError(
             f"{folder.path} was begun by a version of reknit that held out other queries than this one, so they were "
             "trained on: start anew, with another folder or --overwrite"
         )
+    words = read_json(files.made)["passage_words"]
+    if indexed and report.eval_overlaps and not files.whole.exists():
+        _build(config, files.whole, ReadReport(), words, frozenset(), what="read corpus as it is")
+    _tell(store, report, held_out)
+    as_it_is = PassageStore.open(files.whole) if files.whole.exists() else None
+    return Corpus(store, report, held_out, config.corpus, as_it_is, words)
+
+
+class _Files:
+    """Where a corpus's passages are (for training; and as they are, where the two differ), what reading them met, and
+    how they were cut."""
+
+    def __init__(self, data: Path) -> None:
+        self.passages = data / "passages.arrow"
+        self.whole = data / "searched.arrow"
+        self.report = data / "corpus.json"
+        self.made = data / "made.json"
+
+
+def _passage_words(config: RunConfig, reader: EmbeddingModel | None) -> int:
+    """How long passages are at most: as the settings say, else as much as `reader` reads."""
+    if config.passage_words is not None:
+        return config.passage_words
+    if reader is None:
+        return PASSAGE_WORDS
+    return words_that_are_read(reader, open_corpus(config.corpus, ReadReport(), max_bad=config.max_bad))
+
+
+def _build(
+    config: RunConfig, path: Path, report: ReadReport, words: int, exclude: frozenset[str], what: str = "read corpus"
+) -> PassageStore:
+    """Read and curate the corpus into passages of at most `words` words; what is met goes to `report`."""
+    with disk_full_explained(str(path)), Progress() as progress:
+        progress.start(what, unit="documents")
+        documents = _drawn(open_corpus(config.corpus, report, max_bad=config.max_bad), config.corpus_share)
+        return PassageStore.build(_counted(curate(documents, report, exclude=exclude), progress), path, max_words=words)
+
+
+def _tell(store: PassageStore, report: ReadReport, held_out: HeldOut) -> None:
     logger.info(
         "corpus: %d documents, %d passages, %d words; dropped %d duplicates, %d empty, %d unreadable; "
         "%d overlaps with evaluation queries removed",
@@ -176,14 +136,6 @@ def prepare_corpus(
         len(held_out.test.queries),
         {"title": "titles", "sentence": "sentences"}[held_out.kind],
     )
-    as_it_is = PassageStore.open(whole) if whole.exists() else None
-    return Corpus(store, report, held_out, config.corpus, as_it_is, read_json(made)["passage_words"])
-
-
-def _documents(config: RunConfig, report: ReadReport) -> Iterator[Document]:
-    if config.corpus == CORPUS_NAME:
-        return python_documentation()
-    return read_documents(Path(config.corpus), report, max_bad=config.max_bad)
 
 
 def _drawn(documents: Iterator[Document], share: float) -> Iterator[Document]:

@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
-import math
 import time
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
+from reknit.data.text.corpus import Corpus
+from reknit.encoders.base import Encoder
 from reknit.errors import ReknitError
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.precision import resolve_precision
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
+from reknit.objectives.companions import START, Companions
 from reknit.recipe import BudgetSpec, Recipe
 from reknit.runs.config import RunConfig
-from reknit.runs.corpus import Corpus
 from reknit.runs.run_folder import RunFolder
-from reknit.sources.distillation_targets import DistillationTargets
-from reknit.sources.pair_miner import PairMiner
-from reknit.sources.pairs import PairBatches
-from reknit.sources.passages import PassageBatches, open_token_store
-from reknit.sources.queries import QueryBatches
+from reknit.sources.source import Source
 from reknit.training.budget import Ledger, scale_budget
-from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.log import MetricsLog
+from reknit.training.phase_result import PhaseResult
 from reknit.training.team import Team
 from reknit.training.team_batches import BatchShards
-from reknit.training.trainer import Batches, PhaseResult, PhaseSettings, Probe, Trainer, step_seed
+from reknit.training.trainer import PhaseSettings, Probe, Trainer, step_seed
 
 logger = logging.getLogger("reknit")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training of a run.
+
+    name: of its checkpoints. setting: of its recipe in RunConfig. keeps_best: whether it ends with the best weights by
+    the probe. part: how much of the run's budget it is given; the last phase has all that is left.
+    """
+
+    name: str
+    setting: str
+    recipe: Recipe
+    keeps_best: bool
+    part: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What every phase of a run has: all that `train_phases` is given."""
+
+    config: RunConfig
+    folder: RunFolder
+    corpus: Corpus
+    model: EmbeddingModel
+    probe: Probe
+    stop: StopRequest
+    team: Team
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.encoder.parameters()).device
 
 
 def check_batches(config: RunConfig, team: Team) -> None:
@@ -40,35 +73,25 @@ def check_batches(config: RunConfig, team: Team) -> None:
     A batch must have room for one example (of passages: one of full length) a process, and a teacher must know
     something.
     """
-    for name, recipe in phases_of(config):
-        data = recipe.data
-        if data.source == "queries" and config.from_scratch:
+    for phase in phases_of(config):
+        data = phase.recipe.data
+        if data.learns_from_start and config.from_scratch:
             raise ReknitError(
-                f"{recipe.card.name} learns from its start model, which --start scratch does not have: "
+                f"{phase.recipe.card.name} learns from its start model, which --start scratch does not have: "
                 "give a trained model with --start, or take another recipe"
             )
-        passages = data.source == "passages"
-        room = data.tokens_per_batch // data.max_length if passages else data.pairs_per_batch
-        if room < team.size > 1:
-            size = f"pairs_per_batch={team.size}"
-            if passages:
-                size = f"tokens_per_batch={team.size * data.max_length}"
+        if data.room < team.size > 1:
             raise ReknitError(
-                f"a batch of {name} has room for {room} example(s), but there are {team.size} processes to share it: "
-                f"start fewer processes, or use --set {name}.data.{size} or more"
+                f"a batch of {phase.name} has room for {data.room} example(s), but there are {team.size} processes to "
+                "share it: start fewer processes, or use --set "
+                f"{phase.setting}.data.{data.with_room(team.size)} or more"
             )
 
 
 def check_parts(config: RunConfig, corpus: Corpus) -> None:
-    """Raise ReknitError when a phase is to train on a part of the corpus that has no passages, or on pairs of a single
-    document, which have nothing to be told from."""
-    for _, recipe in phases_of(config):
-        corpus.passages_below(recipe.data.below)
-        if recipe.data.source == "pairs" and corpus.store.num_documents == 1:
-            raise ReknitError(
-                f"{recipe.card.name} tells documents apart and {corpus.name} is a single one: give its text as several "
-                "files or lines, or start from a trained model"
-            )
+    """Raise ReknitError when a phase cannot be trained on the corpus."""
+    for phase in phases_of(config):
+        phase.recipe.data.check(corpus, phase.recipe.card.name)
 
 
 def train_phases(
@@ -83,142 +106,148 @@ def train_phases(
     """Train `model` in place through the configured phases; returns the "training" part of result.json.
 
     A finished phase is not repeated on resume: its final weights are loaded. A phase that stops early leaves the rest
-    of its budget to the next one; making a teacher's lessons counts for the phase that learns from them. All processes
+    of its budget to the next one; making a teacher's targets counts for the phase that learns from them. All processes
     of `team` call this with the same arguments.
     """
+    training = Training(config, folder, corpus, model, probe, stop, team)
     phases = phases_of(config)
-    device = next(model.encoder.parameters()).device
     together = f" by {team.size} processes ({config.parallel})" if team.size > 1 else ""
-    logger.info("training on %s in %s%s", device, resolve_precision(config.precision, device), together)
+    precision = resolve_precision(config.precision, training.device)
+    logger.info("training on %s in %s%s", training.device, precision, together)
+    start = (
+        copy.deepcopy(model.encoder) if any(START in phase.recipe.objective.companions for phase in phases) else None
+    )
     results: list[PhaseResult] = []
-    for place, (name, recipe) in enumerate(phases):
-        checkpoints = folder.phase(name)
+    for phase in phases:
+        checkpoints = folder.phase(phase.name)
         done = team.from_rank_zero(checkpoints.finished)
         if done is not None:
             checkpoints.load_encoder("final", model.encoder)
             results.append(PhaseResult(**done))
             continue
+        source = team.rank_zero_first(partial(_source, training, phase))
         spent = Ledger(*(sum(getattr(r, unit) for r in results) for unit in ("tokens", "flops", "seconds")))
-        if recipe.data.source == "queries":
-            spent.seconds += DistillationTargets.open(folder.lessons).facts["seconds"]
-        last = place == len(phases) - 1
-        budget = spent.left(config.budget) if last else scale_budget(config.budget, config.pretrain_share)
-        trainer = _trainer(config, folder, corpus, model, probe, stop, team, name, recipe, budget)
+        spent.seconds += source.seconds_spent
+        last = phase is phases[-1]
+        budget = spent.left(config.budget) if last else scale_budget(config.budget, phase.part)
+        companions = Companions({name: _companion(training, name, start) for name in phase.recipe.objective.companions})
+        trainer = _trainer(training, phase, source, budget, companions)
         results.append(trainer.run(finished_phases=tuple(result.name for result in results)))
-        logger.info("%s: %s", name, _summary(results[-1]))
-    return _facts(results, dict(phases)) | {"processes": team.size}
+        logger.info("%s: %s", phase.name, _summary(results[-1]))
+    return _facts(results, {phase.name: phase.recipe for phase in phases}) | {"processes": team.size}
 
 
-def phases_of(config: RunConfig) -> list[tuple[str, Recipe]]:
-    """The recipes of a run by the names of its phases, in order."""
-    return [(name, recipe) for name, recipe in (("pretrain", config.pretrain), ("tune", config.tune)) if recipe]
+def phases_of(config: RunConfig) -> list[Phase]:
+    """The phases of a run, in order."""
+    found: list[Phase] = []
+    parts = {"pretrain": 1.0 if config.tune is None else config.pretrain_share}
+    for setting, recipe in (("pretrain", config.pretrain), ("tune", config.tune)):
+        if recipe is None:
+            continue
+        stages = (*recipe.after, recipe)
+        weights = [stage.budget.tokens or 1 for stage in stages]
+        for stage, weight in zip(stages, weights, strict=True):
+            last = stage is recipe
+            found.append(
+                Phase(
+                    name=setting if last else f"{setting}-{stage.card.name}",
+                    setting=setting,
+                    # All stages train one encoder, the one that the last of them describes.
+                    recipe=replace(stage, encoder=recipe.encoder),
+                    keeps_best=last and _keeps_best(config, setting, recipe),
+                    part=parts.get(setting, 1.0) * weight / sum(weights),
+                )
+            )
+    return found
 
 
 def chooses_weights(config: RunConfig) -> bool:
     """Whether the probe's dev half chooses what a phase of the run ends with, so that it cannot judge the run too."""
-    return any(_keeps_best(config, name, recipe) for name, recipe in phases_of(config))
+    return any(phase.keeps_best for phase in phases_of(config))
 
 
 def _keeps_best(config: RunConfig, name: str, recipe: Recipe) -> bool:
     # From scratch the first phase is there for what follows, not for what the probe says of it. From probe to probe,
-    # lessons move a model less than the small probe's noise: it would choose by chance, so the verdict alone judges.
+    # distillation moves a model less than the small probe's noise: it would choose at random, so the verdict alone
+    # judges.
     first_from_scratch = config.from_scratch and name == "pretrain"
-    return config.keep == "best" and not first_from_scratch and recipe.data.source != "queries"
+    return config.keep == "best" and not first_from_scratch and not recipe.data.learns_from_start
 
 
-def _trainer(
-    config: RunConfig,
-    folder: RunFolder,
-    corpus: Corpus,
-    model: EmbeddingModel,
-    probe: Probe,
-    stop: StopRequest,
-    team: Team,
-    name: str,
-    recipe: Recipe,
-    budget: BudgetSpec,
-) -> Trainer:
-    checkpoints, log = folder.phase(name), MetricsLog(folder.metrics)
-    device = next(model.encoder.parameters()).device
-    keep_best = _keeps_best(config, name, recipe)
-    plan = team.from_rank_zero(lambda: _plan(config, checkpoints, probe, budget, keep_best))
-    batches = team.rank_zero_first(lambda: _batches(config, folder, corpus, model, recipe))
-    steps = None
-    if isinstance(batches, QueryBatches):
-        epochs, queries = recipe.teacher.epochs, len(batches.lessons)
-        steps = math.ceil(epochs * batches.batches_per_epoch)
-        logger.info("%s: at most %d steps (%g epochs of %d pseudo-queries)", name, steps, epochs, queries)
+def _source(training: Training, phase: Phase) -> Source:
+    return phase.recipe.data.open(training.corpus, training.model, training.folder.data, training.config.seed)
+
+
+def _companion(training: Training, name: str, start: Encoder | None) -> Encoder:
+    """The frozen model of that name: the start, what an earlier stage ended with, or a folder's."""
+    if name == START:
+        assert start is not None
+        return start
+    stages = {phase.recipe.card.name: phase.name for phase in phases_of(training.config)}
+    if name in stages:
+        encoder = copy.deepcopy(training.model.encoder)
+        training.folder.phase(stages[name]).load_encoder("final", encoder)
+        return encoder
+    other = load_embedding_model(name)
+    if other.tokenizer.vocabulary != training.model.tokenizer.vocabulary:
+        raise ReknitError(f"the companion {name} has another vocabulary: name a model with the tokenizer of this run")
+    return other.encoder.to(training.device)
+
+
+def _trainer(training: Training, phase: Phase, source: Source, budget: BudgetSpec, companions: Companions) -> Trainer:
+    config, model, team = training.config, training.model, training.team
+    checkpoints = training.folder.phase(phase.name)
+    plan = team.from_rank_zero(lambda: _plan(training, phase, budget))
+    if source.steps is not None:
+        logger.info("%s: at most %d steps (%s)", phase.name, source.steps, source.about)
     settings = PhaseSettings(
-        name=name,
-        optimiser=recipe.optimiser,
+        name=phase.name,
+        optimiser=phase.recipe.optimiser,
         budget=budget,
         seed=config.seed,
-        precision=resolve_precision(config.precision, device),
+        precision=resolve_precision(config.precision, training.device),
         checkpoint_minutes=config.checkpoint_minutes,
-        steps=steps,
+        steps=source.steps,
         probes=plan["probes"],
-        patience=config.probe.patience if keep_best else None,
-        keep="best" if keep_best else "last",
+        patience=config.probe.patience if phase.keeps_best else None,
+        keep="best" if phase.keeps_best else "last",
         parallel=config.parallel,
     )
-    torch.manual_seed(step_seed(config.seed, name, "heads"))
-    objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling).to(device)
-    logger.info("%s: recipe %s, probe before it %.4f", name, recipe.card.name, plan["initial"])
+    torch.manual_seed(step_seed(config.seed, phase.name, "heads"))
+    built = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    built.meet(companions)
+    logger.info("%s: recipe %s, probe before it %.4f", phase.name, phase.recipe.card.name, plan["initial"])
     return Trainer(
         settings,
         model.encoder,
-        objective,
-        BatchShards(batches, team) if team.size > 1 else batches,
+        built.to(training.device),
+        BatchShards(source, team) if team.size > 1 else source,
         checkpoints,
-        log,
-        probe=probe,
-        initial_value=plan["initial"] if keep_best else None,
-        stop=stop,
+        MetricsLog(training.folder.metrics),
+        probe=training.probe,
+        initial_value=plan["initial"] if phase.keeps_best else None,
+        stop=training.stop,
         team=team,
     )
 
 
-def _plan(
-    config: RunConfig, checkpoints: CheckpointFolder, probe: Probe, budget: BudgetSpec, keep_best: bool
-) -> dict[str, Any]:
+def _plan(training: Training, phase: Phase, budget: BudgetSpec) -> dict[str, Any]:
     """The probe's value before the phase and how often it will run; stored, so that a resume follows the same plan."""
-    stored = checkpoints.folder / "plan.json"
+    stored = training.folder.phase(phase.name).folder / "plan.json"
     if stored.exists():
-        return read_json(stored)
+        plan: dict[str, Any] = read_json(stored)
+        return plan
     began = time.perf_counter()
-    initial = probe()["nDCG@10"]
+    initial = training.probe()["nDCG@10"]
     seconds = time.perf_counter() - began
-    probes = config.probe.per_phase
+    spec = training.config.probe
+    probes = spec.per_phase
     if budget.seconds is not None:
-        share = config.probe.time_share if keep_best else config.probe.time_share / 4  # only a curve to look at
+        share = spec.time_share if phase.keeps_best else spec.time_share / 4  # only a curve to look at
         probes = max(1, min(probes, int(share * budget.seconds / max(seconds, 1e-3))))
     plan = {"initial": initial, "probes": probes, "probe_seconds": seconds}
     write_json(stored, plan)
     return plan
-
-
-def _batches(config: RunConfig, folder: RunFolder, corpus: Corpus, model: EmbeddingModel, recipe: Recipe) -> Batches:
-    lengths = {name: min(getattr(recipe.data, name), model.max_length) for name in ("max_length", "query_max_length")}
-    spec = dataclasses.replace(recipe.data, **lengths)
-    tokenizer = model.tokenizer
-    if spec.source == "queries":
-        lessons, prefix = DistillationTargets.open(folder.lessons), model.prompt_text("query")
-        return QueryBatches(lessons, tokenizer, spec, config.seed, prefix=prefix)
-    passages = corpus.passages_below(spec.below)
-    if spec.source == "pairs":
-        miner = PairMiner(
-            corpus.store,
-            spec.pair_kinds,
-            corpus.held_out,
-            config.seed,
-            tokenizer.mask_token,
-            passages,
-            spec.pairs_per_document,
-        )
-        query, passage = (model.prompt_text(kind) for kind in ("query", "document"))
-        return PairBatches(miner, tokenizer, spec, query_prefix=query, passage_prefix=passage)
-    store = open_token_store(folder.data, corpus.training_texts(), tokenizer, spec.max_length, spec.tagger)
-    return PassageBatches(store, spec, config.seed, passages)
 
 
 def _summary(result: PhaseResult) -> str:

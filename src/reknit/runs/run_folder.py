@@ -14,6 +14,8 @@ from reknit.jobs.files import disk_full_explained, read_json, write_json
 from reknit.jobs.folder import JobFolder
 from reknit.recipe import BudgetSpec
 from reknit.runs.config import RunConfig, from_json, to_json
+from reknit.runs.result import RunResult
+from reknit.sources.distillation_targets import DISTILLATION_TARGETS
 from reknit.training.budget import format_budget
 from reknit.training.checkpoint import CheckpointFolder
 
@@ -29,6 +31,8 @@ _FREE = (
     ".time_share.",
     ".patience.",
     ".expansion.",
+    ".verdict.",
+    ".index.",
 )
 
 
@@ -45,15 +49,15 @@ class RunFolder(JobFolder):
         self.index = self.path / "index"
         self.checkpoints = self.path / "checkpoints"
         self.data = data or self.checkpoints / "data"
-        self.lessons = self.data / "lessons"
+        self.distillation_targets = self.data / DISTILLATION_TARGETS
         self.report = self.path / "report.html"
         self.result = self.path / "result.json"
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "train.log"
 
-    def found(self) -> dict[str, Any]:
-        """What result.json says; nothing where no run has ended, as in the folder of a model."""
-        return read_json(self.result) if self.result.is_file() else {}
+    def found(self) -> RunResult | None:
+        """What result.json says; None where no run has ended, as in the folder of a model."""
+        return RunResult.read(self.result)
 
     def phase(self, name: str) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints / name)
@@ -77,8 +81,10 @@ class RunFolder(JobFolder):
             verb += ["--recipe", asked["pretrain"]]
         if asked["tune"] is None:
             verb = ["pretrain", asked["pretrain"], "--corpus", asked["corpus"]]
+            verb += ["--index"] if stored.get("index", True) else []
         options = ["--start", asked["start"], "--budget", format_budget(BudgetSpec(**asked["budget"]))]
-        for name, values in (("--eval", asked["eval"]), ("--set", stored["settings"])):
+        settings = stored["settings"] if asked["tune"] else _settings_of_pretraining(stored)
+        for name, values in (("--eval", asked["eval"]), ("--set", settings)):
             options += [part for value in values for part in (name, value)]
         return shlex.join(["reknit", *verb, "--out", str(self.path), *options])
 
@@ -132,6 +138,13 @@ class RunFolder(JobFolder):
             # What a full disk did not take is given up: the error that ended the run says so.
             with suppress(OSError):
                 handler.close()
+
+
+def _settings_of_pretraining(stored: dict[str, Any]) -> list[str]:
+    """The changed settings but what --index and --eval say already. Runs of before these had an index and a verdict."""
+    changed = [one for one in stored["settings"] if one.partition("=")[0].strip() not in ("index", "verdict")]
+    verdict = stored.get("verdict", True)
+    return changed if verdict == bool(stored["asked"]["eval"]) else [*changed, f"verdict={str(verdict).lower()}"]
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from reknit.encoders.huggingface.loading import build_encoder, check_shape
-from reknit.encoders.native.latent_semantic import LEAST_DIM, begin_with, latent_semantic_table
-from reknit.encoders.spec import EncoderSpec
+from reknit.data.text.corpus import Corpus
+from reknit.encoders.native.latent_semantic import begin_with, latent_semantic_table
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.jobs.files import made_by_one, written_aside
 from reknit.jobs.precision import best_device
@@ -21,11 +21,9 @@ from reknit.models.loading import load_embedding_model
 from reknit.models.sentence_folder import DOCUMENT_PROMPTS
 from reknit.recipe import Recipe
 from reknit.runs.config import PromptSpec, RunConfig
-from reknit.runs.corpus import Corpus
-from reknit.runs.phases import phases_of
+from reknit.runs.phases import Phase, phases_of
 from reknit.runs.run_folder import RunFolder
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
-from reknit.tokenizers.training import LEAST_VOCABULARY
 
 logger = logging.getLogger("reknit")
 
@@ -34,27 +32,6 @@ logger = logging.getLogger("reknit")
 TOKENIZER_WORDS = 10_000_000
 # What words have in common shows in so many; half a minute on two cores.
 LATENT_SEMANTIC_PASSAGES = 60_000
-LEAST_POSITIONS = 3  # two special tokens and one of the text
-
-
-def check_encoder(spec: EncoderSpec, setting: str = "encoder") -> None:
-    """Raise ReknitError when the encoder that `spec` describes cannot be built: its shape does not fit together, or the
-    first weights do not fit the shape. setting: what the user calls `spec`."""
-    if spec.token_table == "latent-semantic":
-        if spec.pooling != "mean":
-            raise ReknitError(
-                f"{setting}.token_table=latent-semantic is for texts that are the mean of their tokens, not "
-                f"{spec.pooling}: set {setting}.pooling=mean too"
-            )
-        if spec.dim < LEAST_DIM:
-            raise ReknitError(f"{setting}.token_table=latent-semantic needs {setting}.dim={LEAST_DIM} or more")
-    for field, value, least in (
-        ("vocabulary", spec.vocabulary, LEAST_VOCABULARY.get(spec.family, 1)),
-        ("max_positions", spec.max_positions, LEAST_POSITIONS),
-    ):
-        if value < least:
-            raise ReknitError(f"{setting}.{field} is {value}: it must be {least} or more")
-    check_shape(spec)
 
 
 def check_start(config: RunConfig, settings: Sequence[str]) -> None:
@@ -62,8 +39,8 @@ def check_start(config: RunConfig, settings: Sequence[str]) -> None:
     a.b=c, is about an encoder that is not built or about prompts of a model that has none."""
     built = None
     if config.from_scratch:
-        built, recipe = _first_phase(config)
-        check_encoder(recipe.encoder, f"{built}.encoder")
+        built = _first_phase(config).setting
+        _first_phase(config).recipe.encoder.check(f"{built}.encoder")
         if config.prompts != PromptSpec():
             raise ReknitError("prompts are of a trained start model; a new one knows none: leave them out")
     for setting in settings:
@@ -100,7 +77,7 @@ def _give_prompts(model: EmbeddingModel, given: PromptSpec) -> None:
 
 
 def build_start(
-    config: RunConfig, folder: RunFolder, corpus: Corpus, spec: EncoderSpec | None = None
+    config: RunConfig, folder: RunFolder, corpus: Corpus, spec: TextEncoderSpec | None = None
 ) -> EmbeddingModel:
     """A new model, its tokenizer trained on the corpus (once; a resumed run finds it).
 
@@ -108,10 +85,10 @@ def build_start(
 
     spec: of a run without phases; else they say what it is.
     """
-    spec = spec or _first_phase(config)[1].encoder
+    spec = spec or _text_encoder(_first_phase(config).recipe)
     tokenizer = prepare_tokenizer(spec, folder, corpus, config.seed)
     torch.manual_seed(config.seed)
-    encoder = build_encoder(spec, tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
+    encoder = spec.build(tokenizer.vocabulary.size, pad=tokenizer.vocabulary.pad)
     if spec.token_table == "latent-semantic":
         begin_with(encoder, _latent_semantic_table(spec, folder, corpus, tokenizer, config.seed))
     encoder.to(best_device())
@@ -125,7 +102,13 @@ def build_start(
     )
 
 
-def prepare_tokenizer(spec: EncoderSpec, folder: RunFolder, corpus: Corpus, seed: int) -> Tokenizer:
+def _text_encoder(recipe: Recipe) -> TextEncoderSpec:
+    if not isinstance(recipe.encoder, TextEncoderSpec):
+        raise ReknitError(f"{recipe.card.name} does not train an encoder of texts: take another recipe for this corpus")
+    return recipe.encoder
+
+
+def prepare_tokenizer(spec: TextEncoderSpec, folder: RunFolder, corpus: Corpus, seed: int) -> Tokenizer:
     """The run's own tokenizer, trained on texts drawn by the seed; made once in the data folder."""
     saved = folder.data / "tokenizer"
     if saved.exists():
@@ -139,13 +122,13 @@ def prepare_tokenizer(spec: EncoderSpec, folder: RunFolder, corpus: Corpus, seed
 
 
 def _latent_semantic_table(
-    spec: EncoderSpec, folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, seed: int
+    spec: TextEncoderSpec, folder: RunFolder, corpus: Corpus, tokenizer: Tokenizer, seed: int
 ) -> Tensor:
     """Made once in the data folder: a sum in another order, with another number of threads, ends in other digits."""
     saved = folder.data / f"latent-semantic-{spec.dim}-{seed}.safetensors"
     with made_by_one(saved):
         if not saved.exists():
-            logger.info("first weights by latent semantic analysis of up to %d passages", LATENT_SEMANTIC_PASSAGES)
+            logger.info("initial weights by latent semantic analysis of up to %d passages", LATENT_SEMANTIC_PASSAGES)
             drawn = np.random.default_rng([seed, 3]).permutation(len(corpus.store))[:LATENT_SEMANTIC_PASSAGES]
             tokens = _tokens_of(corpus, np.sort(drawn), tokenizer, spec.max_positions)
             table = latent_semantic_table(tokens, tokenizer.is_special, spec.dim, seed)
@@ -160,8 +143,8 @@ def _tokens_of(corpus: Corpus, numbers: np.ndarray, tokenizer: Tokenizer, max_le
         yield from (text.tokens for text in tokenizer.encode_batch(texts, max_length))
 
 
-def _first_phase(config: RunConfig) -> tuple[str, Recipe]:
-    """The name and recipe of the phase that says what a new encoder is."""
+def _first_phase(config: RunConfig) -> Phase:
+    """The phase that says what a new encoder is."""
     phases = phases_of(config)
     if not phases:
         raise ReknitError("a run needs at least one phase: name a recipe to pre-train or to tune with")

@@ -20,6 +20,9 @@ import torch
 from reknit.data.batch import TeacherTargets
 from reknit.errors import ReknitError
 
+DISTILLATION_TARGETS = "lessons"
+"""The folder's name among a run's data (what older versions called it)."""
+
 ARRAYS = ("documents", "ranked", "probabilities", "left_out")
 
 
@@ -52,7 +55,7 @@ class DistillationTargets:
             facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
         except (OSError, ValueError, EOFError) as error:
-            raise ReknitError(f"{folder} does not hold a teacher's lessons ({error}); start the run afresh") from error
+            raise ReknitError(f"{folder} does not hold a teacher's targets ({error}); start the run afresh") from error
         return cls(texts, facts=facts, **arrays)
 
     def of(self, numbers: Sequence[int]) -> TeacherTargets:

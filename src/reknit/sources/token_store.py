@@ -59,7 +59,7 @@ class TokenStore:
     have no `tagged`.
     """
 
-    def __init__(self, path: Path, header: dict):
+    def __init__(self, path: Path, header: dict[str, Any]):
         self.path = path
         self.max_length = int(header["max_length"])
         self.tagger: TaggerName = header.get("tagger", "none")  # a store from before there were taggers has none
@@ -170,7 +170,9 @@ class TokenStore:
         )
 
 
-def _write(texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_length: int, tagger: TaggerName) -> dict:
+def _write(
+    texts: Iterable[str], tokenizer: BatchTokenizer, folder: Path, max_length: int, tagger: TaggerName
+) -> dict[str, Any]:
     vocabulary = tokenizer.vocabulary
     dtype = np.dtype(np.uint16 if vocabulary.size <= 2**16 else np.uint32)
     sequences, total = 0, 0

@@ -112,7 +112,7 @@ def read_facts(folder: Path) -> TokenizerFacts | None:
     )
 
 
-def _plain(folder: Path, config: dict, tokenizer: dict, model: dict) -> bool:
+def _plain(folder: Path, config: dict[str, Any], tokenizer: dict[str, Any], model: dict[str, Any]) -> bool:
     """Whether the files are of a known kind and say the same."""
     given = {name for name, value in config.items() if name not in _EMPTY or value}
     if given - _HARMLESS or (folder / "added_tokens.json").exists():
@@ -134,7 +134,7 @@ def _plain(folder: Path, config: dict, tokenizer: dict, model: dict) -> bool:
     return _REBUILT.get(kind) == model.get("model_type") and _is_berts(config, tokenizer, special)
 
 
-def _is_berts(config: dict, tokenizer: dict, special: dict[str, dict]) -> bool:
+def _is_berts(config: dict[str, Any], tokenizer: dict[str, Any], special: dict[str, dict[str, Any]]) -> bool:
     """Whether tokenizer.json holds what transformers' BertTokenizer makes of its vocabulary and tokenizer_config.json.
 
     Its decoder is not looked at: no token depends on it.
@@ -164,7 +164,7 @@ def _is_berts(config: dict, tokenizer: dict, special: dict[str, dict]) -> bool:
     )
 
 
-def _named(config: dict) -> dict[str, str]:
+def _named(config: dict[str, Any]) -> dict[str, str]:
     """{name: token} of the special tokens that a configuration names, in their long form or their short one."""
     found = {name: config[name] for name in _NAMES if config.get(name) is not None}
     return {name: token["content"] if isinstance(token, dict) else token for name, token in found.items()}

@@ -117,7 +117,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int] | np.ndarray | torch.Tensor) -> str:
         """Token ids back to text, without special tokens."""
-        return self._rust.decode([int(token) for token in ids], skip_special_tokens=True)
+        text: str = self._rust.decode([int(token) for token in ids], skip_special_tokens=True)
+        return text
 
     def encode_batch(
         self, texts: Sequence[str], max_length: int | Sequence[int], *, tagger: TaggerName = "none"
@@ -157,6 +158,16 @@ class Tokenizer:
             tagged=counted_spans(tagged[0], cu_seqlens) if tagged else None,
         )
 
+    def spans(self, text: str, max_length: int) -> np.ndarray:
+        """[L, 2] int64: of each token that `encode_batch` makes of the text, where its characters begin and end in it;
+        the same place twice for a token that was added."""
+        encoding = self._encodings([text], 0)[0]
+        added = np.array(encoding.special_tokens_mask, dtype=bool)
+        total = np.array([len(added)])
+        keep = added | self._within(~added, np.zeros(len(added), dtype=np.int64), total, np.array([max_length]))
+        spans: np.ndarray = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)[keep]
+        return spans
+
     def _flat_chunks(
         self, texts: Sequence[str], max_length: int | Sequence[int], tagger: TaggerName
     ) -> Iterator[tuple[np.ndarray, ...]]:
@@ -181,10 +192,14 @@ class Tokenizer:
         try:
             if len(texts) == 1:  # without waking the tokenizer's threads, which a single query would wait for
                 return [self._rust.encode(texts[0])]
-            return self._rust.encode_batch(list(texts))
+            encodings: list[Encoding] = self._rust.encode_batch(list(texts))
+            return encodings
         except (UnicodeEncodeError, TypeError):
             # Half of a surrogate pair, as broken JSON escapes leave it, is not Unicode text.
-            return self._rust.encode_batch([text.encode("utf-8", "replace").decode("utf-8") for text in texts])
+            repaired: list[Encoding] = self._rust.encode_batch(
+                [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+            )
+            return repaired
 
     def _flatten(
         self, encodings: list[Encoding], limits: np.ndarray, numbers: np.ndarray | None
@@ -224,7 +239,8 @@ class Tokenizer:
         rank = np.cumsum(content) - (np.cumsum(count) - count)[sequence]
         if (self._hf or self._facts).truncation_side == "left":
             rank = count[sequence] - rank + 1
-        return content & (rank <= room)
+        within: np.ndarray = content & (rank <= room)
+        return within
 
 
 def train_tokenizer(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -120,11 +121,21 @@ def count_flops() -> Iterator[FlopCounterMode]:
         yield counter
 
 
-def _attention_flops(query_shape, key_shape, value_shape, *args, **kwargs) -> int:
+def _attention_flops(
+    query_shape: torch.Size, key_shape: torch.Size, value_shape: torch.Size, *args: Any, **kwargs: Any
+) -> int:
     batch, heads, queries, width = query_shape
-    return 2 * batch * heads * queries * key_shape[2] * (width + value_shape[3])
+    flops: int = 2 * batch * heads * queries * key_shape[2] * (width + value_shape[3])
+    return flops
 
 
-def _attention_backward_flops(gradient_shape, query_shape, key_shape, value_shape, *args, **kwargs) -> int:
+def _attention_backward_flops(
+    gradient_shape: torch.Size,
+    query_shape: torch.Size,
+    key_shape: torch.Size,
+    value_shape: torch.Size,
+    *args: Any,
+    **kwargs: Any,
+) -> int:
     # Scores are computed again, then the gradients of value, probability, query and key: 5 products for 2 forward.
     return _attention_flops(query_shape, key_shape, value_shape) * 5 // 2

@@ -54,7 +54,8 @@ class CheckpointFolder:
         _put(newest / "encoder.safetensors", encoder)
         _put(newest / "objective.safetensors", objective)
         _restore(optimiser, load_file(newest / "optimiser.safetensors"))
-        return read_json(newest / "state.json")
+        state: dict[str, Any] = read_json(newest / "state.json")
+        return state
 
     def newest_step(self) -> int | None:
         """The step of the newest checkpoint; None when there is none."""

@@ -44,20 +44,29 @@ def trained_by(team: Team, how: ParallelChoice, encoder: Encoder, objective: Obj
 
 
 class SharedCheckpoints(CheckpointFolder):
-    """A checkpoint folder that the leader writes for all. Every call is made by all processes at once, and returns when
+    """A checkpoint folder that rank 0 writes for all. Every call is made by all processes at once, and returns when
     the files are in place."""
 
     def __init__(self, folder: CheckpointFolder, team: Team, trained: Trained) -> None:
         super().__init__(folder.folder)
         self.team, self.trained = team, trained
 
-    def save(self, step, encoder, objective, optimiser, state) -> None:
+    def save(
+        self,
+        step: int,
+        encoder: nn.Module,
+        objective: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        state: dict[str, Any],
+    ) -> None:
         self.trained.collect()
         if not self.team.is_rank_zero:
             optimiser.state_dict()  # gathering its slices takes everybody
         self._by_leader(super().save, step, encoder, objective, optimiser, state)
 
-    def load_newest(self, encoder, objective, optimiser) -> dict[str, Any] | None:
+    def load_newest(
+        self, encoder: nn.Module, objective: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> dict[str, Any] | None:
         state = super().load_newest(encoder, objective, optimiser)
         self.trained.spread()
         return state
@@ -76,18 +85,20 @@ class SharedCheckpoints(CheckpointFolder):
     def finish(self, result: dict[str, Any]) -> None:
         self._by_leader(super().finish, result)
 
-    def _by_leader(self, write: Callable, *arguments: Any) -> None:
+    def _by_leader(self, write: Callable[..., None], *arguments: Any) -> None:
         if self.team.is_rank_zero:
             write(*arguments)
         self.team.wait()
 
 
-def shared_probe(probe: Callable[[], dict[str, float]], team: Team, trained: Trained, encoder: Encoder):
-    """`probe`, run by the leader on the weights as they are now, its values given to all."""
+def shared_probe(
+    probe: Callable[[], dict[str, float]], team: Team, trained: Trained, encoder: Encoder
+) -> Callable[[], dict[str, float]]:
+    """`probe`, run by rank 0 on the weights as they are now, its values given to all."""
 
     def run() -> dict[str, float]:
         trained.collect()
-        device, waits = next(trained.encoder.parameters()).device, encoder.table.device
+        device, waits = next(trained.encoder.parameters()).device, next(encoder.parameters()).device
         if not team.is_rank_zero:
             return team.from_rank_zero(dict)
         encoder.to(device)

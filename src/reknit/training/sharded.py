@@ -53,7 +53,7 @@ class Sharded(Trained):
         return optimiser
 
     def _kept(self, value: Any) -> Any:
-        """A slot's value put together by all, and kept by the leader alone, off the device, where it may not fit."""
+        """A slot's value put together by all, and kept by rank 0 alone, off the device, where it may not fit."""
         value = whole(value)
         return value.cpu() if self._leads else value.new_empty(0)
 

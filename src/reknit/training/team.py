@@ -1,6 +1,6 @@
 """The processes that train one model together, as `torchrun` starts them; one process is a team of one.
 
-All files of a run are in one folder that every process sees. The first process, the leader, reads the corpus, writes
+All files of a run are in one folder that every process sees. Rank 0 reads the corpus, writes
 everything, probes, and takes every decision that a clock or a file has a part in; the others hear of it here.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -22,10 +22,13 @@ import torch.distributed as dist
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere
 
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
+
 Value = TypeVar("Value")
 ParallelChoice = Literal["ddp", "fsdp"]
 
-# The others wait while the leader reads a corpus or probes. That somebody has died is torchrun's to notice, not theirs.
+# The others wait while rank 0 reads a corpus or probes. Dead processes are detected by torchrun, not by this timeout.
 _PATIENCE = timedelta(days=2)
 _FAILURES = "reknit/failures"
 # gloo's threads (torch 2.13) let go of the last messages a moment after these have arrived, and need the interpreter to
@@ -45,15 +48,16 @@ class Team:
         return self.rank == 0
 
     def from_rank_zero(self, make: Callable[[], Value]) -> Value:
-        """What `make` gives on the leader, on every process; the others do not call it."""
+        """What `make` gives on rank 0, on every process; the others do not call it."""
         if self.size == 1:
             return make()
         box: list[Any] = [make() if self.is_rank_zero else None]
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
-        return box[0]
+        value: Value = box[0]
+        return value
 
     def rank_zero_first(self, make: Callable[[], Value]) -> Value:
-        """What `make` gives here; the leader has finished with it, and left its files, before the others begin."""
+        """What `make` gives here; rank 0 has finished with it, and left its files, before the others begin."""
         if not self.is_rank_zero:
             self.wait()
         made = make()
@@ -84,7 +88,7 @@ class Team:
             dist.destroy_process_group()
 
     def own_seed(self, seed: int) -> int:
-        """A seed for chance that is to differ from process to process (dropout); the leader's is `seed` itself."""
+        """A seed for chance that is to differ from process to process (dropout); rank 0's is `seed` itself."""
         return seed if self.is_rank_zero else zlib.crc32(f"{seed}/{self.rank}".encode())
 
 
@@ -105,8 +109,10 @@ def join_team() -> Iterator[Team]:
     if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield Team()
         return
+    from torch.distributed.rendezvous import rendezvous  # a torch built without torch.distributed has none
+
     try:
-        store, rank, size = next(dist.rendezvous("env://"))
+        store, rank, size = next(rendezvous("env://"))
     except ValueError as error:
         raise ReknitError(f"WORLD_SIZE is set but the rest is not ({error}): start by torchrun, or unset it") from error
     if rank != 0:
@@ -135,9 +141,10 @@ def _took_accelerator() -> bool:
     return True
 
 
-def _first(store: dist.Store) -> bool:
+def _first(store: Store) -> bool:
     """Whether this process is the first of the run to end with an error."""
     try:
-        return store.add(_FAILURES, 1) == 1
+        first: bool = store.add(_FAILURES, 1) == 1
+        return first
     except RuntimeError:  # the launcher is gone, and whoever ended it knows why
         return True

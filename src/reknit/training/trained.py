@@ -23,7 +23,8 @@ class Trained:
         self.encoder, self.objective = encoder, objective
 
     def step(self, batch: Batch, rng: torch.Generator) -> StepOutput:
-        return self.objective(self.encoder, batch, rng)
+        output: StepOutput = self.objective(self.encoder, batch, rng)
+        return output
 
     def optimiser(self, spec: OptimiserSpec) -> torch.optim.Optimizer:
         return build_optimiser([self.encoder, self.objective], spec)

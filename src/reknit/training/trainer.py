@@ -23,13 +23,14 @@ from reknit.jobs.interrupt import Interrupted, StopRequest
 from reknit.jobs.memory import MemoryKeeper, reusing_allocation
 from reknit.jobs.precision import PrecisionName, autocast
 from reknit.jobs.progress import Progress
-from reknit.objectives.base import Objective
+from reknit.objectives.base import Objective, StepOutput
 from reknit.recipe import BudgetSpec, OptimiserSpec
 from reknit.training.budget import Ledger, count_flops
 from reknit.training.checkpoint import CheckpointFolder
 from reknit.training.distributed import SharedCheckpoints, shared_probe, trained_by
 from reknit.training.log import MetricsLog, SilentLog
 from reknit.training.optimiser import learning_rate
+from reknit.training.phase_result import PhaseResult
 from reknit.training.prefetch import ReadAhead
 from reknit.training.team import ParallelChoice, Team
 
@@ -91,26 +92,6 @@ class PhaseState:
         if "flops_stage" in value:  # of a run that kept the newest stage's alone
             value["flops_by_stage"] = {value.pop("flops_stage"): value["flops_per_token"]}
         return cls(**value)
-
-
-@dataclass(frozen=True)
-class PhaseResult:
-    """What a phase did. `steps` counts the skipped ones too; `seconds` holds the probes as well; `best_value` is None
-    when no probe ran; `kept_best` says whether the phase ended with the weights of `best_step` or the last ones;
-    `waiting_share` is the share of the steps' time in which training stood still for the next batch (of the leader,
-    where several processes train; None in results from before it was measured)."""
-
-    name: str
-    steps: int
-    skipped: int
-    tokens: int
-    flops: float
-    seconds: float
-    stopped_because: str
-    best_step: int | None
-    best_value: float | None
-    kept_best: bool
-    waiting_share: float | None = None
 
 
 class Trainer:
@@ -228,7 +209,7 @@ class Trainer:
         return loss
 
     def _seconds_since(self, started: float) -> float:
-        """By the leader's clock, so that all processes reach the end of a budget of seconds in the same step."""
+        """By rank 0's clock, so that all processes reach the end of a budget of seconds in the same step."""
         return self.team.sum(self.clock() - started if self.team.is_rank_zero else 0.0)
 
     def _step(self, batch: Batch, waited: float = 0.0) -> float:
@@ -267,7 +248,7 @@ class Trainer:
         self._count_skip(good)
         return loss
 
-    def _forward_backward(self, batch: Batch):
+    def _forward_backward(self, batch: Batch) -> StepOutput:
         self.trained.encoder.train()
         self.trained.objective.train()
         # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.causal_language_model import ReweightedLanguageModelSpec
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
@@ -11,6 +11,7 @@ RECIPE = replace(
     card=replace(
         CLM.card,
         name="loss-reweighting",
+        capability="curate",
         system="",
         title="Dynamic Loss-Based Sample Reweighting for Improved Large Language Model Pretraining",
         family="data-curation",
@@ -31,7 +32,11 @@ RECIPE = replace(
     ),
     objective=ReweightedLanguageModelSpec(),
     check=ClaimCheck(
-        better=(("loss-reweighting", "clm"), ("loss-reweighting", "loss-reweighting:objective.temperature=100")),
+        better=(
+            Pair("loss-reweighting", "clm"),
+            Pair("loss-reweighting", "loss-reweighting:objective.temperature=100"),
+        ),
+        measures="proxy",
         needs="A corpus with duplicates and boilerplate, and the loss of held-out text.",
     ),
 )

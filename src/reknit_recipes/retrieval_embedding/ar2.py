@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.adversarial_ranking import AdversarialRankingSpec
 from reknit.objectives.contrastive import ContrastiveSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -39,9 +40,14 @@ RECIPE = replace(
     ),
     objective=AdversarialRankingSpec(contrastive=ContrastiveSpec(temperature=0.05, symmetric=True)),
     check=ClaimCheck(
-        better=(("ar2", "infonce-pairs"), ("ar2", "ar2:objective.adversarial_weight=0.0")),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"), settings=("tuning=none", "max_length=64")
+        ),
+        better=(
+            Pair("ar2", "infonce-pairs"),
+            Pair("ar2", "ar2:objective.adversarial_weight=0.0"),
+        ),
+        measures="part",
         needs="Labelled pairs, a ranker warmed up by itself and negatives from a whole index are not among the arms.",
     ),
 )

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card
+from reknit.research.pretraining.experiment import PretrainingExperiment
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -15,6 +17,7 @@ RECIPE = replace(
         title="A Primer on Contrastive Pretraining in Language Processing: Methods, Lessons Learned and Perspectives",
         year=2021,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2102.12982; views after CLEAR, https://arxiv.org/abs/2012.15466",
         adds="A taxonomy: two views of an input, or an input and its label, contrasted by InfoNCE with negatives of "
         "many kinds.",
@@ -36,14 +39,16 @@ RECIPE = replace(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
-    data=replace(SIMCSE.data, pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
-    encoder=EncoderSpec(pooling="mean"),
+    data=PairSpec(pair_kinds=("deletion", "reorder"), max_length=64, query_max_length=64),
+    encoder=TextEncoderSpec(pooling="mean"),
     check=ClaimCheck(
-        better=(
-            ("contrastive-primer:data.pair_kinds=twin", "contrastive-primer"),
-            ("contrastive-primer:data.pair_kinds=crop", "contrastive-primer"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"), settings=("tuning=none", "max_length=64")
         ),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64"),
+        better=(
+            Pair("contrastive-primer:data.pair_kinds=twin", "contrastive-primer"),
+            Pair("contrastive-primer:data.pair_kinds=crop", "contrastive-primer"),
+        ),
+        measures="part",
     ),
 )

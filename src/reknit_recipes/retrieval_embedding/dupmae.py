@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.retromae import RetroMAESpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.retromae import RECIPE as RETROMAE
 
 RECIPE = replace(
@@ -37,11 +38,11 @@ RECIPE = replace(
     ),
     objective=RetroMAESpec(decoded_share=0.15, bag_of_words_weight=0.1, bag_of_words_share=0.125),
     check=ClaimCheck(
+        experiment=PretrainingExperiment(settings=("encoder.pooling=cls",)),
         better=(
-            ("dupmae", "retromae"),
-            ("retromae", "mlm"),
+            Pair("dupmae", "retromae", measure="cranfield nDCG@10"),
+            Pair("retromae", "mlm", measure="cranfield nDCG@10"),
         ),
-        metric="cranfield nDCG@10",
-        settings=("encoder.pooling=cls",),
+        measures="proxy",
     ),
 )

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.denoising import DenoisingSpec
 from reknit.recipe import Card
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.text_objective.bart import RECIPE as BART
 
 RECIPE = replace(
@@ -14,6 +15,7 @@ RECIPE = replace(
         title="When Text Embedding Meets Large Language Model: A Comprehensive Survey",
         year=2024,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2412.09165; after TSDAE, https://arxiv.org/abs/2104.06979",
         adds="A map of three themes: language models that make training data, language models that embed, and "
         "embeddings that are turned back into text.",
@@ -35,11 +37,12 @@ RECIPE = replace(
     ),
     objective=DenoisingSpec(noise="deletion", ratio=0.6, permute_sentences=False, memory="vector", layers=1),
     check=ClaimCheck(
+        experiment=PretrainingExperiment(eval=("cls/banking77", "sts/stsb_en", "retrieval/cranfield")),
         better=(
-            ("embedding-llm-survey", "embedding-llm-survey:objective.memory=tokens"),
-            ("embedding-llm-survey", "mlm"),
+            Pair("embedding-llm-survey", "embedding-llm-survey:objective.memory=tokens"),
+            Pair("embedding-llm-survey", "mlm"),
         ),
-        eval=("cls/banking77", "sts/stsb_en", "retrieval/cranfield"),
+        measures="part",
         needs="How much of a text can be read off its vector is not measured, only what the vectors are worth.",
     ),
 )

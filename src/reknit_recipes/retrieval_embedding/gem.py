@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.bottleneck_language_model import BottleneckLanguageModelSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
 RECIPE = replace(
@@ -12,6 +13,7 @@ RECIPE = replace(
     card=replace(
         CLM.card,
         name="gem",
+        capability="search",
         system="",
         title="GEM: Empowering LLM for both Embedding Generation and Language Understanding",
         year=2025,
@@ -37,13 +39,14 @@ RECIPE = replace(
         ),
     ),
     objective=BottleneckLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="last", attention="causal"),
+    encoder=TextEncoderSpec(pooling="last", attention="causal"),
     check=ClaimCheck(
+        experiment=PretrainingExperiment(settings=("encoder.attention=causal", "encoder.pooling=last")),
         better=(
-            ("gem", "gem:objective.bottleneck_weight=0.0"),
-            ("gem", "gem:objective.bottleneck_weight=0.0:encoder.pooling=mean"),
+            Pair("gem", "gem:objective.bottleneck_weight=0.0"),
+            Pair("gem", "gem:objective.bottleneck_weight=0.0:encoder.pooling=mean"),
         ),
-        settings=("encoder.attention=causal", "encoder.pooling=last"),
+        measures="part",
         needs="Understanding (MMLU) needs a large language model.",
     ),
 )

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -27,12 +28,16 @@ RECIPE = replace(
         "journal={arXiv:2507.20783}, year={2025}}",
     ),
     check=ClaimCheck(
-        better=(
-            ("gpte-survey", "gpte-survey:encoder.pooling=cls"),
-            ("gpte-survey", "gpte-survey:data.pair_kinds=twin"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"), settings=("tuning=none", "max_length=64")
         ),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64"),
+        better=(
+            Pair("gpte-survey", "gpte-survey:encoder.pooling=cls"),
+            Pair("gpte-survey", "gpte-survey:data.pair_kinds=twin"),
+        ),
+        # [CLS] from random weights is at the floor: it could not be seen to be better than anything.
+        control=Pair("gpte-survey", "untrained"),
+        measures="part",
         needs="Stages are compared elsewhere: by `reknit compare mlm retromae infonce-pairs`, whose tuning is the "
         "second.",
     ),

@@ -1,9 +1,9 @@
 """The start model learns to rank the corpus as BM25 and itself do together."""
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.ranking_distillation import RankingDistillationSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.sources.queries import QuerySpec
 
 RECIPE = Recipe(
     card=Card(
@@ -11,9 +11,10 @@ RECIPE = Recipe(
         title="Distilling the hybrid of BM25 and the start model into the start model",
         year=2026,
         family="retrieval-embedding",
+        capability="search",
         paper="reknit's own, from known parts: ListNet's loss (Cao et al. 2007, "
-        "https://dl.acm.org/doi/10.1145/1273496.1273513); with tune.teacher.neighbours, scores regularised over them "
-        "(Diaz 2007, https://doi.org/10.1007/s10791-007-9034-8) and documents expanded by them (Tao et al. 2006, "
+        "https://dl.acm.org/doi/10.1145/1273496.1273513); with tune.data.teacher.neighbours, scores regularised over "
+        "them (Diaz 2007, https://doi.org/10.1007/s10791-007-9034-8) and documents expanded by them (Tao et al. 2006, "
         "https://aclanthology.org/N06-1052)",
         adds="One dense model that has learnt from its own hybrid with BM25, from documents alone.",
         facts=(
@@ -28,7 +29,7 @@ RECIPE = Recipe(
         "booktitle={ICML}, year={2007}}",
     ),
     objective=RankingDistillationSpec(temperature=0.05),
-    data=DataSpec(source="queries", pairs_per_batch=64, query_max_length=48),
-    encoder=EncoderSpec(pooling="mean"),
+    data=QuerySpec(pairs_per_batch=64, query_max_length=48),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999, adam_epsilon=1e-8),
 )

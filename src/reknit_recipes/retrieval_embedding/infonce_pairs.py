@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec
-from reknit.sources.spec import DataSpec
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -15,6 +15,7 @@ RECIPE = replace(
         title="Contrastive pre-training on pairs mined from the corpus",
         year=2022,
         family="retrieval-embedding",
+        capability="search",
         paper="After E5, https://arxiv.org/abs/2212.03533 (titles); cpt-text, https://arxiv.org/abs/2201.10005 "
         "(neighbours); the inverse cloze task, https://arxiv.org/abs/1906.00300 (a sentence and the rest)",
         adds="Weak query-passage pairs without labels, from what a corpus has: titles, order and sentences.",
@@ -33,12 +34,11 @@ RECIPE = replace(
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True),
     # Where there are titles they are nearest to what people type, so they are half of the pairs.
-    data=DataSpec(
-        source="pairs",
+    data=PairSpec(
         pair_kinds=("title", "title", "title", "neighbour", "crop", "twin"),
         max_length=96,
         query_max_length=32,
     ),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-5, warmup_ratio=0.1, adam_beta2=0.999, adam_epsilon=1e-8),
 )

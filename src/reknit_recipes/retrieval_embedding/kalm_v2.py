@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.contrastive import ContrastiveSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -32,9 +33,11 @@ RECIPE = replace(
     ),
     objective=ContrastiveSpec(temperature=0.05, symmetric=True, focal=0.5, mixed_negatives=4),
     check=ClaimCheck(
-        better=(("kalm-v2", "infonce-pairs"),),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"), settings=("tuning=none", "max_length=64")
+        ),
+        better=(Pair("kalm-v2", "infonce-pairs"),),
+        measures="part",
         needs="The stages, labelled pairs and weight averages of the paper are not among the arms.",
     ),
 )

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec
-from reknit.sources.spec import DataSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -16,6 +17,7 @@ RECIPE = replace(
         "Sentence Encoders",
         year=2021,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2104.08027; code: https://github.com/cambridgeltl/mirror-bert",
         adds="Random span masking on one side of a pair of equal strings, beside dropout.",
         facts=(
@@ -38,15 +40,14 @@ RECIPE = replace(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.04, symmetric=True, same_side=True),
-    data=DataSpec(source="pairs", pair_kinds=("span-mask",), max_length=50, query_max_length=50, pairs_per_batch=200),
+    data=PairSpec(pair_kinds=("span-mask",), max_length=50, query_max_length=50, pairs_per_batch=200),
     optimiser=OptimiserSpec(
         learning_rate=2e-5, warmup_ratio=0.0, lr_scheduler_type="constant", adam_beta2=0.999, adam_epsilon=1e-8
     ),
     check=ClaimCheck(
-        better=(("mirror-bert", "mlm"),),
-        metric="stsb_en Spearman",
-        eval=("sts/stsb_en",),
-        settings=("tuning=none", "max_length=64"),
+        experiment=PretrainingExperiment(eval=("sts/stsb_en",), settings=("tuning=none", "max_length=64")),
+        better=(Pair("mirror-bert", "mlm", measure="stsb_en Spearman"),),
+        measures="proxy",
         needs="A masked language model to begin with: here both begin with random weights.",
     ),
 )

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -29,18 +30,21 @@ RECIPE = replace(
         deviates=(
             *INFONCE_PAIRS.card.deviates,
             "The first stage only, on mined pairs: no other tasks, labelled data, hard negatives or instructions.",
-            "A small encoder from random weights instead of Mistral-7B; 64 latents, and heads of 64 coordinates.",
+            "A small encoder from random weights instead of Mistral-7B; 64 latents, and heads of 64 dimensions.",
             "Other libraries cannot run the pooling and take the plain mean of an exported model.",
         ),
     ),
-    encoder=EncoderSpec(pooling="latent-attention"),
+    encoder=TextEncoderSpec(pooling="latent-attention"),
     check=ClaimCheck(
-        better=(
-            ("nv-embed", "nv-embed:encoder.pooling=mean"),
-            ("nv-embed:encoder.pooling=mean", "nv-embed:encoder.pooling=last:encoder.attention=causal"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"),
+            settings=("tuning=none", "max_length=64", "encoder.pooling=latent-attention"),
         ),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64", "encoder.pooling=latent-attention"),
+        better=(
+            Pair("nv-embed", "nv-embed:encoder.pooling=mean"),
+            Pair("nv-embed:encoder.pooling=mean", "nv-embed:encoder.pooling=last:encoder.attention=causal"),
+        ),
+        measures="part",
         needs="A language model trained with a causal mask, which is then removed; the second stage.",
     ),
 )

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -30,20 +31,24 @@ RECIPE = replace(
         deviates=(
             *INFONCE_PAIRS.card.deviates,
             "A small encoder from random weights and mined pairs instead of Mistral-7B and labelled ones.",
-            "64 latents, heads of 64 coordinates (2,048 in the code), a table of layers that begins near zero; under "
+            "64 latents, heads of 64 dimensions (2,048 in the code), a table of layers that begins near zero; under "
             "the causal mask a layer's state is the mean too.",
             "Latents never attend to padding, which the code's single-layer pooling does not leave out.",
             "Other libraries cannot run the pooling and take the plain mean of an exported model.",
         ),
     ),
-    encoder=EncoderSpec(pooling="layer-attention"),
+    encoder=TextEncoderSpec(pooling="layer-attention"),
     check=ClaimCheck(
-        better=(
-            ("pooling-attention", "pooling-attention:encoder.pooling=last:encoder.attention=causal"),
-            ("pooling-attention", "pooling-attention:encoder.pooling=mean"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"),
+            settings=("tuning=none", "max_length=64", "encoder.pooling=layer-attention"),
         ),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64", "encoder.pooling=layer-attention"),
+        better=(
+            Pair("pooling-attention", "pooling-attention:encoder.pooling=last:encoder.attention=causal"),
+            Pair("pooling-attention", "pooling-attention:encoder.pooling=mean"),
+        ),
+        control=Pair("pooling-attention", "untrained"),
+        measures="proxy",
         needs="A trained language model, whose lower layers say what its last does not.",
     ),
 )

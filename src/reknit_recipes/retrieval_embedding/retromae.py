@@ -1,8 +1,9 @@
 """RetroMAE: an encoder whose sentence vector must let a weak decoder restore the text."""
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.retromae import RetroMAESpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.research.pretraining.experiment import PretrainingExperiment
 
 RECIPE = Recipe(
     card=Card(
@@ -10,6 +11,7 @@ RECIPE = Recipe(
         title="RetroMAE: Pre-Training Retrieval-oriented Language Models Via Masked Auto-Encoder",
         year=2022,
         family="retrieval-embedding",
+        capability="search",
         paper="https://aclanthology.org/2022.emnlp-main.35; code: https://github.com/staoxiao/RetroMAE",
         adds="A one-layer decoder that restores every token from the sentence vector and a random half of the words.",
         facts=(
@@ -47,8 +49,8 @@ RECIPE = Recipe(
     objective=RetroMAESpec(decoded_share=0.15),
     optimiser=OptimiserSpec(learning_rate=1e-4, warmup_ratio=0.1, adam_beta2=0.999, adam_epsilon=1e-8),
     check=ClaimCheck(
-        better=(("retromae", "mlm"),),
-        metric="cranfield nDCG@10",
-        settings=("encoder.pooling=cls",),
+        experiment=PretrainingExperiment(settings=("encoder.pooling=cls",)),
+        better=(Pair("retromae", "mlm", measure="cranfield nDCG@10"),),
+        measures="proxy",
     ),
 )

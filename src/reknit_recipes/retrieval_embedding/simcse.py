@@ -2,7 +2,7 @@
 
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.sources.pairs import PairSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -10,6 +10,7 @@ RECIPE = Recipe(
         title="SimCSE: Simple Contrastive Learning of Sentence Embeddings",
         year=2021,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2104.08821; code: https://github.com/princeton-nlp/SimCSE",
         adds="Dropout as the only augmentation: the positive of a text is the same text encoded again.",
         facts=(
@@ -29,7 +30,7 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=ContrastiveSpec(temperature=0.05, projection=True),
-    data=DataSpec(source="pairs", pair_kinds=("twin",), max_length=32, query_max_length=32, pairs_per_batch=64),
+    data=PairSpec(pair_kinds=("twin",), max_length=32, query_max_length=32, pairs_per_batch=64),
     optimiser=OptimiserSpec(
         learning_rate=3e-5, weight_decay=0.0, warmup_ratio=0.0, adam_beta2=0.999, adam_epsilon=1e-8
     ),

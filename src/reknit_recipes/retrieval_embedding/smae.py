@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.elastic_autoencoder import ElasticAutoencoderSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.retromae import RECIPE as RETROMAE
 from reknit_recipes.retrieval_embedding.starbucks import RECIPE as STARBUCKS
 
@@ -31,7 +32,7 @@ RECIPE = replace(
             "pools the mean.",
             "The decoder has position embeddings and a norm of its own and begins with random weights, and so does the "
             "head; the authors take the encoder's embeddings, BERT's first layer and BERT's head.",
-            "Shares are of the ordinary tokens, not of all. Coordinates halve from size to size, also in the first "
+            "Shares are of the ordinary tokens, not of all. Dimensions halve from size to size, also in the first "
             "step from the full model (the paper: 768 to 512).",
             "The decoder fills three eighths of its gaps a step (15% of the text, as `retromae` here), drawn afresh "
             "each time: an unbiased estimate of the same loss for less vocabulary work. As published: "
@@ -42,9 +43,12 @@ RECIPE = replace(
     objective=ElasticAutoencoderSpec(decoded_share=0.375),
     optimiser=replace(RETROMAE.optimiser, weight_decay=0.001, warmup_ratio=0.05, lr_scheduler_type="cosine"),
     check=ClaimCheck(
-        better=(("smae", "mlm"),),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("encoder.pooling=cls", "tuning=starbucks", "sizes=1x32,2x64"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"),
+            settings=("encoder.pooling=cls", "tuning=starbucks", "sizes=1x32,2x64"),
+        ),
+        better=(Pair("smae", "mlm"),),
+        measures="part",
         needs="The paper goes on from BERT-base with more text; here both arms start from scratch, and at equal budget "
         "SMAE, which costs more a token, reads less. Its tuning has labelled pairs.",
     ),

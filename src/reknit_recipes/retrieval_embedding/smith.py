@@ -1,10 +1,11 @@
 """SMITH: documents as blocks of sentences; masked words within blocks, masked blocks within documents."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.sentence_blocks import SentenceBlocksSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
+from reknit.sources.passages import PassageSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -13,6 +14,7 @@ RECIPE = Recipe(
         "Matching",
         year=2020,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2004.12297; code: https://github.com/google-research/google-research (smith)",
         adds="Masked sentence blocks: a second transformer over a document's block vectors must find the hidden ones "
         "among those of the batch.",
@@ -42,13 +44,16 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=SentenceBlocksSpec(),
-    data=DataSpec(max_length=256),
-    encoder=EncoderSpec(pooling="mean"),
+    data=PassageSpec(max_length=256),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
-        better=(("smith", "smith:objective.blocks_weight=0.0"), ("smith", "mlm:objective.ratio=0.15")),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("max_length=256",),
+        experiment=PretrainingExperiment(eval=("sts/stsb_en", "retrieval/cranfield"), settings=("max_length=256",)),
+        better=(
+            Pair("smith", "smith:objective.blocks_weight=0.0"),
+            Pair("smith", "mlm:objective.ratio=0.15"),
+        ),
+        measures="proxy",
         needs="Pairs of long documents, and a model that keeps the document transformer; texts have 256 tokens here.",
     ),
 )

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.recipe import Card
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.simcse import RECIPE as SIMCSE
 
 RECIPE = replace(
@@ -13,6 +14,7 @@ RECIPE = replace(
         title="Lessons learned from the evaluation of Spanish Language Models",
         year=2022,
         family="retrieval-embedding",
+        capability="compare",
         paper="https://arxiv.org/abs/2212.08390; Procesamiento del Lenguaje Natural 70 (2023), 157-170",
         adds="A controlled comparison of trained encoders, of one language and of several, on the same tasks: here "
         "`reknit compare`, whose arms may be trained on parts of a corpus (`data.below`) or be models of your own.",
@@ -37,13 +39,14 @@ RECIPE = replace(
         status="deviates",
     ),
     check=ClaimCheck(
-        better=(
-            ("spanish-lm-eval", "spanish-lm-eval:data.below=xquad_de"),
-            ("spanish-lm-eval:data.below=xquad_", "spanish-lm-eval:data.below=xquad_de"),
+        experiment=PretrainingExperiment(
+            corpus="retrieval", eval=("sts/stsb_de", "retrieval/xquad_de"), settings=("tuning=none", "corpus_share=1")
         ),
-        corpus="retrieval",
-        eval=("sts/stsb_de", "retrieval/xquad_de"),
-        settings=("tuning=none", "corpus_share=1"),
+        better=(
+            Pair("spanish-lm-eval", "spanish-lm-eval:data.below=xquad_de"),
+            Pair("spanish-lm-eval:data.below=xquad_", "spanish-lm-eval:data.below=xquad_de"),
+        ),
+        measures="proxy",
         needs="Spanish: this is German, of which there are 240 paragraphs, alone, beside the same ones in English, and "
         "beside 24,000 other texts, English and source code, with one tokenizer, mostly English, for all. Corpora of "
         "size; equal tokens of the language besides equal FLOPs; fine-tuning on the paper's tasks (tagging, names, "

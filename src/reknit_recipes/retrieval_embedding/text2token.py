@@ -1,9 +1,10 @@
 """Text2Token: the vector of a text predicts its key tokens."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.token_targets import TokenTargetSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.research.pretraining.experiment import PretrainingExperiment
 
 RECIPE = Recipe(
     card=Card(
@@ -11,6 +12,7 @@ RECIPE = Recipe(
         title="Text2Token: Unsupervised Text Representation Learning with Token Target Prediction",
         year=2025,
         family="retrieval-embedding",
+        capability="search",
         paper="https://arxiv.org/abs/2510.10224",
         adds="The pooled vector, through the language-model head, must give the distribution of the text's key tokens; "
         "no pairs are contrasted.",
@@ -35,12 +37,13 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=TokenTargetSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
-        better=(("text2token", "text2token:objective.first_stage=1.0"),),
-        no_worse=(("text2token", "simcse"),),
-        settings=("tuning=none",),
+        experiment=PretrainingExperiment(settings=("tuning=none",)),
+        better=(Pair("text2token", "text2token:objective.first_stage=1.0"),),
+        no_worse=(Pair("text2token", "simcse", margin=0.005),),
+        measures="part",
         needs="Both begin with random weights here, not with a language model.",
     ),
 )

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.contrastive import ContrastiveSpec
 from reknit.objectives.generation_augmented import GenerationAugmentedSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.retrieval_embedding.infonce_pairs import RECIPE as INFONCE_PAIRS
 
 RECIPE = replace(
@@ -35,12 +36,14 @@ RECIPE = replace(
     ),
     objective=GenerationAugmentedSpec(contrastive=ContrastiveSpec(temperature=0.05, symmetric=True)),
     check=ClaimCheck(
-        better=(
-            ("ullme", "infonce-pairs"),
-            ("ullme", "ullme:objective.agreement_weight=0.0"),
+        experiment=PretrainingExperiment(
+            eval=("sts/stsb_en", "retrieval/cranfield"), settings=("tuning=none", "max_length=64")
         ),
-        eval=("sts/stsb_en", "retrieval/cranfield"),
-        settings=("tuning=none", "max_length=64"),
+        better=(
+            Pair("ullme", "infonce-pairs"),
+            Pair("ullme", "ullme:objective.agreement_weight=0.0"),
+        ),
+        measures="part",
         needs="A language model to begin with: here the generation is learnt from nothing.",
     ),
 )

@@ -1,9 +1,10 @@
 """GPT-BERT: causal and masked next-token prediction in one batch; winner of the second BabyLM challenge."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.hybrid_language_model import HybridLanguageModelSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.research.pretraining.experiment import PretrainingExperiment
 
 RECIPE = Recipe(
     card=Card(
@@ -11,6 +12,7 @@ RECIPE = Recipe(
         title="Findings of the Second BabyLM Challenge; GPT or BERT: why not both?",
         year=2024,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2412.05149; GPT-BERT: https://arxiv.org/abs/2410.24159",
         adds="Masked predictions are read one place to the left, as causal ones are, so that one model learns both.",
         facts=(
@@ -29,10 +31,14 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=HybridLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=5e-4, weight_decay=0.1, adam_beta2=0.98),
     check=ClaimCheck(
-        better=(("babylm-gptbert", "mlm"), ("babylm-gptbert", "clm")),
-        eval=(*ClaimCheck.eval, "bench/blimp"),
+        experiment=PretrainingExperiment(eval=(*PretrainingExperiment.eval, "bench/blimp")),
+        better=(
+            Pair("babylm-gptbert", "mlm"),
+            Pair("babylm-gptbert", "clm"),
+        ),
+        measures="part",
     ),
 )

@@ -1,7 +1,7 @@
 """BART: write a text from left to right that the encoder has seen with spans missing and sentences out of order."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.denoising import DenoisingSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -12,6 +12,7 @@ RECIPE = Recipe(
         "Comprehension",
         year=2020,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/1910.13461; code: https://github.com/facebookresearch/fairseq",
         adds="A menu of noise for an encoder and a decoder: spans of Poisson's lengths become one mask token each, "
         "sentences are shuffled, tokens are masked or deleted.",
@@ -37,13 +38,14 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=DenoisingSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=4e-4, adam_beta2=0.999),
     check=ClaimCheck(
         better=(
-            ("bart", "bart:objective.noise=masking:objective.permute_sentences=false"),
-            ("bart", "bart:objective.noise=none:objective.permute_sentences=false"),
+            Pair("bart", "bart:objective.noise=masking:objective.permute_sentences=false"),
+            Pair("bart", "bart:objective.noise=none:objective.permute_sentences=false"),
         ),
+        measures="part",
         needs="Writing (summaries) is not measured, only what the encoder has learnt.",
     ),
 )

@@ -1,7 +1,7 @@
 """BPDec: masked language modelling through decoder layers that are dropped after pre-training."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.decoded_language_model import DecodedLanguageModelSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -11,6 +11,7 @@ RECIPE = Recipe(
         title="BPDec: Unveiling the Potential of Masked Language Modeling Decoder in BERT pretraining",
         year=2024,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2401.15861",
         adds="Transformer layers on top of the encoder in pre-training only, which see the masked positions little by "
         "little.",
@@ -30,9 +31,10 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=DecodedLanguageModelSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
-        better=(("bpdec", "mlm:objective.ratio=0.15:objective.random_share=0.1:objective.keep_share=0.1"),)
+        better=(Pair("bpdec", "mlm:objective.ratio=0.15:objective.random_share=0.1:objective.keep_share=0.1"),),
+        measures="proxy",
     ),
 )

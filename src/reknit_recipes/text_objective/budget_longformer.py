@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
-from reknit.sources.spec import DataSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
+from reknit.sources.passages import PassageSpec
 from reknit_recipes.text_objective.electra import RECIPE as ELECTRA
 
 RECIPE = replace(
@@ -32,16 +34,19 @@ RECIPE = replace(
         ),
     ),
     objective=ReplacedTokenDetectionSpec(ratio=0.25, max_positions=1024),
-    data=DataSpec(max_length=1024, tokens_per_batch=8192),
-    encoder=replace(ELECTRA.encoder, family="modernbert", max_positions=1024),
+    data=PassageSpec(max_length=1024, tokens_per_batch=8192),
+    encoder=TextEncoderSpec(family="modernbert", pooling="mean", max_positions=1024),
     check=ClaimCheck(
-        better=(("budget-longformer", "mlm"),),
-        settings=(
-            "encoder.family=modernbert",
-            "encoder.max_positions=512",
-            "max_length=512",
-            "passage_words=400",
+        experiment=PretrainingExperiment(
+            settings=(
+                "encoder.family=modernbert",
+                "encoder.max_positions=512",
+                "max_length=512",
+                "passage_words=400",
+            )
         ),
+        better=(Pair("budget-longformer", "mlm"),),
+        measures="proxy",
         needs="No long labelled texts are among the measures.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
 from reknit_recipes.text_objective.electra import RECIPE as ELECTRA
 
@@ -34,5 +34,8 @@ RECIPE = replace(
         ),
     ),
     objective=ReplacedTokenDetectionSpec(embeddings="disentangled", generator_width=0.5),
-    check=ClaimCheck(better=(("camembert2", "mlm"),)),
+    check=ClaimCheck(
+        better=(Pair("camembert2", "mlm"),),
+        measures="part",
+    ),
 )

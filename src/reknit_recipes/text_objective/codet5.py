@@ -1,10 +1,11 @@
 """CodeT5: an encoder and a decoder that write source code again, find its identifiers and guess them."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.identifier_aware import IdentifierAwareSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
-from reknit.sources.spec import DataSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
+from reknit.sources.passages import PassageSpec
 
 RECIPE = Recipe(
     card=Card(
@@ -13,6 +14,7 @@ RECIPE = Recipe(
         "Generation",
         year=2021,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2109.00859; code: https://github.com/salesforce/CodeT5",
         adds="Identifiers as a kind of token: beside masked spans, the encoder says which tokens are of one, and the "
         "decoder recovers those that are masked wherever they occur.",
@@ -39,17 +41,18 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=IdentifierAwareSpec(),
-    data=DataSpec(tagger="code"),
-    encoder=EncoderSpec(pooling="mean"),
+    data=PassageSpec(tagger="code"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(
-        better=(
-            ("codet5", "codet5:objective.tagging_weight=0.0:objective.identifiers_weight=0.0"),
-            ("codet5", "mlm"),
+        experiment=PretrainingExperiment(
+            corpus="retrieval/cosqa/corpus.jsonl", eval=("retrieval/cosqa",), settings=("corpus_share=1.0",)
         ),
-        corpus="retrieval/cosqa/corpus.jsonl",
-        eval=("retrieval/cosqa",),
-        settings=("corpus_share=1.0",),
+        better=(
+            Pair("codet5", "codet5:objective.tagging_weight=0.0:objective.identifiers_weight=0.0"),
+            Pair("codet5", "mlm"),
+        ),
+        measures="proxy",
         needs="Millions of functions in eight languages; here 6,267 of Python, and search by a question is all that is "
         "measured, no generation.",
     ),

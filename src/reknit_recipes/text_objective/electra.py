@@ -1,7 +1,7 @@
 """ELECTRA: find the tokens that a small generator has replaced."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.replaced_token_detection import ReplacedTokenDetectionSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -11,6 +11,7 @@ RECIPE = Recipe(
         title="ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators",
         year=2020,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2003.10555; code: https://github.com/google-research/electra",
         adds="Replaced-token detection: a small generator fills gaps, and the encoder decides for every token whether "
         "it is the text's own.",
@@ -41,12 +42,13 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=ReplacedTokenDetectionSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=5e-4, warmup_ratio=0.01, adam_beta2=0.999),
     check=ClaimCheck(
         better=(
-            ("electra", "mlm:objective.ratio=0.15"),
-            ("electra", "electra:objective.decided=masked"),
-        )
+            Pair("electra", "mlm:objective.ratio=0.15"),
+            Pair("electra", "electra:objective.decided=masked"),
+        ),
+        measures="proxy",
     ),
 )

@@ -1,7 +1,7 @@
 """ERNIE-Gram: hide an n-gram behind one mask and predict it by a number of its own."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.explicit_ngrams import ExplicitNgramSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -12,6 +12,7 @@ RECIPE = Recipe(
         "Understanding",
         year=2021,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2010.12148; models: https://github.com/PaddlePaddle/ERNIE",
         adds="An n-gram is hidden behind one mask token and predicted by its number in a lexicon, and its tokens too.",
         facts=(
@@ -39,10 +40,14 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=ExplicitNgramSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
     check=ClaimCheck(
-        better=(("ernie-gram", "ernie-gram:objective.contiguous=true"), ("ernie-gram", "mlm:objective.ratio=0.15")),
+        better=(
+            Pair("ernie-gram", "ernie-gram:objective.contiguous=true"),
+            Pair("ernie-gram", "mlm:objective.ratio=0.15"),
+        ),
+        measures="part",
         needs="The paper's models are of BERT's size; relation modelling is left out, so not all of its gain can show.",
     ),
 )

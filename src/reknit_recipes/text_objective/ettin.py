@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
 
 RECIPE = replace(
@@ -34,10 +36,14 @@ RECIPE = replace(
         ),
     ),
     objective=MaskedLanguageModelSpec(ratio=0.3, random_share=0.0, keep_share=0.0),
-    encoder=replace(MLM.encoder, family="modernbert"),
+    encoder=TextEncoderSpec(family="modernbert", pooling="mean"),
     check=ClaimCheck(
-        better=(("ettin", "clm"), ("ettin", "mlm-vs-clm:objective.switch_at=0.8:objective.masked.ratio=0.3")),
-        settings=("encoder.family=modernbert",),
+        experiment=PretrainingExperiment(settings=("encoder.family=modernbert",)),
+        better=(
+            Pair("ettin", "clm"),
+            Pair("ettin", "mlm-vs-clm:objective.switch_at=0.8:objective.masked.ratio=0.3"),
+        ),
+        measures="part",
         needs="The decoder's side (generation is better by it) is not measured yet.",
     ),
 )

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.future_tokens import FutureTokensSpec
+from reknit.research.pretraining.experiment import PretrainingExperiment
 from reknit_recipes.text_objective.clm import RECIPE as CLM
 
 RECIPE = replace(
@@ -36,8 +37,9 @@ RECIPE = replace(
     ),
     objective=FutureTokensSpec(),
     check=ClaimCheck(
-        better=(("ftp", "clm"),),
-        eval=("cls/banking77", "cls/sst2", "sts/stsb_en"),
+        experiment=PretrainingExperiment(eval=("cls/banking77", "cls/sst2", "sts/stsb_en")),
+        better=(Pair("ftp", "clm"),),
+        measures="proxy",
         needs="Smoothness and the coherence of generated text are not measured; budgets are equal, not perplexities.",
     ),
 )

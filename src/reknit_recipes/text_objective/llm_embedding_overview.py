@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.scheduled import CausalThenMaskedSpec
 from reknit_recipes.text_objective.clm import RECIPE as CLM
@@ -12,6 +12,7 @@ RECIPE = replace(
     card=replace(
         CLM.card,
         name="llm-embedding-overview",
+        capability="search",
         system="",
         title="LLMs are Also Effective Embedding Models: An In-depth Overview",
         year=2024,
@@ -40,9 +41,10 @@ RECIPE = replace(
     ),
     check=ClaimCheck(
         better=(
-            ("llm-embedding-overview", "clm"),
-            ("clm", "clm:encoder.pooling=last"),
+            Pair("llm-embedding-overview", "clm"),
+            Pair("clm", "clm:encoder.pooling=last"),
         ),
+        measures="part",
         needs="Prompts (echo, one word) need a large language model.",
     ),
 )

@@ -1,6 +1,6 @@
 """Masked language modelling as "Should We Still Pretrain Encoders with Masked Language Modeling?" trains it."""
 
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
 
@@ -11,6 +11,7 @@ RECIPE = Recipe(
         title="Masked language modelling",
         year=2025,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2507.00994; after BERT, https://arxiv.org/abs/1810.04805",
         adds="A controlled comparison of masked and causal pre-training of one backbone at equal budget.",
         facts=(
@@ -33,6 +34,6 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=MaskedLanguageModelSpec(ratio=0.4, random_share=0.0, keep_share=0.0),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
 )

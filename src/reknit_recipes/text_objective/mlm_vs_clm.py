@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit.objectives.scheduled import CausalThenMaskedSpec
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
@@ -29,8 +29,9 @@ RECIPE = replace(
     ),
     check=ClaimCheck(
         better=(
-            ("mlm-vs-clm", "mlm"),
-            ("mlm", "clm"),
-        )
+            Pair("mlm-vs-clm", "mlm"),
+            Pair("mlm", "clm"),
+        ),
+        measures="part",
     ),
 )

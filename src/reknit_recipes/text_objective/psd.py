@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from reknit.objectives.related_texts import RelatedTextsSpec
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.text_objective.ssp import RECIPE as SSP
 
 RECIPE = replace(
@@ -21,6 +22,6 @@ RECIPE = replace(
     ),
     # All negatives come from other documents.
     objective=RelatedTextsSpec(hard_negatives=0),
-    data=replace(SSP.data, pair_kinds=("neighbour",), query_max_length=128, pairs_per_document=1),
+    data=PairSpec(pair_kinds=("neighbour",), pairs_per_batch=32, query_max_length=128),
     check=None,
 )

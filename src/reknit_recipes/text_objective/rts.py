@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.replaced_token_detection import RandomTokenDetectionSpec
 from reknit.recipe import OptimiserSpec
 from reknit_recipes.text_objective.mlm import RECIPE as MLM
@@ -28,5 +28,8 @@ RECIPE = replace(
     ),
     objective=RandomTokenDetectionSpec(),
     optimiser=OptimiserSpec(learning_rate=1e-4, adam_beta2=0.999),
-    check=ClaimCheck(no_worse=(("rts", "mlm:objective.ratio=0.15"),)),
+    check=ClaimCheck(
+        no_worse=(Pair("rts", "mlm:objective.ratio=0.15", margin=0.005),),
+        measures="part",
+    ),
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.masked_language_model import MaskedLanguageModelSpec
 from reknit_recipes.text_objective.rts import RECIPE as RTS
 
@@ -20,5 +20,8 @@ RECIPE = replace(
         ),
     ),
     objective=MaskedLanguageModelSpec(ratio=0.15, random_share=1.0, keep_share=0.0),
-    check=ClaimCheck(better=(("slm", "mlm:objective.ratio=0.15"),)),
+    check=ClaimCheck(
+        better=(Pair("slm", "mlm:objective.ratio=0.15"),),
+        measures="part",
+    ),
 )

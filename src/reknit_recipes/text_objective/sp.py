@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.text_objective.ssp import RECIPE as SSP
 
 RECIPE = replace(
@@ -12,6 +13,6 @@ RECIPE = replace(
         title="Structural Self-Supervised Objectives for Transformers: span in paragraph",
         adds="A sentence and a paragraph are read as one text: was it cut out of that?",
     ),
-    data=replace(SSP.data, pair_kinds=("crop",)),
+    data=PairSpec(pair_kinds=("crop",), pairs_per_batch=32, pairs_per_document=4),
     check=None,
 )

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from reknit.claim import ClaimCheck
+from reknit.claim import ClaimCheck, Pair
 from reknit.objectives.related_texts import RelatedTextsSpec
-from reknit.sources.spec import DataSpec
+from reknit.sources.pairs import PairSpec
 from reknit_recipes.text_objective.rts import RECIPE as RTS
 
 RECIPE = replace(
@@ -33,10 +33,14 @@ RECIPE = replace(
         ),
     ),
     objective=RelatedTextsSpec(),
-    data=DataSpec(source="pairs", pair_kinds=("sentences",), pairs_per_batch=32, pairs_per_document=4),
+    data=PairSpec(pair_kinds=("sentences",), pairs_per_batch=32, pairs_per_document=4),
     check=ClaimCheck(
         # Worse than no training may still be better than MLM: at the small size MLM loses similarity.
-        better=(*((name, "mlm:objective.ratio=0.15") for name in ("ssp", "sp", "psd")), ("ssp", "untrained")),
+        better=(
+            *(Pair(name, "mlm:objective.ratio=0.15") for name in ("ssp", "sp", "psd")),
+            Pair("ssp", "untrained"),
+        ),
+        measures="proxy",
         needs="No answer sentences are selected by a model that reads both texts at once, as in the paper (WikiQA, "
         "TREC-QA, ASNQ): the vectors of single texts are measured after contrastive tuning; and at equal budget a pair "
         "with four negatives reads a text five times.",

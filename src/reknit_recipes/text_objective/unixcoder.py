@@ -1,9 +1,10 @@
 """UniXcoder: one transformer as encoder, decoder and both, and vectors of code by contrast."""
 
-from reknit.claim import ClaimCheck
-from reknit.encoders.spec import EncoderSpec
+from reknit.claim import ClaimCheck, Pair
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.objectives.unified_modes import UnifiedModesSpec
 from reknit.recipe import Card, OptimiserSpec, Recipe
+from reknit.research.pretraining.experiment import PretrainingExperiment
 
 RECIPE = Recipe(
     card=Card(
@@ -11,6 +12,7 @@ RECIPE = Recipe(
         title="UniXcoder: Unified Cross-Modal Pre-training for Code Representation",
         year=2022,
         family="text-objective",
+        capability="pretrain",
         paper="https://arxiv.org/abs/2203.03850; code: https://github.com/microsoft/CodeBERT/tree/master/UniXcoder",
         adds="One transformer is encoder, decoder or both, by its attention mask: masked words are read in both "
         "directions, next tokens from left to right, a damaged text in both directions with the clean one written "
@@ -46,13 +48,14 @@ RECIPE = Recipe(
         status="deviates",
     ),
     objective=UnifiedModesSpec(),
-    encoder=EncoderSpec(pooling="mean"),
+    encoder=TextEncoderSpec(pooling="mean"),
     optimiser=OptimiserSpec(learning_rate=2e-4, adam_beta2=0.999),
     check=ClaimCheck(
-        better=(("unixcoder", "mlm"), ("unixcoder", "unixcoder:objective.contrastive_weight=0.0")),
-        corpus="retrieval/cosqa/corpus.jsonl",
-        eval=("retrieval/cosqa",),
-        settings=("corpus_share=1.0",),
+        experiment=PretrainingExperiment(
+            corpus="retrieval/cosqa/corpus.jsonl", eval=("retrieval/cosqa",), settings=("corpus_share=1.0",)
+        ),
+        better=(Pair("unixcoder", "mlm"), Pair("unixcoder", "unixcoder:objective.contrastive_weight=0.0")),
+        measures="proxy",
         needs="Millions of functions with comments in six languages, and code to be found by code; here 6,267 of "
         "Python, and search by a question is all that is measured.",
     ),

@@ -9,8 +9,8 @@ import pytest
 from reknit.data.text.documents import ReadReport
 from reknit.data.text.holdout import hold_out
 from reknit.data.text.passage_store import PassageStore
-from reknit.data.text.python_docs import MAX_DOCUMENTS, python_documentation
-from reknit.data.text.readers import curate, normalise
+from reknit.data.text.python_docs import CORPUS_NAME, MAX_DOCUMENTS, python_documentation
+from reknit.data.text.readers import curate, normalise, open_corpus, read_documents
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,18 @@ def test_the_whole_corpus_comes_quickly():
 
 def test_the_order_is_always_the_same(documents):
     assert list(islice(python_documentation(), 500)) == documents[:500]
+
+
+def test_a_corpus_is_opened_by_its_name_and_counted(documents, tmp_path):
+    report = ReadReport()
+    assert list(islice(open_corpus(CORPUS_NAME, report), 5)) == documents[:5]
+    assert report.read == 5
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text(f"Text {number}.")
+    by_name, by_path = ReadReport(), ReadReport()
+    assert list(open_corpus(str(tmp_path), by_name)) == list(read_documents(tmp_path, by_path))
+    assert by_name == by_path
+    assert by_name.read == 3
 
 
 def test_it_makes_a_title_probe(documents, tmp_path):

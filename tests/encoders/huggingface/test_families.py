@@ -12,9 +12,9 @@ import torch
 from encoder_samples import FAMILY_NAMES, family_config, family_model, one_by_one, ragged_view, saved_family, shake
 
 from reknit.data.batch import View
-from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encoder, load_encoder, native_state_to_hf
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder, load_encoder, native_state_to_hf
 from reknit.encoders.huggingface.quiet import quiet_libraries
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 
 TOLERANCE = 1e-4
@@ -86,14 +86,14 @@ def test_a_decoder_sees_what_came_before_only(name: str, tmp_path: Path) -> None
 
 
 def test_a_fresh_causal_encoder_is_one_in_transformers_too(tmp_path: Path) -> None:
-    shape = EncoderSpec(dim=32, depth=2, heads=4, intermediate=48, max_positions=128, attention="causal")
-    encoder = shake(build_encoder(shape, 99))
+    shape = TextEncoderSpec(dim=32, depth=2, heads=4, intermediate=48, max_positions=128, attention="causal")
+    encoder = shake(shape.build(99))
     config, tensors = native_state_to_hf(encoder)
     assert (
         largest_difference(encoder, load_in_transformers(write(tmp_path, config, tensors)), ragged_view()) < TOLERANCE
     )
     with pytest.raises(ReknitError, match="modernbert looks both ways"):
-        build_encoder(replace(shape, family="modernbert"), 99)
+        replace(shape, family="modernbert").build(99)
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "modernbert"])
@@ -183,8 +183,8 @@ def test_modernbert_settings_of_transformers_4(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_fresh_encoders_load_in_transformers(family: str, tmp_path: Path) -> None:
-    spec = EncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=128)
-    encoder = shake(build_encoder(spec, 99))
+    spec = TextEncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=128)
+    encoder = shake(spec.build(99))
     encoder.set_dropout(0.0)
     view = ragged_view()
     for layers in (None, 2):

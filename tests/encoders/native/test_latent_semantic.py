@@ -1,4 +1,4 @@
-"""First weights by latent semantic analysis against a full decomposition, and what an encoder makes of them."""
+"""Initial weights by latent semantic analysis against a full decomposition, and what an encoder makes of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from reknit.data.batch import View
-from reknit.encoders.huggingface.loading import build_encoder
 from reknit.encoders.native.latent_semantic import begin_with, latent_semantic_table
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 
 VOCABULARY = 40
 
@@ -78,10 +77,10 @@ def test_there_may_be_nothing_to_learn_from(texts):
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_a_new_encoder_tells_subjects_apart(family):
     """Two texts of one subject without a common token are nearer than two of different subjects."""
-    spec = EncoderSpec(family=family, dim=4, depth=2, heads=2, intermediate=32, dropout=0.0, pooling="mean")
+    spec = TextEncoderSpec(family=family, dim=4, depth=2, heads=2, intermediate=32, dropout=0.0, pooling="mean")
     texts = [np.array(text) for text in ([10, 11, 12, 5, 6], [13, 14, 15, 7, 8], [20, 21, 22, 5, 6], [1, 5, 6, 7, 8])]
     torch.manual_seed(0)
-    encoder = build_encoder(spec, VOCABULARY).eval()
+    encoder = spec.build(VOCABULARY).eval()
     before = _cosines(encoder, texts)
     begin_with(encoder, latent_semantic_table(some_texts(), SPECIAL, 4, seed=0))
     after = _cosines(encoder, texts)
@@ -93,8 +92,8 @@ def test_a_new_encoder_tells_subjects_apart(family):
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_a_text_begins_as_the_mean_of_its_rows(family):
     """Where layers add nothing, as new ones nearly do: what fills rows up is gone, and rare tokens count more."""
-    spec = EncoderSpec(family=family, dim=16, depth=2, heads=2, intermediate=32, dropout=0.0, pooling="mean")
-    encoder = build_encoder(spec, VOCABULARY).eval()
+    spec = TextEncoderSpec(family=family, dim=16, depth=2, heads=2, intermediate=32, dropout=0.0, pooling="mean")
+    encoder = spec.build(VOCABULARY).eval()
     table = latent_semantic_table(some_texts(), SPECIAL, 16, seed=0)
     begin_with(encoder, table)
     with torch.no_grad():

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from reknit.data.attention_rules import AttentionContext, causal
 from reknit.data.batch import View
-from reknit.encoders.huggingface.loading import HuggingFaceEncoder, build_encoder
+from reknit.encoders.huggingface.loading import HuggingFaceEncoder
 from reknit.encoders.native.encoder import NativeConfig, NativeEncoder
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 
 SHAPES = {
-    family: EncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=128, dropout=0.1)
+    family: TextEncoderSpec(family=family, dim=32, depth=4, heads=4, intermediate=48, max_positions=128, dropout=0.1)
     for family in ("bert", "modernbert")
 }
 
@@ -26,7 +26,7 @@ SHAPES = {
 @pytest.fixture(params=list(SHAPES))
 def encoder(request: pytest.FixtureRequest) -> HuggingFaceEncoder:
     torch.manual_seed(0)
-    built = build_encoder(SHAPES[request.param], VOCABULARY)
+    built = SHAPES[request.param].build(VOCABULARY)
     shake(built)
     return built
 
@@ -169,7 +169,7 @@ def test_local_layers_see_only_their_window() -> None:
 def test_rotary_positions_are_relative() -> None:
     """The same words later in a text attend to each other alike: nothing but distance enters."""
     torch.manual_seed(0)
-    encoder = shake(build_encoder(SHAPES["modernbert"], VOCABULARY))
+    encoder = shake(SHAPES["modernbert"].build(VOCABULARY))
     tokens = torch.randint(5, VOCABULARY, (10,))
     rule = encoder._rotations
     with torch.no_grad():
@@ -199,9 +199,9 @@ def test_texts_longer_than_the_position_table_are_refused(encoder: NativeEncoder
 def test_fresh_weights_follow_the_seed_and_the_published_spread() -> None:
     for family, spec in SHAPES.items():
         torch.manual_seed(3)
-        first = build_encoder(spec, 500)
+        first = spec.build(500)
         torch.manual_seed(3)
-        second = build_encoder(spec, 500)
+        second = spec.build(500)
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
         assert first.table.std().item() == pytest.approx(0.02, rel=0.05)
         into_stream = first.blocks[1].down.weight.std().item()
@@ -221,7 +221,7 @@ def test_fresh_weights_follow_the_seed_and_the_published_spread() -> None:
 )
 def test_impossible_shapes(change: dict[str, object], message: str) -> None:
     with pytest.raises(ReknitError, match=message):
-        build_encoder(replace(SHAPES["bert"], **change), 100)
+        replace(SHAPES["bert"], **change).build(100)
     with pytest.raises(ReknitError, match="activation 'mish' is not supported"):
         NativeConfig(10, 8, 1, 2, 8, 8, activation="mish")
     with pytest.raises(ReknitError, match="windows must be given for each of the 2 layers"):

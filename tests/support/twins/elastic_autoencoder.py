@@ -58,7 +58,7 @@ def naive_elastic_autoencoder(
 
 
 def naive_head(head: LanguageModelHead, state: Tensor) -> Tensor:
-    """[d] -> [dim]: as if the coordinates beyond d were 0."""
+    """[d] -> [dim]: as if the dimensions beyond d were 0."""
     read = [row[: len(state)] @ state + bias for row, bias in zip(head.dense.weight, head.dense.bias, strict=True)]
     activated = torch.stack([value * (1 + torch.erf(value / math.sqrt(2))) / 2 for value in read])
     return naive_norm(head.norm, activated)

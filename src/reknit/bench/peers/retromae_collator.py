@@ -7,6 +7,7 @@ import random
 import sys
 import time
 import types
+from typing import Any
 
 import torch
 import worker
@@ -22,7 +23,8 @@ def collator_class() -> type:
     package.__path__ = list(spec.submodule_search_locations)
     sys.modules["FlagEmbedding"] = package
     module = importlib.import_module("FlagEmbedding.baai_general_embedding.retromae_pretrain.data")
-    return module.RetroMAECollator
+    collator: type = module.RetroMAECollator
+    return collator
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     )
     batches = iter(given["order"])
 
-    def turn() -> dict:
+    def turn() -> dict[str, Any]:
         started, tokens = time.perf_counter(), 0
         for _ in range(given["steps"]):
             batch = collate([texts[row] for row in next(batches)])

@@ -19,7 +19,7 @@ TRIED_TEXTS = 256
 CALIBRATION_TEXTS = 300
 
 
-def load(given: dict) -> SentenceTransformer:
+def load(given: dict[str, Any]) -> SentenceTransformer:
     """The model on the backend and in the precision asked for; int8 is exported as its documentation says."""
     backend, precision = given["backend"], given["precision"]
     if backend == "torch":
@@ -71,14 +71,14 @@ def main() -> None:
     model.max_seq_length = given["max_length"]
     batch_size = best_batch_size(model, texts) if given["work"] == "passages" else 1
 
-    def passages() -> dict:
+    def passages() -> dict[str, Any]:
         started = time.perf_counter()
         vectors = model.encode(texts, batch_size=batch_size)
         seconds = time.perf_counter() - started
         np.save(Path(given["folder"]) / "vectors.npy", vectors.astype(np.float32))
         return {"seconds": seconds, "tokens": given["tokens"], "texts": len(texts)}
 
-    def single_queries() -> dict:
+    def single_queries() -> dict[str, Any]:
         model.encode([queries[0]])
         latencies = []
         for query in queries:

@@ -6,6 +6,8 @@ The masks are given, the same to both sides, so its collator only pads.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 import worker
@@ -16,14 +18,16 @@ from transformers import (
     DataCollatorForTokenClassification,
     Trainer,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
 )
 
 
-class Sequences(Dataset):
+class Sequences(Dataset[dict[str, Any]]):
     """Masked token ids and what is asked for, made beforehand."""
 
-    def __init__(self, masked: list[dict]) -> None:
+    def __init__(self, masked: list[dict[str, Any]]) -> None:
         self.rows = {one["row"]: {"input_ids": one["seen"], "labels": one["labels"]} for one in masked}
 
     def __len__(self) -> int:
@@ -40,10 +44,12 @@ class Turns(TrainerCallback):
         self.order, self.lengths, self.steps = order, lengths, steps
         self.started = 0.0
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.started = time.perf_counter()
 
-    def on_step_end(self, args, state, control, **kwargs) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % self.steps:
             return
         seconds = time.perf_counter() - self.started
@@ -59,18 +65,18 @@ class OrderedTrainer(Trainer):
 
     order: list[list[int]]
 
-    def _get_train_sampler(self, *args) -> torch.utils.data.Sampler:
+    def _get_train_sampler(self, *args: Any) -> torch.utils.data.Sampler[int]:
         return _Fixed([row for batch in self.order for row in batch])
 
 
-class _Fixed(torch.utils.data.Sampler):
+class _Fixed(torch.utils.data.Sampler[int]):
     def __init__(self, rows: list[int]) -> None:
         self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return iter(self.rows)
 
 
@@ -80,7 +86,14 @@ class Losses(TrainerCallback):
     def __init__(self) -> None:
         self.values: list[float] = []
 
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if logs and "loss" in logs:
             self.values.append(float(logs["loss"]))
 

@@ -19,7 +19,8 @@ sys.stdout = sys.stderr
 
 def settings() -> dict[str, Any]:
     """What the one who times wrote for this contestant: the JSON file named on the command line."""
-    return json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    settings: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    return settings
 
 
 def texts(path: str) -> list[Any]:

@@ -23,6 +23,8 @@ from reknit.data.text.passage_store import PassageStore
 from reknit.data.text.passages import count_words, cut_sentence, split_sentences, without_leading_title
 from reknit.errors import ReknitError
 
+PROBE = "probe"
+"""The name of the collection that judges; no labelled collection may have it."""
 MIN_PASSAGES = 20
 MAX_SHARE = 0.2
 MIN_TITLE_WORDS = 2
@@ -104,8 +106,8 @@ def hold_out(store: PassageStore, *, queries: int = 400, max_documents: int = 50
     return HeldOut(
         kind=kind,
         dev=_retrieval_set("probe-dev", probes[:half], ids, documents, kind),
-        test=_retrieval_set("probe", probes[half:], ids, documents, kind),
-        whole=_retrieval_set("probe", probes, ids, documents, kind),
+        test=_retrieval_set(PROBE, probes[half:], ids, documents, kind),
+        whole=_retrieval_set(PROBE, probes, ids, documents, kind),
         answer_passages=frozenset(probe.passage for probe in probes),
         training_text=_training_text(store, probes, kind),
     )

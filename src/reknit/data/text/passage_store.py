@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -200,11 +201,12 @@ def _passage(batch: pa.RecordBatch, row: int) -> Passage:
 
 
 def _knows_sources(batch: pa.RecordBatch) -> bool:
-    return batch.num_columns == len(_SCHEMA)
+    known: bool = batch.num_columns == len(_SCHEMA)
+    return known
 
 
 def _record_batches(documents: Iterable[Document], max_words: int) -> Iterator[pa.RecordBatch]:
-    rows: list[tuple] = []
+    rows: list[tuple[Any, ...]] = []
     number = 0
     for document in documents:
         passages = cut_document(document, max_words, number)
@@ -219,7 +221,7 @@ def _record_batches(documents: Iterable[Document], max_words: int) -> Iterator[p
         yield _record_batch(rows)
 
 
-def _record_batch(rows: list[tuple]) -> pa.RecordBatch:
+def _record_batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     columns = [
         pa.array(column, type=field.type) for column, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)
     ]

@@ -14,10 +14,11 @@ from pathlib import Path
 from reknit.data.text.curation import curate, normalise
 from reknit.data.text.documents import Document, ReadReport
 from reknit.data.text.files import clean, encoding_of, title_and_text
+from reknit.data.text.python_docs import CORPUS_NAME, python_documentation
 from reknit.data.text.records import Source, read_csv, read_json, read_parquet, read_saved_dataset
 from reknit.errors import ReknitError
 
-__all__ = ["corpus_sources", "curate", "normalise", "read_documents", "read_source"]
+__all__ = ["corpus_sources", "curate", "normalise", "open_corpus", "read_documents", "read_source"]
 
 logger = logging.getLogger("reknit")
 
@@ -33,6 +34,17 @@ _RECORD_READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
 COMPRESSED_SUFFIXES = (".gz", ".zst")
 _BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz", "corpus.jsonl.zst")
 _SUPPORTED = ".txt .md .rst .html .htm .parquet, and .jsonl .json .ndjson .csv .tsv (these also as .gz, .zst)"
+
+
+def open_corpus(name: str, report: ReadReport, *, max_bad: int = 100) -> Iterator[Document]:
+    """The documents of a corpus as users name it: a path, read as `read_documents` says, or "python-docs" for the
+    documentation that this Python carries. Counts and problems go to `report`."""
+    if name != CORPUS_NAME:
+        yield from read_documents(Path(name), report, max_bad=max_bad)
+        return
+    for document in python_documentation():
+        report.read += 1
+        yield document
 
 
 def read_documents(path: Path, report: ReadReport, *, max_bad: int = 100) -> Iterator[Document]:

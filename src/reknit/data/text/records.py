@@ -57,7 +57,7 @@ class Source:
         )
 
 
-def _first(record: dict, columns: tuple[str, ...]) -> Any:
+def _first(record: dict[str, Any], columns: tuple[str, ...]) -> Any:
     return next((record[column] for column in columns if record.get(column) is not None), None)
 
 
@@ -72,7 +72,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
 
         with open(path, "rb") as packed:
             reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
-            with io.BufferedReader(reader, buffer_size=1 << 20) as stream:  # type: ignore[arg-type]
+            with io.BufferedReader(reader, buffer_size=1 << 20) as stream:
                 yield stream
     else:
         with open(path, "rb") as stream:
@@ -81,7 +81,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, str | None]]:
     """(line number, line), None for a line that cannot be decoded. Only the current line is in memory."""
-    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)  # type: ignore[arg-type]
+    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
     encoding = encoding_of(buffered.peek(4)[:4])
     if encoding in ("utf-16", "utf-32"):
         text = io.TextIOWrapper(buffered, encoding=encoding, newline="\n")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,15 +39,18 @@ def kept(drawn: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
 
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values: Tensor, probability: float) -> Tensor:
+    def forward(ctx: Any, values: Tensor, probability: float) -> Tensor:
         drawn, ctx.levels = random_bytes(values.shape), dropped_levels(probability)
         ctx.save_for_backward(drawn)
         return _survivors(values, drawn, ctx.levels)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (drawn,) = ctx.saved_tensors
         return _survivors(gradient, drawn, ctx.levels), None
+
+
+_byte_dropout: Callable[[Tensor, float], Tensor] = _ByteDropout.apply
 
 
 def _survivors(values: Tensor, drawn: Tensor, levels: int) -> Tensor:
@@ -67,7 +71,7 @@ def dropout(values: Tensor, probability: float, training: bool = True) -> Tensor
         return values
     if values.device.type != "cpu" or probability >= 1.0:
         return F.dropout(values, probability, True)
-    return _ByteDropout.apply(values, probability)
+    return _byte_dropout(values, probability)
 
 
 class Dropout(nn.Module):

@@ -5,8 +5,8 @@ torch's fused CPU kernel knows no dropout, and in bfloat16 it is slow on short s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ def explicit_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor |
     dropout: probability on the weights, as in `reknit.encoders.attention.dropout`. The backward pass keeps the weights,
     and a byte for each that may be dropped; it gives no second derivatives.
     """
-    return cast(Tensor, _ExplicitAttention.apply(query, key, value, mask, dropout))
+    return _attention(query, key, value, mask, dropout)
 
 
 class _ExplicitAttention(torch.autograd.Function):
@@ -73,6 +73,9 @@ class _ExplicitAttention(torch.autograd.Function):
             _product(score_slopes, key[part], scale, out=query_slope)
             _product(score_slopes.transpose(1, 2), query[part], scale, out=key_slope)
         return *(slope.unflatten(0, (-1, ctx.heads)) for slope in slopes), None, None
+
+
+_attention: Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor] = _ExplicitAttention.apply
 
 
 def _product(

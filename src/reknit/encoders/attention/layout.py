@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,13 +114,13 @@ class AttentionLayout:
         """[T, ...] in packed order -> [S, ...] in bucket order; padding slots repeat position 0."""
         if self.source is None or self.slot is None:
             return packed
-        return ToSlots.apply(packed, self.source, self.slot)
+        return put_in_slots(packed, self.source, self.slot)
 
     def from_slots(self, slots: Tensor) -> Tensor:
         """[S, ...] in bucket order -> [T, ...] in packed order; padding is dropped."""
         if self.source is None or self.slot is None:
             return slots
-        return FromSlots.apply(slots, self.source, self.slot, self.padding)
+        return take_from_slots(slots, self.source, self.slot, self.padding)
 
     def mask(self, bucket: Bucket, rule: AttentionRule, layer: int) -> Tensor | None:
         """Who sees whom in a bucket: bool, broadcasts to [sequences, 1, queries, keys]; None means that all do.
@@ -180,32 +182,40 @@ class ToSlots(torch.autograd.Function):
     """Gather whose backward pass is a gather too: fast, and the same bits on every run (no scatter-add)."""
 
     @staticmethod
-    def forward(ctx, packed: Tensor, source: Tensor, slot: Tensor) -> Tensor:
+    def forward(ctx: Any, packed: Tensor, source: Tensor, slot: Tensor) -> Tensor:
         ctx.save_for_backward(slot)
         return packed.contiguous().index_select(0, source)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         # Padding slots are left out: attention gives padded keys no weight and padded queries are never read.
         (slot,) = ctx.saved_tensors
         return gradient.contiguous().index_select(0, slot), None, None
+
+
+put_in_slots: Callable[[Tensor, Tensor, Tensor], Tensor] = ToSlots.apply
+"""(packed, source, slot) -> slots."""
 
 
 class FromSlots(torch.autograd.Function):
     """The inverse of `ToSlots`."""
 
     @staticmethod
-    def forward(ctx, slots: Tensor, source: Tensor, slot: Tensor, padding: Tensor | None) -> Tensor:
+    def forward(ctx: Any, slots: Tensor, source: Tensor, slot: Tensor, padding: Tensor | None) -> Tensor:
         ctx.save_for_backward(source, padding)
         return slots.index_select(0, slot)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         source, padding = ctx.saved_tensors
         slots = gradient.contiguous().index_select(0, source)
         if padding is not None:
             slots.masked_fill_(padding.view(-1, *[1] * (slots.ndim - 1)), 0.0)
         return slots, None, None, None
+
+
+take_from_slots: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor] = FromSlots.apply
+"""(slots, source, slot, padding) -> packed."""
 
 
 def _plan(offsets: Tensor) -> tuple[tuple[Bucket, ...], Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reknit.data.attention_rules import AttentionRule, bidirectional
-from reknit.encoders.attention.layout import AttentionLayout, Bucket, FromSlots, ToSlots
+from reknit.encoders.attention.layout import AttentionLayout, Bucket, put_in_slots, take_from_slots
 from reknit.encoders.attention.packed import attend
 
 
@@ -38,7 +38,7 @@ def packed_row_attention(
     source, padding = torch.cat([one.source for one in asked]), torch.cat([one.padding for one in asked])
     slot = torch.empty_like(rows)
     slot[source[~padding]] = (~padding).nonzero().squeeze(1)
-    queries = ToSlots.apply(query, source, slot).split([one.source.numel() for one in asked])
+    queries = put_in_slots(query, source, slot).split([one.source.numel() for one in asked])
 
     outputs = []
     for one, part in zip(asked, queries, strict=True):
@@ -53,7 +53,7 @@ def packed_row_attention(
             dropout,
         )
         outputs.append(attended.transpose(1, 2).reshape(-1, heads, head_dim))
-    return FromSlots.apply(torch.cat(outputs), source, slot, padding)
+    return take_from_slots(torch.cat(outputs), source, slot, padding)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from reknit.data.attention_rules import bidirectional
 from reknit.data.batch import View, positions_of, segments_of
-from reknit.encoders.base import Encoded, Encoder
+from reknit.encoders.base import Encoded, TokenEncoder
 from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
 
 
-class AutoModelEncoder(Encoder):
+class AutoModelEncoder(TokenEncoder):
     """Wraps a `transformers.AutoModel`.
 
     Attention is the model's own: a view that asks for another rule, or that keeps only some positions, is refused.
@@ -55,7 +55,8 @@ class AutoModelEncoder(Encoder):
     @property
     def table(self) -> nn.Parameter:
         """[vocabulary, dim] token embedding table."""
-        return self.model.get_input_embeddings().weight
+        table: nn.Parameter = self.model.get_input_embeddings().weight
+        return table
 
     @property
     def max_positions(self) -> int | None:

@@ -7,13 +7,15 @@ same table serves reading and writing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reknit.encoders.native.config import NativeConfig
 from reknit.errors import ReknitError
 
 ConfigDict = dict[str, Any]
+OWN = "reknit"
+"""`model_type` of encoders that transformers has no class for: other mixers than attention."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class Family:
             return tuple(f"{name}.{kind}" for name in self.embeddings[module])
         _, layer, part = module.split(".", 2)
         return tuple(f"{name.format(layer=layer)}.{kind}" for name in self.block[part])
+
+
+@dataclass(frozen=True)
+class OwnFamily(Family):
+    """Encoders that reknit alone computes; their tensors have the names that they have here."""
+
+    def names(self, native: str) -> tuple[str, ...]:
+        return (native,)
 
 
 def family_of(model_type: str) -> Family | None:
@@ -146,6 +156,16 @@ def _rope_theta(raw: ConfigDict, kind: str, old_name: str, default: float) -> fl
     return float(_number(parameters, "rope_theta", raw.get(old_name) or default))
 
 
+def _own(raw: ConfigDict) -> NativeConfig:
+    """The settings of another family, and what its blocks have in the place of attention."""
+    base = FAMILIES.get(str(raw.get("family")))
+    if base is None or isinstance(base, OwnFamily) or not isinstance(raw.get("mixer"), str):
+        raise ReknitError(
+            'config.json: a model of type "reknit" must name its family and its mixer; the file is broken'
+        )
+    return replace(base.to_config(raw), mixer=raw["mixer"])
+
+
 _BERT_LAYER = "encoder.layer.{layer}"
 _BERT_FAMILY = Family(
     architecture="BertModel",
@@ -222,4 +242,12 @@ FAMILIES: Mapping[str, Family] = {
     "xlm-roberta": _roberta_family("XLMRobertaModel"),
     "distilbert": _DISTILBERT_FAMILY,
     "modernbert": _MODERNBERT_FAMILY,
+    OWN: OwnFamily(
+        architecture="ReknitEncoder",
+        token_table="tokens.weight",
+        depth_key="num_hidden_layers",
+        to_config=_own,
+        embeddings={},
+        block={},
+    ),
 }

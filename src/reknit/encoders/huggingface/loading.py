@@ -1,48 +1,22 @@
-"""Encoders from Hugging Face folders and hub ids, fresh encoders, and native weights back in Hugging Face's form."""
+"""Encoders from Hugging Face folders and hub ids, and native weights back in Hugging Face's form."""
 
 from __future__ import annotations
 
 import re
 import sys
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from reknit.encoders.base import Encoder
-from reknit.encoders.huggingface.families import FAMILIES, ConfigDict, Family, family_of
+from reknit.encoders.base import TokenEncoder
+from reknit.encoders.huggingface.families import FAMILIES, OWN, ConfigDict, Family, family_of
 from reknit.encoders.model_files import local_folder, read_json, read_weights
+from reknit.encoders.native.config import NativeConfig
 from reknit.encoders.native.encoder import NativeEncoder
-from reknit.encoders.pooling_modes import TRAINED_POOLINGS
-from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
-
-
-class EncoderShape(Protocol):
-    """The fields of `reknit.recipe.EncoderSpec` that `build_encoder` reads."""
-
-    @property
-    def family(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-    @property
-    def depth(self) -> int: ...
-    @property
-    def heads(self) -> int: ...
-    @property
-    def intermediate(self) -> int: ...
-    @property
-    def max_positions(self) -> int: ...
-    @property
-    def dropout(self) -> float: ...
-    @property
-    def pooling(self) -> str: ...
-    @property
-    def latents(self) -> int: ...
-    @property
-    def attention(self) -> str: ...
 
 
 class HuggingFaceEncoder(NativeEncoder):
@@ -53,95 +27,25 @@ class HuggingFaceEncoder(NativeEncoder):
     """
 
     def __init__(self, source: ConfigDict, passengers: dict[str, Tensor] | None = None) -> None:
-        family = _native_family(source)
-        super().__init__(family.to_config(source))
+        super().__init__(native_config(source))
         self.source = source
         self.passengers = passengers or {}
 
-
-def build_encoder(spec: EncoderShape, vocabulary_size: int, *, pad: int = 0) -> HuggingFaceEncoder:
-    """A fresh encoder, weights drawn from torch's global generator.
-
-    spec: its shape; family "bert" (post-norm, learned positions) or "modernbert" (pre-norm, rotary positions, GeGLU,
-    every third layer global, the others seeing 64 tokens on either side); attention "causal" makes it see what came
-    before only, in all that it is used for; a trained pooling becomes its `pooler`. pad: the padding token's id, for
-    config.json. Raises ReknitError for another family, a shape that does not fit together, and causal attention in a
-    family that has none.
-    """
-    encoder = HuggingFaceEncoder(_source_of(spec, vocabulary_size, pad))
-    if spec.family == "bert":
-        # Unused by reknit, but without a pooler transformers warns that weights are missing.
-        encoder.passengers = {"pooler.dense.weight": torch.eye(spec.dim), "pooler.dense.bias": torch.zeros(spec.dim)}
-    if spec.pooling in TRAINED_POOLINGS:
-        # Drawn last, so that the encoder's own weights are the same with every pooling.
-        encoder.pooler = TrainedPooling(spec.pooling, spec.dim, spec.depth, spec.latents)
-    return encoder
+    @property
+    def only_here(self) -> str:
+        """Why no other library can run this encoder, in one sentence; empty where they can."""
+        if self.source.get("model_type") != OWN:
+            return ""
+        return f"Only reknit runs this model: its blocks mix tokens by {self.config.mixer}, not by attention."
 
 
-def check_shape(spec: EncoderShape) -> None:
-    """Raise ReknitError as `build_encoder` does, without building anything."""
-    source = _source_of(spec, vocabulary_size=1, pad=0)
-    _native_family(source).to_config(source)
+def native_config(source: ConfigDict) -> NativeConfig:
+    """The shape that a config.json describes. Raises ReknitError for another family and a shape that does not fit
+    together."""
+    return _native_family(source).to_config(source)
 
 
-def _source_of(spec: EncoderShape, vocabulary_size: int, pad: int) -> ConfigDict:
-    """config.json of a fresh encoder."""
-    if spec.attention == "causal" and spec.family != "bert":
-        raise ReknitError(f'encoder.attention="causal" needs encoder.family="bert"; {spec.family} looks both ways')
-    if spec.family == "bert":
-        return {
-            "architectures": ["BertModel"],
-            "model_type": "bert",
-            "attention_probs_dropout_prob": spec.dropout,
-            "hidden_act": "gelu",
-            "hidden_dropout_prob": spec.dropout,
-            **({"is_decoder": True} if spec.attention == "causal" else {}),
-            "hidden_size": spec.dim,
-            "initializer_range": 0.02,
-            "intermediate_size": spec.intermediate,
-            "layer_norm_eps": 1e-12,
-            "max_position_embeddings": spec.max_positions,
-            "num_attention_heads": spec.heads,
-            "num_hidden_layers": spec.depth,
-            "pad_token_id": pad,
-            "position_embedding_type": "absolute",
-            "type_vocab_size": 2,
-            "vocab_size": vocabulary_size,
-        }
-    if spec.family == "modernbert":
-        # The settings of transformers 4 (also read by servers written for it) beside those of transformers 5.
-        return {
-            "architectures": ["ModernBertModel"],
-            "model_type": "modernbert",
-            "attention_bias": False,
-            "attention_dropout": spec.dropout,
-            "embedding_dropout": spec.dropout,
-            "global_attn_every_n_layers": 3,
-            "global_rope_theta": 160_000.0,
-            "hidden_activation": "gelu",
-            "hidden_size": spec.dim,
-            "initializer_range": 0.02,
-            "intermediate_size": spec.intermediate,
-            "local_attention": 128,
-            "local_rope_theta": 10_000.0,
-            "max_position_embeddings": spec.max_positions,
-            "mlp_bias": False,
-            "mlp_dropout": spec.dropout,
-            "norm_bias": False,
-            "norm_eps": 1e-5,
-            "num_attention_heads": spec.heads,
-            "num_hidden_layers": spec.depth,
-            "pad_token_id": pad,
-            "bos_token_id": None,
-            "eos_token_id": None,
-            "cls_token_id": None,
-            "sep_token_id": None,
-            "vocab_size": vocabulary_size,
-        }
-    raise ReknitError(f"cannot build a fresh encoder of family {spec.family!r}; use 'bert' or 'modernbert'")
-
-
-def load_encoder(path_or_id: str | Path) -> Encoder:
+def load_encoder(path_or_id: str | Path) -> TokenEncoder:
     """The encoder of a local folder or hub id: native for the families of `FAMILIES`, else an `AutoModelEncoder`.
 
     Only safetensors weights are read, never a pickle and never remote code; every weight becomes float32. The encoder
@@ -245,7 +149,9 @@ class _Undrawn(TorchFunctionMode):
     """Modules made within keep their weights as they are: drawing without storage makes torch import its compiler,
     which takes a second."""
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         given = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
             return args[0] if args else given["tensor"]

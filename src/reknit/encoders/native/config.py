@@ -36,6 +36,8 @@ class NativeConfig:
     windows: per layer, how far a token sees on either side; None means the whole sequence.
     causal: a token sees itself and what came before, whatever a view allows besides (BERT as a decoder).
     rope_thetas: per layer, the base of the rotary embedding (Su et al. 2021); empty means a learned position table.
+    patch_values: numbers of a patch, for an encoder that reads pictures (`encoders/stems/patches.py`); else 0.
+    mixer: what the blocks mix rows with, by its name (`encoders/mixers/named.py`).
     """
 
     vocabulary: int
@@ -59,6 +61,8 @@ class NativeConfig:
     attention_bias: bool = True
     feed_forward_bias: bool = True
     norm_bias: bool = True
+    patch_values: int = 0
+    mixer: str = "attention"
 
     def __post_init__(self) -> None:
         if self.dim % self.heads:
@@ -77,5 +81,5 @@ class NativeConfig:
 
 
 def default_heads(dim: int) -> int:
-    """The number of heads nearest to 64 coordinates a head (BERT's width) that divides `dim`."""
+    """The number of heads nearest to 64 dimensions a head (BERT's width) that divides `dim`."""
     return next(heads for heads in range(max(1, dim // 64), 0, -1) if dim % heads == 0)

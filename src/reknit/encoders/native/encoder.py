@@ -13,18 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from reknit.data.attention_rules import AttentionRule, Both, Window, bidirectional, causal
-from reknit.data.batch import View, positions_of
+from reknit.data.batch import View
 from reknit.encoders.attention.dropout import Dropout
 from reknit.encoders.attention.layout import AttentionLayout
-from reknit.encoders.base import Encoded, Encoder
-from reknit.encoders.native.block import Rotation, TransformerBlock, layer_norm
+from reknit.encoders.attention.rotation import Rotation
+from reknit.encoders.base import Encoded, TokenEncoder
+from reknit.encoders.mixers.base import Mixer
+from reknit.encoders.mixers.named import named_mixer
+from reknit.encoders.native.block import TransformerBlock, layer_norm
 from reknit.encoders.native.config import NativeConfig
+from reknit.encoders.stems.base import Stem
+from reknit.encoders.stems.patches import PatchStem
+from reknit.encoders.stems.tokens import TokenStem
 from reknit.errors import ReknitError
 
 __all__ = ["NativeConfig", "NativeEncoder"]
 
 
-class NativeEncoder(Encoder):
+class NativeEncoder(TokenEncoder):
     """The packed transformer.
 
     `Encoded.states[l]` for l >= 1 is what this encoder cut to its first l layers would put out: in pre-norm families
@@ -37,13 +43,14 @@ class NativeEncoder(Encoder):
         self.dim = config.dim
         self.depth = config.depth
         self.tokens = nn.Embedding(config.vocabulary, config.dim)
+        self.stem = _stem(config)
         if not config.rope_thetas:
             self.position_table = nn.Embedding(config.max_positions + config.position_offset, config.dim)
         if config.token_types:
             self.token_types = nn.Embedding(config.token_types, config.dim)
         self.embedding_norm = layer_norm(config)
         self.embedding_dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in range(config.depth))
+        self.blocks = nn.ModuleList(_block(config, layer) for layer in range(config.depth))
         self.final_norm = layer_norm(config) if config.pre_norm else nn.Identity()
         self.reset_parameters()
 
@@ -72,23 +79,30 @@ class NativeEncoder(Encoder):
                 nn.init.trunc_normal_(module.weight, std=scale, a=-2 * scale, b=2 * scale)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Mixer | Stem):
+                module.reset_parameters()
 
     def set_dropout(self, probability: float) -> None:
         """Use one probability for every dropout, attention weights included."""
         for module in self.modules():
             if isinstance(module, Dropout):
                 module.probability = probability
-            elif isinstance(module, TransformerBlock):
-                module.attention_dropout = probability
+            elif isinstance(module, Mixer):
+                module.dropout = probability
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """[T] tokens and [T] places in their sequences -> [T, dim] input of the first block."""
-        embedded = self.tokens(tokens)
+        return self._placed(self.tokens(tokens), positions)
+
+    def _placed(self, embedded: Tensor, positions: Tensor) -> Tensor:
+        """[K, dim] vectors of a stem and [K] places in their sequences -> [K, dim] input of the first block."""
         if not self.config.rope_thetas:
             embedded = embedded + self.position_table(positions + self.config.position_offset)
         if self.config.token_types:
             embedded = embedded + self.token_types.weight[0]
-        return self.embedding_dropout(self.embedding_norm(embedded))
+        placed: Tensor = self.embedding_dropout(self.embedding_norm(embedded))
+        return placed
 
     def forward(self, view: View, layers: Sequence[int] | None = None) -> Encoded:
         """Encode a view; see `Encoder.forward` and the class docstring.
@@ -102,26 +116,30 @@ class NativeEncoder(Encoder):
             raise ReknitError(f"layers {sorted(wanted)} asked of an encoder with layers 0 to {self.depth}")
         if self.pooler is not None and self.pooler.reads_all_layers and self.depth in wanted:
             wanted |= set(range(1, self.depth + 1))
-        positions = positions_of(view.cu_seqlens)
-        self._check_lengths(view.cu_seqlens)
-        hidden = self.embed(view.tokens, positions)
-        cu_seqlens, masked, indices = view.cu_seqlens, view.masked, None
+        rows = self.stem(view, self.tokens)
+        self._check_lengths(rows.cu_seqlens)
+        hidden, positions, cu_seqlens = self._placed(rows.vectors, rows.positions), rows.positions, rows.cu_seqlens
+        masked, indices = rows.any_of(view.masked), rows.first_rows
         if view.kept is not None:
+            if rows.owner is not None:
+                raise ReknitError("positions cannot be dropped from an encoder whose stem gives fewer rows than it got")
             hidden, positions, masked, indices = (
                 hidden.index_select(0, view.kept),
                 positions[view.kept],
-                view.masked[view.kept],
+                masked[view.kept],
                 view.kept,
             )
-            cu_seqlens = torch.searchsorted(view.kept, view.cu_seqlens)
+            cu_seqlens = torch.searchsorted(view.kept, cu_seqlens)
         layout = AttentionLayout.of(cu_seqlens, masked, positions=positions, indices=indices)
         rotations, rules = self._rotations(positions), self._rules(view.attention)
+        for block, rule in zip(self.blocks, rules, strict=True):
+            cast(TransformerBlock, block).mixer.check_rule(rule)
         collected = {0: hidden} if 0 in wanted else {}
         for number, block in enumerate(self.blocks[: max(wanted)]):
             hidden = block(hidden, layout, rules[number], rotations[number])
             if number + 1 in wanted:
                 collected[number + 1] = self.final_norm(hidden)
-        return Encoded(collected, cu_seqlens, positions, self.depth, self.pooler)
+        return Encoded(collected, cu_seqlens, positions, self.depth, self.pooler, rows.owner)
 
     def _rotations(self, positions: Tensor) -> list[Rotation | None]:
         if not self.config.rope_thetas:
@@ -145,3 +163,12 @@ class NativeEncoder(Encoder):
                 f"a sequence of {longest} tokens is longer than the model's {self.config.max_positions} positions; "
                 f"use a max_length of at most {self.config.max_positions}"
             )
+
+
+def _block(config: NativeConfig, layer: int) -> TransformerBlock:
+    mixer = named_mixer(config.mixer, config.dim, config.heads, layer, config.attention_dropout)
+    return TransformerBlock(config, layer, mixer)
+
+
+def _stem(config: NativeConfig) -> Stem:
+    return PatchStem(config.patch_values, config.dim) if config.patch_values else TokenStem()

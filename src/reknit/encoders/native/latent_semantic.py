@@ -1,4 +1,4 @@
-"""First weights of a new encoder by latent semantic analysis: it begins with what a corpus's words have in common.
+"""Initial weights of a new encoder by latent semantic analysis: it begins with what a corpus's words have in common.
 
 A new encoder that pools the mean of random token vectors knows nothing. Here a token's vector is its row of the
 truncated singular value decomposition of the corpus's weighted counts (Deerwester et al., "Indexing by latent semantic
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from reknit.encoders.native.encoder import NativeEncoder
 
-LEAST_DIM = 3  # two coordinates of every row fill it up to one length
+LEAST_DIM = 3  # two dimensions of every row fill it up to one length
 _LEAST_HOLDERS = 3  # texts that a token must be in: below, chance says what it goes together with
-_SPREAD = 0.08  # deviation of a row's coordinates: four times that of random ones, so that steps change it slowly
+_SPREAD = 0.08  # deviation of a row's dimensions: four times that of random ones, so that steps change it slowly
 _POSITIONS = 0.1  # of the random vectors of positions and token types: they mean nothing yet
 
 
@@ -30,7 +30,7 @@ def latent_semantic_table(texts: Iterable[np.ndarray], special: np.ndarray, dim:
     texts: the token ids of each text. special: [vocabulary] bool, tokens that mean nothing. dim: LEAST_DIM or more.
 
     A layer norm would take the lengths away, by which rare tokens count more than frequent ones. So the last two
-    coordinates fill every row up to one length; they are opposite, because the norm takes the mean away too. A token
+    dimensions fill every row up to one length; they are opposite, because the norm takes the mean away too. A token
     that is special, or in fewer than three texts, has nothing but these two.
     """
     counts = _counts(texts, len(special))
@@ -51,7 +51,7 @@ def latent_semantic_table(texts: Iterable[np.ndarray], special: np.ndarray, dim:
 def begin_with(encoder: NativeEncoder, table: Tensor) -> None:
     """Give a new encoder the table of `latent_semantic_table`, in place.
 
-    Its last norm drops the two coordinates that fill rows up, so that the mean of a text's tokens is at first nearly
+    Its last norm drops the two dimensions that fill rows up, so that the mean of a text's tokens is at first nearly
     the mean of the rows; positions are made small beside them. Training changes all of it.
     """
     last = encoder.final_norm if encoder.config.pre_norm else encoder.blocks[-1].feed_forward_norm

@@ -29,7 +29,10 @@ class PackedLinear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """[T, in] bfloat16 -> [T, out] bfloat16."""
         algorithm = "none" if self.activation == "gelu" else ""
-        return torch.ops.mkldnn._linear_pointwise(values, self.weight, self.bias, self.activation, [], algorithm)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
+            values, self.weight, self.bias, self.activation, [], algorithm
+        )
+        return product
 
 
 class _ToBfloat16(nn.Module):
@@ -54,15 +57,8 @@ def packed_for_inference(encoder: NativeEncoder) -> NativeEncoder:
     twin = copy.deepcopy(encoder, {id(table): table for table in shared if table is not None}).eval()
     twin.embedding_norm = cast(nn.LayerNorm, nn.Sequential(twin.embedding_norm, _ToBfloat16()))
     twin.blocks.to(torch.bfloat16)
-    for module in twin.blocks:
-        block = cast(TransformerBlock, module)
-        gelu = block.activation is nn.functional.gelu and not block.gated
-        block.query_key_value = cast(nn.Linear, PackedLinear(block.query_key_value))
-        block.attention_output = cast(nn.Linear, PackedLinear(block.attention_output))
-        block.up = cast(nn.Linear, PackedLinear(block.up, "gelu" if gelu else "none"))
-        block.down = cast(nn.Linear, PackedLinear(block.down))
-        if gelu:
-            block.activation = nn.Identity()
+    for block in twin.blocks:
+        cast(TransformerBlock, block).replace_linear_layers(PackedLinear)
     twin.final_norm.to(torch.bfloat16)
     return twin
 

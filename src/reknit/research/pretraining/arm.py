@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import copy
+from statistics import fmean
 from typing import Any
 
-from reknit.evaluation.measures import Measure
+from reknit.claim import Outcome
+from reknit.data.text.corpus import Corpus
+from reknit.evaluation.measure import Subject
 from reknit.evaluation.probe import retrieval_probe, subsample_documents
 from reknit.export.sentence_transformers import save
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.interrupt import StopRequest
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
-from reknit.objectives.base import Objective, TextLikelihood
-from reknit.research.pretraining.config import Arm, ComparisonConfig, training_config, tuning_config
+from reknit.objectives.base import Objective
+from reknit.research.pretraining.config import (
+    LOSS,
+    UNIGRAM,
+    Arm,
+    ComparisonConfig,
+    shared_run,
+    training_config,
+    tuning_config,
+)
+from reknit.research.pretraining.folder import ComparisonFolder
 from reknit.research.pretraining.material import Material
+from reknit.research.pretraining.unigram import unigram_entropy
 from reknit.runs.config import RunConfig
-from reknit.runs.corpus import Corpus
 from reknit.runs.phases import phases_of, train_phases
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, load_start
+from reknit.sources.passages import open_token_store
 from reknit.training.log import MetricsLog
 from reknit.training.team import Team
+
+LANGUAGE_MODEL_LOSSES = ("masked", "causal")
+"""Of the encoder itself: a generator's or a decoder's loss says nothing of what the encoder has learnt."""
 
 
 def run_arm(
@@ -32,18 +48,19 @@ def run_arm(
     material: Material,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Train and measure, or read what an earlier call has done; goes on where that was stopped.
+    """Train and measure, or read what an earlier call has done; resumes where that was stopped.
 
     folder: of this arm and seed, its `data` shared by all. Leaves model/ (as trained) and, after a tuning, tuned/ in
     it. Returns plain data: what was spent, the value of each measure by its label, the curve of the retrieval probe.
     """
     if folder.result.exists():
-        return read_json(folder.result)
+        result: dict[str, Any] = read_json(folder.result)
+        return result
     config, tuning_run = training_config(arm, comparison, seed), tuning_config(comparison, seed)
     if arm.recipe:
         trained, training = _phase(config, folder, material.corpus, stop, None)
     else:
-        trained, training = _untrained(config, folder, material.corpus, comparison)
+        trained, training = untrained(config, folder, material.corpus, comparison)
     tuned, tuning = trained, None
     if tuning_run is not None:
         # A folder of its own: a run's log keeps the phases of one configuration.
@@ -51,10 +68,8 @@ def run_arm(
             tuning_run, RunFolder(folder.path / "tuning", folder.data), material.corpus, stop, trained
         )
     objective = _objective(config, folder, trained) if arm.recipe else None
-    values = {}
-    for measure in material.measures:
-        model = trained if measure.of == "trained" else tuned
-        values[measure.label] = _value(measure, model, objective, comparison, seed)
+    subject = Subject(trained, tuned, objective, seed, comparison.precision, comparison.max_length)
+    values = {measure.label: measure.value(subject) for measure in material.measures}
     save(trained, folder.model)
     if tuned is not trained:
         save(tuned, folder.path / "tuned")
@@ -71,44 +86,39 @@ def run_arm(
     return result
 
 
+def outcome_of(result: dict[str, Any], folder: RunFolder) -> Outcome:
+    """What `run_arm` returned as an outcome, with the loss that the training ended at."""
+    spent = {unit: float(result["training"][unit]) for unit in ("tokens", "flops", "seconds")}
+    return Outcome(result["values"] | {LOSS: _final_loss(folder)}, spent, result["curve"])
+
+
+def unigram_outcome(comparison: ComparisonConfig, folder: ComparisonFolder, material: Material) -> Outcome:
+    """What a model of the tokens' frequencies alone would lose on what the arms are trained on."""
+    run = folder.run(Arm(UNIGRAM, None), 0)
+    model, _ = untrained(shared_run(comparison, 0), run, material.corpus, comparison)
+    texts = material.corpus.training_texts()
+    return Outcome({LOSS: unigram_entropy(open_token_store(run.data, texts, model.tokenizer, model.max_length))})
+
+
+def _final_loss(folder: RunFolder) -> float | None:
+    """The mean loss of a predicted token over the last tenth of the last phase's steps; None where no language model
+    is trained."""
+    lines = [line for line in MetricsLog(folder.metrics).read() if "losses" in line]
+    steps = [line["losses"] for line in lines if line["phase"] == lines[-1]["phase"]]
+    steps = steps[-max(1, len(steps) // 10) :]
+    named = [name for name in LANGUAGE_MODEL_LOSSES if steps and all(name in losses for losses in steps)]
+    return fmean(losses[named[0]] for losses in steps) if named else None
+
+
 def _objective(config: RunConfig, folder: RunFolder, model: EmbeddingModel) -> Objective:
     """The training's objective with its heads as they ended."""
-    name, recipe = phases_of(config)[0]
-    objective = recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
-    folder.phase(name).load_objective("final", objective)
+    phase = phases_of(config)[-1]
+    objective = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    folder.phase(phase.name).load_objective("final", objective)
     return objective.to(next(model.encoder.parameters()).device).eval()
 
 
-def _value(
-    measure: Measure, model: EmbeddingModel, objective: Objective | None, comparison: ComparisonConfig, seed: int
-) -> float | None:
-    """None where the measure wants a language model of a kind that there is not."""
-    if measure.score is not None:
-        layers, dims = measure.size or (None, None)
-        return measure.score(encoder_function(model, comparison.precision, quiet=True, layers=layers, dims=dims))
-    if measure.fine_tuned is not None:
-        return measure.fine_tuned(model, seed, comparison.precision)
-    assert measure.likelihood is not None
-    if objective is None:
-        return None
-    device = next(model.encoder.parameters()).device
-
-    def found(texts: list[str]) -> TextLikelihood | None:
-        batch = model.tokenizer.pack(texts, min(comparison.max_length, model.max_length)).to(device)
-        return objective.log_likelihood(model.encoder, batch)
-
-    def likelihood(texts: list[str]) -> tuple[list[float], list[int]]:
-        asked = found(texts)
-        assert asked is not None
-        return asked.logs.tolist(), asked.tokens.tolist()
-
-    kind = found(["a"])
-    if kind is None or measure.causal not in (None, kind.causal):
-        return None
-    return measure.likelihood(likelihood)
-
-
-def _untrained(
+def untrained(
     config: RunConfig, folder: RunFolder, corpus: Corpus, comparison: ComparisonConfig
 ) -> tuple[EmbeddingModel, dict[str, Any]]:
     """(model, what was spent: nothing)."""

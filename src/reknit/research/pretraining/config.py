@@ -7,53 +7,83 @@ from dataclasses import dataclass, field, replace
 
 from reknit import catalogue
 from reknit.data.text.passages import PASSAGE_WORDS
-from reknit.encoders.spec import EncoderSpec
+from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.evaluation.fine_tuning import FineTuningSpec
 from reknit.jobs.precision import PrecisionChoice
+from reknit.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from reknit.recipe import BudgetSpec, OptimiserSpec, Recipe
 from reknit.runs.config import SCRATCH, ExpansionSpec, ProbeSpec, RunConfig, with_overrides
 
 NO_TUNING = "none"
 UNTRAINED = "untrained"
-EVERY_MEASURE = "all"
-"""In place of a measure's label: the mean of all that every arm has."""
+UNIGRAM = "unigram"
+"""An arm of claims that is no training: a language model of the tokens' frequencies alone."""
+
+LOSS = "training loss"
+"""Nats per predicted token over the last tenth of the steps, where the objective trains a language model."""
 
 
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """All that the arms of a comparison share.
-
-    corpus, corpus_share, start, eval: as in RunConfig; start "scratch" gives every arm of a seed the same first
-    weights. budget: of each training. encoder, optimiser: in place of each recipe's own. max_length, tokens_per_batch:
-    of texts that are read one by one; objectives on pairs keep their own batches, but max_length is the limit of every
-    text, also of those that are measured. tuning: the recipe that every trained encoder is tuned with before it
-    searches, by its optimiser with tuning_learning_rate, for tuning_budget; "none" for objectives that train a
-    searching model themselves. sizes: "LAYERSxDIMS" that search and similarity are measured at besides, for elastic
-    objectives. classified_texts: labelled texts a linear classifier learns from at most. fine_tuning: how encoders as
-    trained are trained further on labelled texts, each with its arm's seed, for a second measure of every
-    classification folder; not done unless fine_tuning.texts is set. curve_points: values along each training.
-    """
+    """All that the arms of a comparison share."""
 
     corpus: str
+    """Folder or file of texts, or "python-docs" for the documentation that this Python carries; `--corpus` of the
+    command.
+    """
     budget: BudgetSpec
+    """What each training may spend; `--budget` of the command."""
     eval: tuple[str, ...] = ()
+    """Folders with labels (search, classes, similarity, sentence pairs) or texts (perplexity) that the arms are
+    measured by; `--eval` of the command.
+    """
     start: str = SCRATCH
-    encoder: EncoderSpec = field(default_factory=lambda: EncoderSpec(pooling="mean"))
+    """Model that every arm starts from: a folder, a Hugging Face hub id, or "scratch" for random weights, the same for
+    all arms of a seed.
+    """
+    encoder: TextEncoderSpec = field(default_factory=lambda: TextEncoderSpec(pooling="mean"))
+    """The encoder of every arm where they start from scratch, in place of each recipe's own."""
     optimiser: OptimiserSpec = field(default_factory=lambda: OptimiserSpec(learning_rate=5e-4))
-    max_length: int = 128
-    tokens_per_batch: int = 4096
+    """The optimiser of every arm and its learning-rate schedule, in place of each recipe's own."""
+    max_length: PositiveInt = 128
+    """Longest text in tokens, in training and where texts are measured. Objectives on single texts take it for their
+    own; those on pairs may have lower limits.
+    """
+    tokens_per_batch: PositiveInt = 4096
+    """Packed tokens of a training step, for objectives on single texts; those on pairs keep their own batches."""
     tuning: str = "infonce-pairs"
+    """The recipe that every trained encoder is tuned by before search and similarity are measured; "none" leaves it
+    out, for objectives that train a search model themselves.
+    """
     tuning_budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(tokens=1_000_000))
-    tuning_learning_rate: float = 5e-4
+    """What each tuning may spend."""
+    tuning_learning_rate: NonNegativeFloat = 5e-4
+    """Highest learning rate of the tuning; the rest of its optimiser is as in the tuning's recipe."""
     sizes: tuple[str, ...] = ()
-    classified_texts: int = 4000
+    """Smaller sizes of an encoder that search and similarity are measured at too, for elastic objectives, as
+    LAYERSxDIMENSIONS, such as 2x64.
+    """
+    classified_texts: PositiveInt = 4000
+    """Labelled texts that a linear classifier learns from, at most."""
     fine_tuning: FineTuningSpec = field(default_factory=FineTuningSpec)
-    curve_points: int = 8
-    passage_words: int = PASSAGE_WORDS
-    corpus_share: float = 1.0
+    """Fine-tuning of every trained encoder on labelled texts, with its arm's seed, as a second measure of every
+    classification folder; it is done where fine_tuning.texts is above 0.
+    """
+    curve_points: NonNegativeInt = 8
+    """Probes during each training, at most: the points of the curve of quality against compute."""
+    passage_words: PositiveInt = PASSAGE_WORDS
+    """Words of a passage, at most; longer documents are cut into passages."""
+    corpus_share: PositiveFloat = 1.0
+    """Fraction of the documents that are read, chosen by a hash of their ids; the others are treated as if they did not
+    exist. 1 or more for all.
+    """
     precision: PrecisionChoice = "auto"
-    max_bad: int = 100
+    """Number format of the matrix products: "float32", "bfloat16", or "auto" for bfloat16 where the machine has units
+    for it.
+    """
+    max_bad: NonNegativeInt = 100
+    """Unreadable records of the corpus that are skipped before the comparison gives up; `--max-bad` of the command."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +107,7 @@ def parse_arms(texts: Sequence[str]) -> list[Arm]:
     "untrained" is the start of all arms, which tells what training gives at all. Raises
     ReknitError for an unknown recipe or field, and for fewer than two arms or one twice.
     """
-    arms = [_parse_arm(text) for text in texts]
+    arms = [parse_arm(text) for text in texts]
     names = [arm.name for arm in arms]
     if len(arms) < 2:
         raise ReknitError("a comparison needs two arms at least: name several recipes")
@@ -91,14 +121,13 @@ def shared_recipe(arm: Arm, comparison: ComparisonConfig) -> Recipe | None:
     """The arm's recipe with all that the comparison fixes; what the arm's own settings change of it stays changed."""
     if arm.recipe is None:
         return None
-    data = arm.recipe.data
-    if data.source == "passages":
-        data = replace(data, max_length=comparison.max_length, tokens_per_batch=comparison.tokens_per_batch)
+    data = arm.recipe.data.as_compared(comparison.max_length, comparison.tokens_per_batch)
     fixed = replace(arm.recipe, encoder=comparison.encoder, optimiser=comparison.optimiser, data=data)
     found = with_overrides(fixed, arm.settings)
-    if found.encoder.vocabulary != comparison.encoder.vocabulary:
+    shape = found.encoder
+    if not isinstance(shape, TextEncoderSpec) or shape.vocabulary != comparison.encoder.vocabulary:
         raise ReknitError(f"{arm.name}: all arms share the tokenizer; set encoder.vocabulary of the comparison")
-    if found.data.max_length > max(data.max_length, comparison.max_length):
+    if found.data.longest > max(data.longest, comparison.max_length):
         raise ReknitError(f"{arm.name}: max_length of {comparison.max_length} is the limit of all arms: raise that")
     return found
 
@@ -137,7 +166,8 @@ def shared_run(comparison: ComparisonConfig, seed: int) -> RunConfig:
     )
 
 
-def _parse_arm(text: str) -> Arm:
+def parse_arm(text: str) -> Arm:
+    """One arm as written. Raises ReknitError for an unknown recipe or field."""
     if text == UNTRAINED or "/" in text.split(":")[0]:
         return Arm(text, None)
     name, *settings = text.split(":")

@@ -1,14 +1,14 @@
-"""The folder of a comparison: started, gone on with, overwritten."""
+"""The folder of a comparison: started, resumed, overwritten."""
 
 from __future__ import annotations
 
-import re
-import zlib
 from pathlib import Path
+from typing import Any
 
 from reknit.errors import ReknitError
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.folder import JobFolder
+from reknit.research.outcomes import file_name
 from reknit.research.pretraining.config import Arm, ComparisonConfig
 from reknit.runs.config import to_json
 from reknit.runs.run_folder import RunFolder
@@ -29,9 +29,7 @@ class ComparisonFolder(JobFolder):
 
     def run(self, arm: Arm, seed: int) -> RunFolder:
         """The folder of one arm with one seed."""
-        plain = re.sub(r"[^\w.=-]", "_", arm.name)
-        name = plain if plain == arm.name else f"{plain}-{zlib.crc32(arm.name.encode()):08x}"
-        return RunFolder(self.path / "arms" / name / f"seed-{seed}", data=self.data)
+        return RunFolder(self.path / "arms" / file_name(arm.name) / f"seed-{seed}", data=self.data)
 
     def open(self, config: ComparisonConfig, *, resume: bool, overwrite: bool) -> None:
         """Make the folder ready, or raise ReknitError when it is not free for what is asked."""
@@ -44,7 +42,7 @@ class ComparisonFolder(JobFolder):
         if resume:
             # What could not be set yet when the comparison began is as it would have been.
             unset = ComparisonConfig(config.corpus, config.budget)
-            before = to_json(unset) | read_json(self.config)["comparison"]
+            before = _filled(to_json(unset), read_json(self.config)["comparison"])
             changed = [name for name, value in wanted.items() if before.get(name) != value]
             if before != wanted:
                 raise ReknitError(
@@ -53,3 +51,14 @@ class ComparisonFolder(JobFolder):
                 )
         self.make(overwrite=overwrite)
         write_json(self.config, {"comparison": wanted})
+
+
+def _filled(template: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
+    """What was stored, and below it, at every depth, the template's value where a field is younger."""
+    filled = template | stored
+    return {
+        name: _filled(template[name], value)
+        if isinstance(value, dict) and isinstance(template.get(name), dict)
+        else value
+        for name, value in filled.items()
+    }

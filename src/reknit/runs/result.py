@@ -1,0 +1,216 @@
+"""What a run found: the tree of values that result.json holds and every reader of it uses.
+
+Nothing here imports torch, so that a search by words, which reads the hybrid's weight, starts quickly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from reknit.errors import ReknitError
+from reknit.evaluation.scores import Evaluation
+from reknit.jobs.files import read_json
+from reknit.jobs.typed_json import from_plain, to_plain
+from reknit.retrieval.index import Hit
+from reknit.training.phase_result import PhaseResult
+
+VERSION = 1
+"""Of result.json; 0 are the files from before there was a number."""
+
+ModelName = Literal["adapted", "start"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """use: the model to keep. difference: adapted - start in `metric`, with its 95% interval and p value.
+
+    decided_by: the collections that decided, joined by ", ". sentence: all of it in plain English.
+    """
+
+    use: ModelName
+    metric: str
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+    decided_by: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ExpansionFacts:
+    """The query expansion that was measured: how many terms it knows, and how much of it queries get."""
+
+    terms: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Phase(PhaseResult):
+    """One phase of the training. recipe: the name of what it trained by."""
+
+    recipe: str = ""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What was spent in all, and by each phase.
+
+    processes: that trained together. kept_share: the fraction of the training's change to the weights that was kept;
+    None where it was not asked.
+    """
+
+    tokens: int = 0
+    seconds: float = 0.0
+    tokens_per_second: float = 0.0
+    flops: float = 0.0
+    phases: tuple[Phase, ...] = ()
+    processes: int = 1
+    kept_share: float | None = None
+
+
+@dataclass(frozen=True)
+class TeacherFacts:
+    """How the distillation targets were made.
+
+    dense_weight: of the start model in the teacher, the rest is BM25's. reached_by_dense_weight: nDCG@10 of the queries
+    that chose it, by weight. documents, queries, titles: ranked passages, pseudo-queries, and how many of those are
+    titles. seconds: that making them took.
+    """
+
+    dense_weight: float
+    reached_by_dense_weight: dict[str, float]
+    documents: int
+    queries: int
+    titles: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ProbeFacts:
+    """The retrieval probe cut from the corpus.
+
+    kind: what its queries are. dev_queries: watch the training, and choose the weights where anything does.
+    test_queries: the rest. judged_by_all: whether the dev queries chose no checkpoint, so that all of them may judge;
+    None in results from before it was written.
+    """
+
+    kind: Literal["title", "sentence"]
+    dev_queries: int
+    test_queries: int
+    judged_by_all: bool | None = None
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What was read (see `reknit.data.text.documents.ReadReport`), and what became of it.
+
+    passages, words: trained on. passage_words: the most that a passage has; None in results from before it was written,
+    as `language` is, which names the stemmer.
+    """
+
+    read: int
+    documents: int
+    duplicates: int
+    empty: int
+    unreadable: int
+    eval_overlaps: int
+    problems: tuple[str, ...]
+    passages: int
+    words: int
+    passage_words: int | None = None
+    probe: ProbeFacts | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportCheck:
+    """How far the loaded folder is from the model it was made of.
+
+    max_abs_diff, cosine: the worst over all libraries and texts. against: {library: largest absolute difference}.
+    texts: number of texts compared.
+    """
+
+    max_abs_diff: float
+    cosine: float
+    against: dict[str, float]
+    texts: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """An example search, with its best hits."""
+
+    query: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What result.json holds of a run, in the order of its keys.
+
+    verdict: by labelled collections where there are any, else by the probe. probe_verdict: what it would be without
+    labels. plain_verdict: of the adapted model without its query expansion; None where it has none. All three are None,
+    and `evaluations` is empty, where a run was not judged. model_holds: which model is in model/, which the other
+    `model_` fields describe. hybrid_weight: of that model's vectors in hybrid search; None where nothing asked for it.
+    query_expansion: of the adapted model, as it was measured. teacher: None where nothing was distilled. searches: None
+    where there is no index.
+    """
+
+    version: int = VERSION
+    reknit_version: str = ""
+    command: str = ""
+    date: str = ""
+    seed: int | None = None
+    start: str = ""
+    machine: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    probe_verdict: Verdict | None = None
+    plain_verdict: Verdict | None = None
+    model_holds: ModelName | None = None
+    model_expands_queries: bool = False
+    model_prompts: dict[str, str] = field(default_factory=dict)
+    model_trained_pooling: str | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    hybrid_weight: float | None = None
+    query_expansion: ExpansionFacts | None = None
+    training: Training = field(default_factory=Training)
+    teacher: TeacherFacts | None = None
+    corpus: CorpusFacts | None = None
+    export: ExportCheck | None = None
+    searches: tuple[Search, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for result.json, nothing rounded."""
+        return {item.name: to_plain(getattr(self, item.name)) for item in fields(self)}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str = "result.json") -> RunResult:
+        """What `to_json` wrote, also of older versions and of one arm of a comparison, which have not every part.
+
+        where: what an error calls it. Raises ReknitError when it is of a newer version or no result of a run.
+        """
+        if isinstance(value, dict):
+            value = {"version": 0} | value
+            if isinstance(value["version"], int) and value["version"] > VERSION:
+                raise ReknitError(
+                    f"{where} was written by a newer reknit (version {value['version']}, this one reads {VERSION}): "
+                    "update reknit"
+                )
+        try:
+            found: RunResult = from_plain(cls, value, "result")
+        except ValueError as error:
+            raise ReknitError(
+                f"{where} is no result of a run ({error}): it is damaged, or belongs to another job"
+            ) from error
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> RunResult | None:
+        """The result in the file; None where there is none, or one of another job (`reknit tune`), which says its
+        `kind`. Raises ReknitError when it is damaged."""
+        value = read_json(path) if path.is_file() else None
+        of_another_job = isinstance(value, dict) and "kind" in value
+        return None if value is None or of_another_job else cls.from_json(value, str(path))
