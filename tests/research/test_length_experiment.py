@@ -41,6 +41,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "SHORT", 32)
     monkeypatch.setattr(growth, "LONG", 256)
     monkeypatch.setattr(experiment, "LONG", 256)
+    monkeypatch.setattr(experiment, "_MANY_CHUNKS", 200)
 
 
 def run(arm: str, folder: Path, seed: int = 0) -> dict[str, float | None]:
@@ -77,6 +78,18 @@ def test_a_broken_chunk_shows_in_the_difference(tmp_path: Path, monkeypatch: pyt
     # Every chunk begins with an empty memory.
     monkeypatch.setattr(gated_linear, "_states", lambda decays, added: torch.zeros_like(added))
     assert good[EXACT] < 1e-4 < run("gla", tmp_path)[EXACT]
+
+
+def test_a_memory_that_ends_after_one_chunk_shows_in_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trained encoder reads two chunks at most, and two are right."""
+    monkeypatch.setattr(
+        gated_linear, "_states", lambda decays, added: torch.nn.functional.pad(added, (0,) * 4 + (1, 0))[:, :-1]
+    )
+    assert run("gla", tmp_path)[EXACT] > 1e-4
+    monkeypatch.setattr(experiment, "_MANY_CHUNKS", 128)
+    assert run("gla", tmp_path)[EXACT] < 1e-4
 
 
 def test_answers_are_read_from_their_questions() -> None:

@@ -34,6 +34,7 @@ RECALL, AGAIN, ONCE, LOSS = "recall", "recall of keys bound again", "recall of k
 EXACT, SECONDS, BYTES, WEIGHTS = "chunks minus recurrence", "growth of seconds", "growth of bytes", "weights"
 _REACH = 4  # tokens that a block of the arm "window" sees back
 _HELD_OUT = 1_000_003  # a seed that no training has
+_MANY_CHUNKS = 1024  # tokens; a text of the world has two chunks
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class LengthExperiment(Experiment):
     All have the same shape, world, texts in the same order and steps, and attend to the left only. Measures, on texts
     that no arm has seen: the fraction of questions answered right (of all, of those whose key was bound once, or
     several times), the loss in nats; of linear mixers, the largest difference of the states between the chunked form
-    and the recurrence; how seconds and kept bytes grow from texts of 512 to 16,384 tokens at an equal number of tokens,
-    on fresh weights (not of "window", whose mask is dense); and the number of weights.
+    and the recurrence, of the trained weights on a text of the world and of fresh ones on 1,024 tokens; how seconds and
+    kept bytes grow from texts of 512 to 16,384 tokens at an equal number of tokens, on fresh weights (not of "window",
+    whose mask is dense); and the number of weights.
 
     texts: of a step. held_out: texts measured on.
     """
@@ -90,13 +92,17 @@ class LengthExperiment(Experiment):
         self._train(encoder, objective, folder / "arms" / file_name(arm) / f"seed-{seed}", seed, stop)
         spent = {"tokens": float(self.steps * self.texts * self.world.length), "seconds": time.perf_counter() - began}
         values = self._recall(encoder, objective, seed) | {WEIGHTS: float(sum(p.numel() for p in encoder.parameters()))}
-        values |= {EXACT: self._difference(encoder, seed), SECONDS: None, BYTES: None}
+        fresh, size = self._fresh(arm, seed), self.world.vocabulary.size
+        values |= {EXACT: self._difference(encoder, fresh, seed), SECONDS: None, BYTES: None}
         if arm != WINDOW:
-            fresh = replace(self._spec(arm), max_positions=LONG).build(self.world.vocabulary.size).eval()
-            fresh.to(best_device())
-            size = self.world.vocabulary.size
             values |= {SECONDS: seconds_growth(fresh, size), BYTES: bytes_growth(fresh, size)}
         return Outcome(values, spent)
+
+    def _fresh(self, arm: str, seed: int) -> HuggingFaceEncoder:
+        """An untrained encoder of the arm's shape that reads texts of up to LONG tokens."""
+        torch.manual_seed(seed)
+        spec = replace(self._spec(arm), max_positions=LONG)
+        return spec.build(self.world.vocabulary.size).to(best_device()).eval()
 
     def _spec(self, arm: str) -> TextEncoderSpec:
         known = {WINDOW: "attention", **{name: name for name in get_args(MixerName)}}
@@ -137,19 +143,25 @@ class LengthExperiment(Experiment):
         return values | {LOSS: float(losses.mean())}
 
     @torch.inference_mode()
-    def _difference(self, encoder: HuggingFaceEncoder, seed: int) -> float | None:
+    def _difference(self, trained: HuggingFaceEncoder, fresh: HuggingFaceEncoder, seed: int) -> float | None:
         """The largest difference of a state when rows are read one by one; None for a mixer that has no recurrence."""
-        mixers = [module for module in encoder.modules() if isinstance(module, GatedLinear)]
-        if not mixers:
+        if not any(isinstance(module, GatedLinear) for module in trained.modules()):
             return None
-        view = View.clean(self.world.batch(1, _HELD_OUT, seed).to(best_device()), causal)
-        chunked = encoder(view).last
-        for mixer in mixers:
-            mixer.row_by_row = True
-        difference = float((encoder(view).last - chunked).abs().max())
-        for mixer in mixers:
-            mixer.row_by_row = False
-        return difference
+        many_chunks = replace(self.world, length=_MANY_CHUNKS)
+        read = ((trained, self.world), (fresh, many_chunks))
+        return max(_largest_difference(encoder, world.batch(1, _HELD_OUT, seed)) for encoder, world in read)
+
+
+def _largest_difference(encoder: HuggingFaceEncoder, batch: Batch) -> float:
+    view = View.clean(batch.to(best_device()), causal)
+    mixers = [module for module in encoder.modules() if isinstance(module, GatedLinear)]
+    chunked = encoder(view).last
+    for mixer in mixers:
+        mixer.row_by_row = True
+    difference = float((encoder(view).last - chunked).abs().max())
+    for mixer in mixers:
+        mixer.row_by_row = False
+    return difference
 
 
 @dataclass(frozen=True)
