@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import TypeVar
 
 from reknit.collectives import gathered_rows
+from reknit.data.attention_rules import AttentionRule
 from reknit.data.batch import Batch, Vocabulary
 from reknit.encoders.base import Encoder
 from reknit.objectives.companions import Companions
@@ -167,3 +168,10 @@ class ObjectiveSpec(ABC):
     def parts(self) -> dict[str, ObjectiveSpec]:
         """Where each step does one of several tasks: by task, the settings under which every step does that one."""
         return {}
+
+    def rules(self) -> tuple[AttentionRule, ...]:
+        """The attention rules of all steps, for no tokens, other than in both directions and from left to right.
+
+        An encoder that cannot honour one is refused before the first step, whenever a step with that rule would come.
+        """
+        return ()

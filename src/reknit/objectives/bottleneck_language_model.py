@@ -8,6 +8,7 @@ import torch
 
 from reknit.corruptions.bottleneck import insert_bottleneck
 from reknit.corruptions.next_token import predict_next
+from reknit.data.attention_rules import AttentionRule, BehindBottleneck, Both, causal
 from reknit.data.batch import Batch, Vocabulary, segments_of
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder, TokenEncoder
@@ -34,6 +35,10 @@ class BottleneckLanguageModelSpec(ObjectiveSpec):
     def __post_init__(self) -> None:
         if self.bottleneck_weight < 0.0:
             raise ReknitError(f"bottleneck_weight is {self.bottleneck_weight}; it must be 0 or more")
+
+    def rules(self) -> tuple[AttentionRule, ...]:
+        side = torch.zeros(0, dtype=torch.int64)
+        return (Both(causal, BehindBottleneck(side)),) if self.bottleneck_weight else ()
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> BottleneckLanguageModel:
         return BottleneckLanguageModel(self, encoder.dim, tied_vocabulary(encoder))

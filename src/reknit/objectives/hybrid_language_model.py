@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reknit.corruptions.masking import mask_tokens, ordinary_tokens
-from reknit.data.attention_rules import CausalWhere
+from reknit.data.attention_rules import AttentionRule, CausalWhere
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder, TokenEncoder
@@ -44,6 +44,9 @@ class HybridLanguageModelSpec(ObjectiveSpec):
     def __post_init__(self) -> None:
         if not 0.0 <= self.causal_share <= 1.0:
             raise ReknitError(f"causal_share is {self.causal_share}; it must be between 0 and 1")
+
+    def rules(self) -> tuple[AttentionRule, ...]:
+        return (CausalWhere(torch.zeros(0, dtype=torch.bool)),)
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> HybridLanguageModel:
         return HybridLanguageModel(self, encoder.dim, tied_vocabulary(encoder))

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from reknit.corruptions.next_token import predict_next
 from reknit.corruptions.rewriting import damaged_then_clean
+from reknit.data.attention_rules import AttentionRule, PrefixThenCausal
 from reknit.data.batch import Batch, View, Vocabulary
 from reknit.decoders.language_model_head import LanguageModelHead
 from reknit.encoders.base import Encoder, TokenEncoder
@@ -64,6 +65,9 @@ class UnifiedModesSpec(DrawnTasksSpec):
             raise ReknitError(
                 "this recipe reads masked tokens at their own places: set objective.masked.read_before=false"
             )
+
+    def rules(self) -> tuple[AttentionRule, ...]:
+        return (PrefixThenCausal(torch.zeros(0, dtype=torch.bool)),) if self.denoised_weight else ()
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> UnifiedModes:
         return UnifiedModes(self, encoder.dim, tied_vocabulary(encoder), pooling)

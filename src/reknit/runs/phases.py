@@ -14,6 +14,7 @@ import torch
 
 from reknit.data.text.corpus import Corpus
 from reknit.encoders.base import Encoder
+from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.interrupt import StopRequest
@@ -111,6 +112,7 @@ def train_phases(
     """
     training = Training(config, folder, corpus, model, probe, stop, team)
     phases = phases_of(config)
+    _check_rules(phases, model.encoder)
     together = f" by {team.size} processes ({config.parallel})" if team.size > 1 else ""
     precision = resolve_precision(config.precision, training.device)
     logger.info("training on %s in %s%s", training.device, precision, together)
@@ -159,6 +161,14 @@ def phases_of(config: RunConfig) -> list[Phase]:
                 )
             )
     return found
+
+
+def _check_rules(phases: list[Phase], encoder: Encoder) -> None:
+    """Raise ReknitError where some step of a phase has an attention rule that the encoder cannot honour."""
+    if isinstance(encoder, NativeEncoder):
+        for phase in phases:
+            for rule in phase.recipe.objective.rules():
+                encoder.check_rule(rule)
 
 
 def chooses_weights(config: RunConfig) -> bool:

@@ -141,6 +141,11 @@ class NativeEncoder(TokenEncoder):
                 collected[number + 1] = self.final_norm(hidden)
         return Encoded(collected, cu_seqlens, positions, self.depth, self.pooler, rows.owner)
 
+    def check_rule(self, rule: AttentionRule) -> None:
+        """Raise ReknitError where a mixer cannot honour the rule."""
+        for block in self.blocks:
+            cast(TransformerBlock, block).mixer.check_rule(rule)
+
     def _rotations(self, positions: Tensor) -> list[Rotation | None]:
         if not self.config.rope_thetas:
             return [None] * self.depth
