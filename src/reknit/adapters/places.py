@@ -32,7 +32,8 @@ def query_key_values(encoder: NativeEncoder) -> list[nn.Linear]:
     for number, linear in enumerate(found):
         if linear.out_features != 3 * linear.in_features:
             raise ReknitError(
-                f"block {number} of this encoder has no queries, keys and values, which the adapter works on"
+                f"block {number} of this encoder has no queries, keys and values, which the adapter works on: take one "
+                "that works elsewhere (bitfit, bottleneck, parallel, prompt)"
             )
     return found
 

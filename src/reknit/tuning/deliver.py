@@ -17,7 +17,7 @@ from reknit.errors import ReknitError
 from reknit.evaluation.classification import ClassificationSet
 from reknit.evaluation.fine_tuning import Classifier
 from reknit.evaluation.significance import bootstrap_interval
-from reknit.export.sentence_transformers import save
+from reknit.export.sentence_transformers import only_here, save
 from reknit.jobs.files import write_json
 from reknit.jobs.machine import machine, versions
 from reknit.models.embedding_model import EmbeddingModel
@@ -71,7 +71,7 @@ def deliver(run: Finished, folder: Path) -> TuningResult:
 
 
 def _write_model(run: Finished, classifier: Classifier, adapted: AdaptedEncoder, folder: Path) -> None:
-    save(run.start, folder, card=_card(run.start.name, run.config.method, merges=not adapted.adapter.cannot_merge))
+    save(run.start, folder, card=_card(run.start, run.config.method, merges=not adapted.adapter.cannot_merge))
     (folder / ADAPTER).mkdir()
     save_adapter(adapted, run.config.part, folder / ADAPTER)
     (folder / HEAD).mkdir()
@@ -119,9 +119,12 @@ def _arm(fitted: Fitted, seed: int, weights: int = 0, fraction: float = 0.0, siz
     return Arm(float(fitted.right.mean()), interval, weights, fraction, size, fitted.seconds)
 
 
-def _card(name: str, method: str, *, merges: bool) -> str:
-    front: Sequence[str] = ("---", "library_name: sentence-transformers", "tags:", "- reknit", "---")
+def _card(start: EmbeddingModel, method: str, *, merges: bool) -> str:
+    name, alone = start.name, only_here(start)
+    library = "reknit" if alone else "sentence-transformers"
+    front: Sequence[str] = ("---", f"library_name: {library}", "tags:", "- reknit", "---")
     how = " `reknit export` writes a model for them that has it in its weights." if merges else ""
+    others = alone or f"Other libraries pass over it and give the vectors of {name}.{how}"
     return "\n".join(
         [
             *front,
@@ -129,8 +132,8 @@ def _card(name: str, method: str, *, merges: bool) -> str:
             f"# {name}, tuned by {method}",
             "",
             f"The weights are those of {name}. `{ADAPTER}/` holds what was trained on labelled texts, `{HEAD}/` the "
-            'linear layer that gives labels. reknit applies the adapter (`reknit.load("path/to/this/folder")`); other '
-            f"libraries pass over it and give the vectors of {name}.{how}",
+            'linear layer that gives labels. reknit applies the adapter (`reknit.load("path/to/this/folder")`). '
+            f"{others}",
             "",
         ]
     )

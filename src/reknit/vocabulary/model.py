@@ -25,7 +25,9 @@ def tokenizer_kind(model: EmbeddingModel) -> Literal["bert", "modernbert"]:
     Raises ReknitError for a model whose tokenizer cannot be replaced.
     """
     encoder = model.encoder
-    kind = _KINDS.get(encoder.source["model_type"]) if isinstance(encoder, HuggingFaceEncoder) else None
+    source = encoder.source if isinstance(encoder, HuggingFaceEncoder) else {}
+    # An encoder with another mixer is of a family too.
+    kind = _KINDS.get(str(source.get("family", source.get("model_type"))))
     if kind is None:
         raise ReknitError(
             f"the tokenizer of {model.name} cannot be replaced: that is done for {', '.join(_KINDS)}, whose positions "
