@@ -67,6 +67,7 @@ def test_what_other_commands_make_of_it(method: str, model: Path, labels: Path, 
 
     run, vectors = tmp_path / "run", tmp_path / "vectors"
     reknit("tune", model, labels, "--out", run, "--method", method, *QUICK, "--set", "precision=float32").succeeded()
+    assert reknit("search", run, "barak").complaint().startswith(f"{run} has no index/: give the run folder")
     reknit("encode", run, corpus, "--out", vectors, "--precision", "float32").succeeded()
     row = parquet.read_table(next(vectors.glob("*.parquet"))).slice(0, 1).to_pylist()[0]
     text = f"{row['title']} {row['text']}".strip()
