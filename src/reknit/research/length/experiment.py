@@ -48,6 +48,10 @@ class LengthExperiment(Experiment):
     kept bytes grow from texts of 512 to 16,384 tokens at an equal number of tokens, on fresh weights (not of "window",
     whose mask is dense); and the number of weights.
 
+    The small size was checked with attention and its window alone, before any other mixer was measured: with 500 steps
+    attention answers .97, .93 and .99 with three seeds, the window .36 and .36 with two (chance is .25). Nothing else
+    was tried.
+
     texts: of a step. held_out: texts measured on.
     """
 
