@@ -46,9 +46,10 @@ def _kept_bytes(encoder: Encoder, length: int, vocabulary: int, rule: AttentionR
     alive: list[Tensor] = []  # so that no storage gets the place of another
 
     def count(tensor: Tensor) -> Tensor:
-        alive.append(tensor)
+        # Detached, as a graph that holds its own outputs is never freed.
+        alive.append(tensor.detach())
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
+        return alive[-1]
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         encoder(_texts(encoder, length, vocabulary, rule))
