@@ -184,7 +184,7 @@ def test_a_stopped_explanation_is_resumed(
         ((), {"part.states_per_batch": 0}, "must be above 0"),
         ((), {"states": 100}, "20 are needed"),
         ((), {"part.depth": 2}, "no field 'depth'"),
-        ((), {"corpus": "x"}, "leave them out of --set"),
+        ((), {"corpus": "x"}, "--set cannot change model, corpus or method"),
         (("--query", "  "), {}, "query is empty"),
         (("--resume",), {}, "no explanation to resume"),
     ],

@@ -24,7 +24,7 @@ def recipes(
 def settings(
     name: Annotated[
         str | None,
-        typer.Argument(help='Of a recipe (`pretrain`), of a method (`tune`), or "compare"; else of `reknit adapt`.'),
+        typer.Argument(help="A recipe, a method, compare, tune, explain or vocabulary; `reknit adapt` without one."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
