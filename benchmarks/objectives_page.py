@@ -102,7 +102,7 @@ def language_models(record: dict[str, Any], unigram: dict[str, Any]) -> list[str
         corpus ({unigram["nats_per_token"]:.2f} nats a token, `{unigram["command"]}`). The objectives of the first table
         reach these values after the same small budget, on paragraphs of Wikipedia that were kept out of the training:
         """
-    end = "All are worse than the unigram model: none predicts a token from its context yet, so their order means nothing."
+    end = "All are worse than the unigram model: none predicts a token from its context, so their order means nothing."
     if any(float(row["mean"]) <= unigram["perplexity"] for row in _perplexities(record)):
         end = "Those that are not better than the unigram model do not predict a token from its context yet."
     return [tidy(about), markdown_table(["objective", "measure", "value"], rows), end]
