@@ -177,7 +177,7 @@ def test_a_stopped_explanation_is_resumed(
     ("more", "changes", "complaint"),
     [
         (("--method", "topk"), {}, "no method of explain 'topk'; did you mean topk-sae"),
-        (("--method", "mlm"), {}, "mlm is no method of explain"),
+        (("--method", "mlm"), {}, "mlm is not a method of explain"),
         ((), {"layer": 3}, "layers 0 to 2: layer=3"),
         ((), {"part.k": 41}, "part.k is 41"),
         ((), {"states": 0}, "states: 0 must be above 0"),

@@ -80,7 +80,7 @@ def _make(
         seed=seed,
     )
     if not queries:
-        raise ReknitError("no passage holds a sentence that could be a query: give text in sentences")
+        raise ReknitError("no passage contains a sentence that could be a query: give texts with sentences")
     texts = [query.text for query in queries]
     asked = _encoded("teacher: queries", encode, texts, "query", ends[1])
     queries, texts = queries[: len(asked)], texts[: len(asked)]

@@ -66,10 +66,10 @@ def compare_adaptation(
     """
     seconds = parse_budget(budget).seconds
     if seconds is None:
-        raise ReknitError(f"--budget is {budget}: what is compared here has the same time, such as 10m")
+        raise ReknitError(f"--budget is {budget}: this comparison needs a time, such as 10m")
     unknown = [route for route in against if route not in ROUTES]
     if unknown:
-        raise ReknitError(f"there is no route {unknown[0]!r}; choose from {', '.join(ROUTES)}")
+        raise ReknitError(f"there is no training method {unknown[0]!r}; choose from {', '.join(ROUTES)}")
     check_json_path(json_file)
     collections = {Path(folder): load_beir(folder) for folder in data}
     settings = {"start": "/".join(Path(start).parts[-2:]) if Path(start).exists() else start, "budget": budget}

@@ -62,7 +62,7 @@ class EncodingSpec:
 
     def __post_init__(self) -> None:
         if self.passage_words < 1:
-            raise ReknitError(f"passages of {self.passage_words} words hold nothing: ask for at least 1")
+            raise ReknitError(f"passages of {self.passage_words} words would be empty: give at least 1")
 
 
 def passage_words_of(model: str) -> int:

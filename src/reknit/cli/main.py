@@ -15,7 +15,7 @@ from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere, Interrupted
 
 app = typer.Typer(
-    help="Unlabelled text in; a measured, exported, searchable encoder out.",
+    help="Train, adapt, measure and search text encoders, without labels.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -22,7 +22,10 @@ def insert_bottleneck(batch: Batch, rng: torch.Generator) -> View:
     token. Raises ReknitError for a tokenizer without a closing token.
     """
     if batch.vocabulary.sep < 0:
-        raise ReknitError("this tokenizer has no token that closes a text, which this recipe needs as a bottleneck")
+        raise ReknitError(
+            "this tokenizer adds no token at the end of a text, which this recipe needs as a bottleneck: choose "
+            "another tokenizer"
+        )
     lengths = batch.cu_seqlens.diff()
     draws = torch.rand(batch.num_tokens + 1, generator=rng).to(batch.tokens.device)[batch.cu_seqlens[:-1]]
     # From place 1 up to the place of the last token; the closing one at least stands behind it.

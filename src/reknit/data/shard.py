@@ -89,8 +89,8 @@ def refuse_signal(batch: Batch) -> None:
     """Raise ReknitError where a batch that is to be cut and put together anew has rows that are no tokens."""
     if batch.signal is not None:
         raise ReknitError(
-            "this recipe adds, drops or moves tokens, which pictures and sounds among them could not follow: take one "
-            "that masks in place, such as mlm"
+            "this recipe adds, drops or moves tokens, so it cannot be used for pictures or sounds: use one that "
+            "masks in place, such as mlm"
         )
 
 

@@ -89,7 +89,7 @@ class ExplanationFolder(JobFolder):
         """Make the folder ready, or raise ReknitError when it is not free for what is asked."""
         stored = read_json(self.config) if self.is_taken() else {"explanation": {}}
         if not isinstance(stored, dict) or "explanation" not in stored:
-            raise ReknitError(f"{self.path} holds something else than an explanation: give a new folder with --out")
+            raise ReknitError(f"{self.path} holds something other than an explanation: give a new folder with --out")
         self.check(resume=resume, overwrite=overwrite)
         wanted = to_json(config)
         if resume and stored["explanation"] != wanted:

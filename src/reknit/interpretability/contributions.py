@@ -87,7 +87,7 @@ def changeable(model: EmbeddingModel, layer: int) -> nn.Module:
     check_layer(model, layer)
     encoder = model.encoder
     if not isinstance(encoder, NativeEncoder):
-        raise ReknitError(f"{model.name}: only reknit's own encoders can run on from changed states")
+        raise ReknitError(f"{model.name}: only reknit's own encoders can continue from changed states")
     if layer == 0:
         return encoder.embedding_dropout
     if not encoder.config.pre_norm:

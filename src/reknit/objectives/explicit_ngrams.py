@@ -51,7 +51,7 @@ class ExplicitNgramSpec(ObjectiveSpec):
 
     def __post_init__(self) -> None:
         if self.lexicon < 1:
-            raise ReknitError(f"lexicon is {self.lexicon}; it must have one bigram at least")
+            raise ReknitError(f"lexicon is {self.lexicon}; it must be 1 or more")
         if not 0.0 <= self.counting < 1.0:
             raise ReknitError(f"counting is {self.counting}; it must be 0 or more and below 1")
         if not (self.explicit or self.comprehensive or self.contiguous):

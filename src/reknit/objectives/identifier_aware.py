@@ -61,7 +61,7 @@ class IdentifierAwareSpec(DrawnTasksSpec):
 
     def __post_init__(self) -> None:
         if self.layers is not None and self.layers < 1:
-            raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
+            raise ReknitError(f"layers is {self.layers}; it must be 1 or more")
         super().__post_init__()
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> IdentifierAware:

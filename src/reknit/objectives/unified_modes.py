@@ -62,7 +62,7 @@ class UnifiedModesSpec(DrawnTasksSpec):
             raise ReknitError(f"the temperature is {self.temperature}; it must be above 0")
         if self.masked.read_before:
             raise ReknitError(
-                "this recipe reads masked tokens at their own places: set objective.masked.read_before=false"
+                "this recipe predicts masked tokens at their own positions: set objective.masked.read_before=false"
             )
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> UnifiedModes:

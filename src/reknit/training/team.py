@@ -114,7 +114,10 @@ def join_team() -> Iterator[Team]:
     try:
         store, rank, size = next(rendezvous("env://"))
     except ValueError as error:
-        raise ReknitError(f"WORLD_SIZE is set but the rest is not ({error}): start by torchrun, or unset it") from error
+        raise ReknitError(
+            f"WORLD_SIZE is set but the other variables of torchrun are not ({error}): start with torchrun, or unset "
+            "WORLD_SIZE"
+        ) from error
     if rank != 0:
         logging.getLogger("reknit").setLevel(logging.WARNING)
     try:
