@@ -41,7 +41,7 @@ def make_distillation_targets(
 ) -> None:
     """Make the distillation targets in the folder `path`, if they are not there.
 
-    seconds: about how long making them may take, None for no limit. What is dropped when time runs short is chance:
+    seconds: about how long making them may take, None for no limit. When time runs short, a random part is dropped:
     documents and queries are encoded in random order.
     """
     if not path.exists():

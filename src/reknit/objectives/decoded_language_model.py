@@ -52,7 +52,7 @@ class DecodedLanguageModelSpec(ObjectiveSpec):
 
 
 class DecodedLanguageModel(ReconstructionObjective):
-    """Loss "masked": cross-entropy of the hidden tokens, from the decoder's output on top of the encoder's."""
+    """Loss "masked": cross-entropy of the masked tokens, from the decoder's output on top of the encoder's."""
 
     def __init__(self, spec: DecodedLanguageModelSpec, dim: int, vocabulary: int) -> None:
         super().__init__()

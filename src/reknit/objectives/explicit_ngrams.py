@@ -1,4 +1,5 @@
-"""Explicit n-gram masking: a bigram is hidden behind one mask and predicted by its own number (ERNIE-Gram)."""
+"""Explicit n-gram masking: a bigram is replaced by one mask token and predicted as one entry of a lexicon
+(ERNIE-Gram)."""
 
 from __future__ import annotations
 
@@ -62,8 +63,8 @@ class ExplicitNgramSpec(ObjectiveSpec):
 
 
 class ExplicitNgrams(FollowsProgress[TokenEncoder], ReconstructionObjective):
-    """Losses "masked", cross-entropy of hidden tokens, and, once there is a lexicon, "ngram", that of the numbers of
-    the hidden bigrams.
+    """Losses "masked", cross-entropy of the masked tokens, and, once there is a lexicon, "ngram", that of the masked
+    bigrams' numbers in it.
 
     A bigram's tokens are both predicted from the state of its one mask, to which the learned vector of a token's place
     in the bigram is added, so neither prediction sees the other token.

@@ -69,7 +69,7 @@ class IdentifierAwareSpec(DrawnTasksSpec):
 
 
 class IdentifierAware(ReconstructionObjective):
-    """One task a step, each with the same chance; the loss bears its name.
+    """One task in each step, all equally likely; the loss has its name.
 
     "denoised": spans of the text are masked, and the decoder writes the text. "tagging": the encoder's state says of
     each token of the clean text whether it belongs to an identifier. "identifiers": all occurrences of some identifiers

@@ -70,9 +70,9 @@ class UnifiedModesSpec(DrawnTasksSpec):
 
 
 class UnifiedModes(ReconstructionObjective):
-    """One task a step, each with the same chance; the loss bears its name. All have one encoder and one head.
+    """One task in each step, all equally likely; the loss has its name. All share one encoder and one head.
 
-    "masked": hidden tokens, attention in both directions. "causal": each token from what came before it. "denoised":
+    "masked": masked tokens, attention in both directions. "causal": each token from what came before it. "denoised":
     the damaged text is read in both directions, and behind it the clean one is written from left to right. Texts of
     which both do not fit into the encoder's positions are cut for it. "contrastive": each text is embedded twice, as
     the exported model does but with dropout, and finds itself among the texts of the batch (SimCSE, Gao et al. 2021);

@@ -1,4 +1,4 @@
-"""`reknit claim`: does what a paper says hold here, over several seeds, with a control that was seen?"""
+"""`reknit claim`: does the claim of a paper hold here, over several seeds, in an experiment that shows its control?"""
 
 from __future__ import annotations
 

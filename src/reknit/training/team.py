@@ -82,13 +82,13 @@ class Team:
         self.any(False)
 
     def leave(self) -> None:
-        """End the team's work in common; each process goes on, or ends, by itself."""
+        """End the work in common; each process then continues, or ends, by itself."""
         if self.size > 1:
             self.wait()
             dist.destroy_process_group()
 
     def own_seed(self, seed: int) -> int:
-        """A seed for chance that is to differ from process to process (dropout); rank 0's is `seed` itself."""
+        """A seed for random numbers that differ from process to process (dropout); rank 0's is `seed` itself."""
         return seed if self.is_rank_zero else zlib.crc32(f"{seed}/{self.rank}".encode())
 
 

@@ -142,7 +142,7 @@ class Trainer:
     def run(self, finished_phases: tuple[str, ...] = ()) -> PhaseResult:
         """Train, from the newest checkpoint if there is one, and leave the encoder with the weights to keep.
 
-        Raises Interrupted after saving when a stop was asked for, ReknitError when the loss stays not finite.
+        Raises Interrupted after saving when a stop was requested, ReknitError when the loss stays NaN or infinite.
         """
         self._resume(finished_phases)
         if self.settings.keep == "best" and self.state.step == 0 and self.state.best_value is not None:
@@ -354,5 +354,5 @@ class Trainer:
 
 
 def step_seed(seed: int, phase: str, step: int | str) -> int:
-    """The seed of one step's chance (or of a phase's fresh heads): the same in every run with these three."""
+    """The seed of one step's random numbers (or of a phase's new heads): the same in every run with these three."""
     return zlib.crc32(f"{seed}/{phase}/{step}".encode())

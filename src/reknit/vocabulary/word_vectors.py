@@ -1,4 +1,5 @@
-"""Static word vectors trained on the user's own texts: what words stand near, reduced to a few dimensions.
+"""Static word vectors trained on the user's own texts: the words that occur near each word, reduced to a few
+dimensions.
 
 The counts of words within a window become positive pointwise mutual information, smoothed and factorised as Levy,
 Goldberg and Dagan ("Improving distributional similarity with lessons learned from word embeddings", TACL 2015) found to
