@@ -85,7 +85,7 @@ def usage(system: System) -> str:
     if isinstance(system, Recipe):
         return f"train by it with `reknit pretrain {name} --corpus CORPUS --out RUN`"
     if isinstance(system, Method):
-        return f"it is a method ({system.part.role}) of `{system.part.usage(name)}`"
+        return f"it is a method ({system.part.role}), used with `{system.part.usage(name)}`"
     return f"measure it with `reknit claim {name}`"
 
 

@@ -98,7 +98,9 @@ def test_methods_and_surveys_are_listed_and_are_no_recipes(package) -> None:
     assert isinstance(find_system("two", name), Method)
     assert type(find_system("three", name)) is System
     assert find_method("two", "tune", name).part.role == "adapter"
-    with pytest.raises(ReknitError, match=r"two is not a recipe: .*method \(adapter\) of `reknit tune --method two"):
+    with pytest.raises(
+        ReknitError, match=r"two is not a recipe: .*method \(adapter\), used with `reknit tune --method two"
+    ):
         find("two", name)
     with pytest.raises(ReknitError, match="three is not a recipe: measure it with `reknit claim three`"):
         find("three", name)
