@@ -13,6 +13,7 @@ from reknit.jobs.files import read_json
 from reknit.recipe import CAPABILITIES, Method, Recipe, System
 from reknit.research.verdict import shown_verdict
 from reknit.runs.config import to_json
+from reknit.runs.settings import written
 
 CLAIMS = Path("records") / "claims"
 """Where `reknit claim` keeps its records, below the current folder."""
@@ -114,5 +115,5 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> list[str]:
         if isinstance(value, dict):
             lines += _flat(value, f"{prefix}{name}.")
         elif value is not None:
-            lines.append(f"{prefix}{name} = {value}")
+            lines.append(f"{prefix}{name} = {written(tuple(value) if isinstance(value, list) else value)}")
     return lines
