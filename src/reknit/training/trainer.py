@@ -1,7 +1,8 @@
 """The training loop: one, for every objective.
 
-Chance is a pure function of (seed, phase, step), and batches are a pure function of the step. So the training state is
-just weights, optimiser moments and a few counters, and a resumed run repeats the lost steps bit for bit on a processor.
+Random numbers are a pure function of (seed, phase, step), and batches are a pure function of the step. So the training
+state is just weights, optimiser moments and a few counters, and a resumed run repeats the lost steps bit for bit on a
+processor.
 """
 
 from __future__ import annotations
@@ -251,7 +252,7 @@ class Trainer:
     def _forward_backward(self, batch: Batch) -> StepOutput:
         self.trained.encoder.train()
         self.trained.objective.train()
-        # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.
+        # Dropout draws from torch's global generator, corruption from its own: both are seeded again at each step.
         seed = self._seed()
         torch.manual_seed(self.team.own_seed(seed))
         with autocast(self.settings.precision, self.device):
