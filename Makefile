@@ -51,8 +51,9 @@ bench: install .venv-peers/.installed
 	.venv-peers/bin/pip install --quiet --no-deps FlagEmbedding==1.2.11
 	touch $@
 
-# The main job on real collections, where ../shared/data has them, beside four routes of sentence-transformers: about six
-# hours; stopped, it goes on with what the day's file holds. Remakes README's first table and docs/measured.md.
+# `reknit adapt` on real collections, where ../shared/data has them, compared with four training methods of
+# sentence-transformers: about six hours; a stopped measurement is resumed from the day's file. Remakes README's first
+# table and docs/measured.md.
 COLLECTIONS ?= cranfield cosqa npl scifact
 ADAPTATION ?= records/adaptation/$(shell date +%F).json
 bench-adaptation: install

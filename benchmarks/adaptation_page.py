@@ -1,8 +1,8 @@
-"""Make README's first table and docs/measured.md from what was measured of the main job.
+"""Make README's first table and docs/measured.md from the measurements of `reknit adapt`.
 
     python benchmarks/adaptation_page.py
 
-Reads the record of `reknit compare-adapt` (records/adaptation) with most runs, of those the newest;
+Reads the record of `reknit compare-adapt` in records/adaptation that has the most runs (the newest of several),
 records/adapt/text.json (measure_from_scratch.py) and records/decoded_share.json (measure_decoded_share.py).
 """
 
@@ -55,9 +55,9 @@ def summary(record: dict[str, Any]) -> str:
     ]
     seeds = max(len(one["runs"]) for one in record["collections"].values())
     about = (
-        f"nDCG@10 on labelled collections; {record['budget']} of training on two cores, medians of {seeds} seeds; no "
-        "labels were used. All systems (sentence-transformers' routes among them), ranges and machines: "
-        "[docs/measured.md](docs/measured.md)."
+        f"nDCG@10 on labelled collections: medians of {seeds} seeds, {record['budget']} of training on two cores each. "
+        "Training used no labels. [docs/measured.md](docs/measured.md) has more systems, among them "
+        "sentence-transformers' own training methods, the range over the seeds of each, and the machines."
     )
     return "\n\n".join([markdown_table(["nDCG@10", *found, "mean"], rows), wrapped(about)])
 
@@ -73,15 +73,16 @@ def comparison(record: dict[str, Any]) -> str:
     machine, versions = record["machine"], record["versions"]
     found = list(record["collections"].values())
     seeds = sorted({len(one["runs"]) for one in found})
-    peers = "sentence-transformers: one seed. " if any(one["peers"] for one in found) else ""
+    peers = "Rows of sentence-transformers show one seed. " if any(one["peers"] for one in found) else ""
     done = [run for one in found for run in (*one["runs"], *one["peers"].values())]
     processors = " and ".join(sorted({run["processor"] for run in done}))
     cores = " or ".join(sorted({str(run.get("cores", machine["cores"])) for run in done}))
     about = (
-        f"nDCG@10; {record['budget']} of training on {cores} cores ({processors}), no labels "
-        f"seen by a run; start model {record['start']}. RRF: reciprocal rank fusion. reknit: the median of "
-        f"{' to '.join(map(str, (seeds[0], seeds[-1])[: len(seeds)]))} seeds (least to greatest). {peers}"
-        f"{record['date'][:10]}, torch {versions['torch']}; reknit's runs: `{record['command']}`. "
+        f"Values are nDCG@10 after {record['budget']} of training on {cores} cores ({processors}); no run saw labels. "
+        f"The start model is {record['start']}. RRF is reciprocal rank fusion. Rows of reknit show the median of "
+        f"{' to '.join(map(str, (seeds[0], seeds[-1])[: len(seeds)]))} seeds, and in brackets the least and the "
+        f"greatest. {peers}Measured {record['date'][:10]} with torch {versions['torch']}, reknit's runs by "
+        f"`{record['command']}`. "
         f"{record.get('note', '')}"
     )
     return "\n\n".join([comparison_markdown(record), wrapped(about), wrapped(verdicts_sentence(record))])
@@ -100,8 +101,9 @@ def wrapped(text: str) -> str:
 def runs(record: dict[str, Any]) -> list[str]:
     """Every run of `reknit adapt` on a line."""
     lines = [
-        "Every run. Teacher: the start model's share in it. Probe: what the verdict without labels saw. Seconds: of "
-        "training (the teacher's ranking takes the rest of the budget), and of all with the evaluation.",
+        "All runs of reknit. *Teacher* is the start model's weight in the teacher's ranking. *Probe* is nDCG@10 on the "
+        "probe, from which the verdict without labels was made. *Seconds* are those of training alone (the teacher's "
+        "ranking takes the rest of the budget), then those of the whole run with the evaluation.",
         "",
         "| collection | seed | teacher | start | adapted | hybrid (weight) | probe: start, adapted | without labels | "
         "seconds |",
@@ -121,14 +123,14 @@ def runs(record: dict[str, Any]) -> list[str]:
 
 def from_scratch(record: dict[str, Any]) -> list[str]:
     """The run without a start model."""
-    # Of the problems, which are texts, the record keeps the number.
+    # The record keeps the number of the problems, not their texts.
     result = RunResult.from_json(record | {"corpus": record["corpus"] | {"problems": []}}, str(FROM_SCRATCH))
     training, corpus, verdict, export = result.training, result.corpus, result.verdict, result.export
     assert corpus is not None
     assert verdict is not None
     assert export is not None
     lines = [
-        "## From nothing",
+        "## From scratch",
         "",
         f"`{result.command}`: {corpus.passages:,} passages of {corpus.documents:,} documents, "
         f"{training.seconds:.0f} s, {training.tokens:,} tokens at {training.tokens_per_second:,.0f} a second, "
@@ -141,7 +143,7 @@ def from_scratch(record: dict[str, Any]) -> list[str]:
         f"{phase.stopped_because}."
         for phase in training.phases
     ]
-    lines += ["", f"**{verdict.sentence}**", "", "The start model is the new one with its initial weights."]
+    lines += ["", f"**{verdict.sentence}**", "", "The start model is the new model with its initial weights."]
     for evaluation in result.evaluations:
         lines += ["", f"{evaluation.dataset}: {evaluation.queries} queries, {evaluation.documents:,} documents."]
         lines += [*(f"Note: {note}." for note in evaluation.notes), ""]
@@ -152,30 +154,33 @@ def from_scratch(record: dict[str, Any]) -> list[str]:
             lines.append(f"| {system_label(system)} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Export: largest difference {export.max_abs_diff:.1e} over three libraries; "
-        f"SentenceTransformer(RUN/model) on 100 passages {record['sentence_transformers_difference']:.1e}.",
+        f"Check of the export: the vectors of three libraries differ by {export.max_abs_diff:.1e} at most; those of "
+        f"SentenceTransformer(RUN/model) on 100 passages by {record['sentence_transformers_difference']:.1e}.",
     ]
     return lines
 
 
 def samples(record: dict[str, Any]) -> list[str]:
-    """Losses computed on samples."""
+    """DupMAE's losses computed on samples: speed and quality."""
     speeds = record["tokens_per_second"]
     lines = [
         "## DupMAE's losses on samples of tokens and texts",
         "",
-        "`decoded_share` and `bag_of_words_share`: speed of training steps (32 texts of 128 tokens, choices in turns),",
-        "and nDCG@10 in the end, from scratch after tuning; by `benchmarks/measure_decoded_share.py`. Equal time and",
-        "equal tokens are of pre-training; an equal job spends the time saved at equal tokens on tuning.",
+        "DupMAE can compute its two vocabulary losses on a sample of the tokens (`decoded_share`) and of the texts",
+        "(`bag_of_words_share`). The first table shows the speed of training steps (32 texts of 128 tokens, the",
+        "settings measured in turns), the second the nDCG@10 that is reached in the end; models from scratch are tuned",
+        "before that. *Equal time* and *equal tokens* compare the settings at the same time or tokens of pre-training.",
+        "*Equal job* has equal tokens, and spends on tuning the time that is saved. Made by",
+        "`benchmarks/measure_decoded_share.py`.",
         "",
-        "| shares | " + " | ".join(f"{shape}: tokens/s (share of mlm's)" for shape in speeds) + " |",
+        "| shares of tokens, texts | " + " | ".join(f"{shape}: tokens/s (relative to mlm)" for shape in speeds) + " |",
         "|---|" + "---|" * len(speeds),
     ]
     for name, (decoded, texts) in record["shares"].items():
         rates = [(shape[name], shape[name] / shape["mlm"]) for shape in speeds.values()]
         cells = " | ".join(f"{rate:,.0f} ({ratio:.2f})" for rate, ratio in rates)
         lines.append(f"| {decoded:g}, {texts:g} ({name}) | {cells} |")
-    lines += ["", "| pre-training | shares | seed | its tokens | nDCG@10 |", "|---|---|---|---|---|"]
+    lines += ["", "| pre-training | shares | seed | tokens of pre-training | nDCG@10 |", "|---|---|---|---|---|"]
     for run in record["runs"].values():
         after = ", ".join(f"{name} {value:.3f}" for name, value in run["after"].items())
         lines.append(

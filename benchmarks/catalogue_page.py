@@ -23,22 +23,24 @@ CLAIMS = ROOT / "records" / "claims"
 INTRODUCTION = """# The catalogue
 
 Made by `benchmarks/catalogue_page.py` from the systems' cards, ordered by what you want to do. `reknit recipes NAME`
-shows a whole card with its settings, its citation and how it is used: a *recipe* trains (`reknit pretrain NAME --corpus
-CORPUS --out RUN`), a *method* is an option of a verb (`reknit VERB --method NAME`), and what is neither is a survey or
-an analysis. *Deviates* says that the card names where the system is not as published.
+shows the whole card of a system, its settings and citation, and how it is used. A *recipe* trains an encoder (`reknit
+pretrain NAME --corpus CORPUS --out RUN`), a *method* is an option of another command (`reknit COMMAND --method NAME`),
+and all other systems are surveys or analyses. The status *deviates* means that the system is not entirely as published;
+its card lists the differences.
 
-The column *claim* says what `reknit claim NAME` came to, of the largest size that was measured:
+The column *claim* shows the verdict of `reknit claim NAME` at the largest size that was measured. Each experiment has a
+control: a difference that is known to exist, such as between a trained arm and an untrained one.
 
-- **holds**, **does not hold**: the whole 95% interval over the seeds says so, and the control was seen, a difference
-  that must be there if the experiment can see anything (a trained arm against an untrained one, for example). In
-  brackets: what was measured where it is not the claim itself in miniature (*part* of it, the *mechanism* that it rests
-  on, or a *proxy*).
-- **undecided**: the control was seen, and the interval reaches to both sides. It says nothing against the paper.
-- **blind**: the control was not seen or not measured, so the experiment cannot tell at this size; whatever its arms
-  differ in is no finding about the claim."""
-BLIND = """The arms of these were trained and measured, but without a control that was seen. Their values are kept in
-records/claims; they are not shown here, because at these sizes the arms may differ in how little they have disturbed
-random weights. `reknit claim NAME` measures a claim again, with its control."""
+- **holds**, **does not hold**: the whole 95% interval over the seeds says so, and the experiment showed the control. If
+  the measurement is not the paper's claim itself in miniature, it is named in brackets: a *part* of the claim, the
+  *mechanism* that it rests on, or a *proxy*.
+- **undecided**: the experiment showed the control, but the interval allows both answers. This is no evidence against
+  the paper.
+- **blind**: the control was not shown or not measured, so at this size the experiment cannot tell. Whatever differences
+  its arms have say nothing about the claim."""
+BLIND = """The arms of these systems were trained and measured, but no control was shown. Their values are kept in
+records/claims and not printed here, because at these sizes arms may differ only in how little they have disturbed the
+random initial weights. `reknit claim NAME` measures a claim again, with its control."""
 
 
 def main() -> None:
@@ -59,7 +61,7 @@ def page() -> str:
             blind.append([f"`{name}`", records[-1]["size"], records[-1]["reason"]])
         elif records:
             decided += [f"### {name}: {shown_verdict(records[-1])}", *map(measured, records)]
-    parts += ["## Claims with a control that was seen", *(decided or ["None yet."])]
+    parts += ["## Claims whose experiment showed its control", *(decided or ["None yet."])]
     parts += ["## Blind", BLIND, markdown_table(["system", "size", "why"], blind)]
     return "\n\n".join(parts) + "\n"
 
@@ -85,7 +87,7 @@ def kind(system: System) -> str:
 
 
 def measured(record: dict[str, Any]) -> str:
-    """What one size came to; of a blind one only why."""
+    """The result at one size; of a blind one only the reason."""
     heading = f"Size {record['size']}: {shown_verdict(record)}"
     if record["verdict"] == "blind":
         return f"{heading}, {record['reason']}."

@@ -1,4 +1,4 @@
-"""Make docs/which-objective.md from what was measured with an untrained encoder among the arms.
+"""Make docs/which-objective.md from the comparisons that had an untrained encoder among the arms.
 
     python benchmarks/objectives_page.py
 
@@ -36,21 +36,21 @@ def page() -> str:
     spans = read_json(RECORDS / "claims" / "ssp.json")
     unigram = read_json(RECORDS / "compare" / "unigram.json")
     text = """
-        **This page cannot show which objective is best.** Wherever an untrained encoder was among the arms, no
-        objective on single texts was shown to be better than it at these sizes (trainings of seconds to minutes,
-        encoders of three or four layers), so what a ranking of them shows is how little each has disturbed random
-        weights. The rankings that this page used to have are gone for that reason; the claims that rested on them are
-        *blind* in [catalogue.md](catalogue.md).
+        **This page cannot show which objective is best.** At these sizes (trainings of seconds to minutes, encoders of
+        three or four layers), no objective on single texts was shown to be better than an untrained encoder, wherever
+        one was among the arms. A ranking of such objectives only shows how little each has disturbed the random initial
+        weights. That is why this page no longer has rankings, and why the claims that rested on them are *blind* in
+        [catalogue.md](catalogue.md).
 
-        Made by `benchmarks/objectives_page.py`. In brackets: 95% intervals over three seeds; a star marks a difference
-        whose interval leaves 0 out.
+        Made by `benchmarks/objectives_page.py`. Numbers in brackets are 95% intervals over three seeds; a star marks a
+        difference whose interval does not contain 0.
 
-        **You have a trained model and a collection of texts:** none of these objectives. `reknit adapt` goes on from
-        the trained model by distilling the hybrid of it and BM25; [measured.md](measured.md) has the figures,
-        [adapt-your-corpus.md](adapt-your-corpus.md) the way.
+        **If you have a trained model and a collection of texts,** use none of these objectives. `reknit adapt` trains
+        your model further: it distils the hybrid of that model and BM25 into it.
+        [adapt-your-corpus.md](adapt-your-corpus.md) shows how, and [measured.md](measured.md) what it gave.
 
-        **You want to know it for your texts and your budget:** put `untrained` among the arms, and trust a difference
-        between two objectives only if the worse of them is better than `untrained`:
+        **If you want the answer for your texts and your budget,** compare, with `untrained` among the arms, and trust a
+        difference between two objectives only if the worse of them is better than `untrained`:
 
         ```sh
         reknit compare untrained mlm clm electra --corpus my-texts --out which --budget 2h --seeds 5 --eval beir-folder
@@ -89,7 +89,7 @@ def minus(first: list[float], second: list[float]) -> dict[str, Any]:
 
 
 def language_models(record: dict[str, Any], unigram: dict[str, Any]) -> list[str]:
-    """Perplexities beside what the frequencies of the tokens alone reach."""
+    """Perplexities beside that of a model which knows the frequencies of the tokens alone."""
     rows = []
     for arm in record["arms"]:
         for kind in (PSEUDO_PERPLEXITY, PERPLEXITY):
@@ -98,13 +98,13 @@ def language_models(record: dict[str, Any], unigram: dict[str, Any]) -> list[str
                 rows.append([f"`{arm}`", kind, with_interval(found)])
     line = f"{unigram['perplexity']:,.0f}"
     about = f"""
-        A model that knows nothing but how frequent each token of the corpus is has a perplexity of {line} on that
-        corpus ({unigram["nats_per_token"]:.2f} nats a token, `{unigram["command"]}`). After the same small budget, on
-        paragraphs of Wikipedia that were kept out of the training, the objectives above have:
+        A unigram model, which knows only how frequent each token of the corpus is, has a perplexity of {line} on that
+        corpus ({unigram["nats_per_token"]:.2f} nats a token, `{unigram["command"]}`). The objectives of the first table
+        reach these values after the same small budget, on paragraphs of Wikipedia that were kept out of the training:
         """
-    end = "All are above that line: none predicts a token from its context yet, and the order among them is no finding."
+    end = "All are worse than the unigram model: none predicts a token from its context, so their order means nothing."
     if any(float(row["mean"]) <= unigram["perplexity"] for row in _perplexities(record)):
-        end = "Those that are not below that line do not predict a token from its context yet."
+        end = "Those that are not better than the unigram model do not predict a token from its context yet."
     return [tidy(about), markdown_table(["objective", "measure", "value"], rows), end]
 
 

@@ -17,11 +17,11 @@ RECORDS = ROOT / "records" / "bench"
 PAGE = ROOT / "docs" / "performance.md"
 HEAD = """# Performance
 
-Made from `records/bench/` by `benchmarks/performance_page.py`; `make bench` measures anew and rewrites it. Both sides
-of a row did the same work on the same machine in one run, in turns; a ratio is the median over pairs of turns, with
-the least and the most. Tokens are real ones, padding never counts. Batches are those that transformers' own samplers
-give, the same for both sides. Searches and `--help` are timed as new processes, their files in the page cache. What was
-tried on the way, failures too: `benchmarks/LOG.md`.
+This page is made from `records/bench/` by `benchmarks/performance_page.py`; `make bench` measures again and rewrites
+it. In each row, reknit and the other library did the same work on the same machine in one run, in turns. A ratio is the
+median over pairs of turns, with the least and the greatest in brackets. Padding tokens are not counted. Batches come
+from transformers' own samplers and are the same for both. Searches and `--help` are timed as new processes, with their
+files in the page cache. `benchmarks/LOG.md` records what was tried, also what failed.
 """
 
 

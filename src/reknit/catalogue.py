@@ -32,7 +32,7 @@ def systems(package: str = "reknit_recipes") -> dict[str, System]:
         module = importlib.import_module(info.name)
         listed = [_checked(module, name) for name in _KINDS if getattr(module, name, None) is not None]
         if len(listed) > 1:
-            raise ReknitError(f"{info.name} has a RECIPE and a SYSTEM; a file is one of them")
+            raise ReknitError(f"{info.name} has a RECIPE and a SYSTEM; keep one of them")
         for system in listed:
             name = system.card.name
             if name in found:
@@ -66,7 +66,7 @@ def find(name: str, package: str = "reknit_recipes") -> Recipe:
     known = systems(package)
     system = known.get(name)
     if system is not None and not isinstance(system, Recipe):
-        raise ReknitError(f"{name} is no recipe to train by: {usage(system)}")
+        raise ReknitError(f"{name} is not a recipe: {usage(system)}")
     found = {name: system for name, system in known.items() if isinstance(system, Recipe)}
     return _find(name, found, "recipe")
 
@@ -75,7 +75,7 @@ def find_method(name: str, verb: str, package: str = "reknit_recipes") -> Method
     """The method of that name of a verb. Raises ReknitError as `find` does."""
     system = systems(package).get(name)
     if system is not None and not (isinstance(system, Method) and system.part.verb == verb):
-        raise ReknitError(f"{name} is no method of {verb}: {usage(system)}")
+        raise ReknitError(f"{name} is not a method of {verb}: {usage(system)}")
     return _find(name, methods(verb, package), f"method of {verb}")
 
 
@@ -85,7 +85,7 @@ def usage(system: System) -> str:
     if isinstance(system, Recipe):
         return f"train by it with `reknit pretrain {name} --corpus CORPUS --out RUN`"
     if isinstance(system, Method):
-        return f"it is a method ({system.part.role}) of `{system.part.usage(name)}`"
+        return f"it is a method ({system.part.role}), used with `{system.part.usage(name)}`"
     return f"measure it with `reknit claim {name}`"
 
 

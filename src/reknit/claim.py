@@ -144,7 +144,7 @@ class ClaimCheck:
 
     def __post_init__(self) -> None:
         if not self.pairs and not self.bounds:
-            raise ReknitError("a check needs a pair of arms or a bound: it asks nothing")
+            raise ReknitError("a check without a pair of arms or a bound measures nothing: add one")
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

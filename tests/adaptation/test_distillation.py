@@ -59,5 +59,5 @@ def test_a_corpus_that_asks_for_nothing_is_told_in_one_line(tmp_path: Path) -> N
         tmp_path,
         [Document(str(n), "", "\n".join(f"{one} {n} {k}" for k, one in enumerate(WORDS * 3))) for n in range(20)],
     )
-    with pytest.raises(ReknitError, match="no passage holds a sentence"):
+    with pytest.raises(ReknitError, match="no passage contains a sentence"):
         make_distillation_targets(tmp_path / "lessons", lists, encode, TeacherSpec(), seconds=None, seed=0)

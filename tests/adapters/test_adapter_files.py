@@ -70,7 +70,7 @@ def test_another_encoder_is_told(folder: Path) -> None:
         ({"settings": {"rank": 8, "depth": 2}}, "damaged"),
         ({"settings": None}, "damaged"),
         ({"settings": {"rank": "8"}}, "damaged"),
-        ({"settings": {"rank": 4}}, "not those that config.json describes"),
+        ({"settings": {"rank": 4}}, "the weights do not fit config.json"),
         ({"settings": {"rank": 0}}, "rank is 0"),
     ],
 )

@@ -143,7 +143,7 @@ def test_a_prompt_refuses_what_knows_the_positions_of_the_axis() -> None:
     signal = Signal(place, torch.zeros(1, 4), place[:, None], "patch")
     with pytest.raises(ReknitError, match="not before pictures or sounds"):
         adapted(replace(ragged_view(), signal=signal))
-    with pytest.raises(ReknitError, match="attention rule of their own"):
+    with pytest.raises(ReknitError, match="this recipe restricts attention"):
         adapted(ragged_view(rule=Window(3)))
 
 

@@ -58,8 +58,9 @@ def test_table(record: dict[str, Any]) -> None:
     out = io.StringIO()
     comparison_table(record, Console(file=out, width=160))
     said = " ".join(out.getvalue().split())
-    assert "right in 2 of 4 runs" in said
-    assert said.endswith("are not sure of the gain: 1."), "of the two that kept the start model none counts"
+    assert "In 2 of 4 runs the verdict without labels chose the model that scores higher" in said
+    end = "In 1 of the runs it chose the adapted model where its gain is not significant on the labels."
+    assert said.endswith(end), "of the two that kept the start model none counts"
 
 
 def test_fusion_by_ranks() -> None:
@@ -71,8 +72,8 @@ def test_fusion_by_ranks() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ({"budget": "5Mtok"}, "has the same time"),
-        ({"against": ["nonsuch"]}, "there is no route 'nonsuch'; choose from simcse"),
+        ({"budget": "5Mtok"}, "needs a time, such as 10m"),
+        ({"against": ["nonsuch"]}, "there is no training method 'nonsuch'; choose from simcse"),
     ],
 )
 def test_what_cannot_be_compared(tmp_path: Path, words: dict[str, Any], complaint: str) -> None:

@@ -49,7 +49,7 @@ def test_bad_input(corpus: Path, tmp_path: Path) -> None:
         curate_corpus(CurationSpec(str(corpus), max_bad=0), tmp_path / "clean")
     assert list(tmp_path.iterdir()) == [], "nothing is left of a job that failed"
     (tmp_path / "empty.jsonl").write_text('{"text": ""}\n')
-    with pytest.raises(ReknitError, match="nothing is left"):
+    with pytest.raises(ReknitError, match="no document is left"):
         curate_corpus(CurationSpec(str(tmp_path / "empty.jsonl")), tmp_path / "clean")
     curate_corpus(CurationSpec(str(corpus)), tmp_path / "clean")
     with pytest.raises(ReknitError, match="add --overwrite"):

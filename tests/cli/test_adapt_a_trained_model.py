@@ -67,7 +67,7 @@ def test_prompts_that_a_start_does_not_name_can_be_given(finished_run: Path, cor
     assert "query prompt 'query: ', document prompt 'passage: '" in log
 
     scratch = ("adapt", corpus, "--out", tmp_path / "scratch", "--start", "scratch", "--budget", "1ktok")
-    assert "prompts are of a trained start model; a new one knows none" in reknit(*scratch, *prompts).complaint()
+    assert "prompts are for a trained start model, and a new one has none" in reknit(*scratch, *prompts).complaint()
 
 
 def test_a_given_prompt_replaces_the_folders_own_by_any_name(finished_run: Path, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_table_without_text_column(tmp_path: Path) -> None:
 def test_file_of_no_known_format(tmp_path: Path) -> None:
     path = tmp_path / "corpus.docx"
     path.write_bytes(b"PK\3\4")
-    assert "is of no format that reknit reads; supported are .txt" in refused(path, tmp_path / "run")
+    assert "has a format that reknit does not read; supported are .txt" in refused(path, tmp_path / "run")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -163,8 +163,8 @@ def test_half_a_team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     corpus = write_lines(tmp_path / "corpus.jsonl", small_documents(40))
     line = refused(corpus, tmp_path / "run")
-    assert "WORLD_SIZE is set but the rest is not" in line
-    assert "start by torchrun, or unset it" in line
+    assert "WORLD_SIZE is set but the other variables of torchrun are not" in line
+    assert "start with torchrun, or unset WORLD_SIZE" in line
 
 
 # Judgements
@@ -182,7 +182,8 @@ def test_judgements_of_unknown_ids(tmp_path: Path, collection: Path) -> None:
     folder = damaged(collection, tmp_path / "labelled", ["q1\tnobody\t1", "nothing\td1\t1"])
     # The corpus does not exist either: the run must not get as far as reading one.
     line = refused("python-docs", tmp_path / "run", "--eval", str(folder))
-    assert line.endswith("none of 2 judgements names a known query and document: do its ids fit corpus and queries?")
+    complaint = "none of 2 judgements names a known query and document: check its ids against corpus and queries"
+    assert line.endswith(complaint)
     assert reknit("evaluate", "any", "--data", folder).complaint() == line
 
 

@@ -36,7 +36,7 @@ def lines_logged(run: Path) -> list[dict]:
 def test_a_finished_run_is_not_touched(own_run: Path, corpus: Path) -> None:
     before = contents(own_run)
     line = reknit(*adapt(corpus, own_run)).complaint()
-    assert line == f"{own_run} already holds a run: add --resume to go on with it or --overwrite to replace it"
+    assert line == f"{own_run} already holds a run: add --resume to continue it or --overwrite to replace it"
     assert contents(own_run) == before
 
 

@@ -76,7 +76,7 @@ def test_bad_input_is_told_once(corpus: Path, tmp_path: Path) -> None:
     _, error = launcher.communicate(timeout=60)
     (line,) = said(error)
     assert line == (
-        "reknit: a batch of pretrain has room for 1 example(s), but there are 2 processes to share it: "
+        "reknit: a batch of pretrain has room for 1 example(s), but there are 2 processes: "
         "start fewer processes, or use --set pretrain.data.tokens_per_batch=256 or more"
     )
     assert "exitcode  : 2" in error

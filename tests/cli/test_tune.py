@@ -116,12 +116,12 @@ def test_bad_input_is_one_line(model: Path, labels: Path, tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     assert "has no column 'label'" in refused(model, unnamed, *out)
     assert "one.tsv has only one label" in refused(model, one, *out)
-    assert "to judge by: at least 20 and 20 are needed" in refused(model, few, *out)
+    assert "to test on: at least 20 and 20 are needed" in refused(model, few, *out)
     assert "train.tsv cannot be read" in refused(model, tmp_path / "folder", *out)
     assert refused(model, labels, *out, "--method", "bitfitt") == (
         "there is no method of tune 'bitfitt'; did you mean bitfit?"
     )
-    assert "mlm is no method of tune" in refused(model, labels, *out, "--method", "mlm")
+    assert "mlm is not a method of tune" in refused(model, labels, *out, "--method", "mlm")
     assert "there is no field 'rank'" in refused(model, labels, *out, "--method", "bitfit", "--set", "part.rank=8")
     assert "this is not a model folder" in refused(tmp_path / "folder", labels, *out)
 

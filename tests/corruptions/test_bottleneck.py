@@ -74,5 +74,5 @@ def test_short_texts_and_shares() -> None:
 
 def test_a_tokenizer_that_closes_nothing() -> None:
     batch = replace(toy_batch(0, RAGGED), vocabulary=replace(TOY_VOCABULARY, sep=-1))
-    with pytest.raises(ReknitError, match="no token that closes"):
+    with pytest.raises(ReknitError, match="no token at the end of a text"):
         insert_bottleneck(batch, rng())

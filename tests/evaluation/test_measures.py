@@ -133,7 +133,7 @@ def test_other_encodings_and_missing_files(tmp_path: Path) -> None:
 
 def test_folders_that_are_no_use(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ReknitError, match="nothing to measure by: the corpus"):
+    with pytest.raises(ReknitError, match="cannot be used for evaluation: the corpus"):
         open_measures([tmp_path / "empty"], 10)
     first, second = classes(tmp_path / "one" / "same"), classes(tmp_path / "two" / "same")
     with pytest.raises(ReknitError, match="have the measure 'same accuracy'"):
@@ -169,7 +169,7 @@ def test_half_a_labelled_folder_is_not_taken_for_texts(tmp_path: Path, kind: Cal
     folder = kind(tmp_path / "half")
     (folder / lacking).unlink()
     for place in (folder, folder.parent, next(folder.glob("*.[tj]*"))):
-        with pytest.raises(ReknitError, match=r"nothing to measure by: .*half.* is part of a labelled folder"):
+        with pytest.raises(ReknitError, match=r"cannot be used for evaluation: .*half.* is part of a labelled folder"):
             open_measures([place], 10)
 
 

@@ -39,7 +39,7 @@ def test_a_companion_is_frozen_and_no_part_of_its_objective() -> None:
 
 
 def test_a_companion_that_is_not_there_is_named() -> None:
-    with pytest.raises(ReknitError, match="asks for the companion 'start', and there is none"):
+    with pytest.raises(ReknitError, match="needs the companion 'start', and there is none"):
         Imitation()(toy_encoder(), toy_batch(0), generator(0))
     with pytest.raises(ReknitError, match="there is mlm, clm"):
         Companions({"mlm": toy_encoder(), "clm": toy_encoder()})[START]

@@ -60,7 +60,7 @@ def test_what_cannot_be() -> None:
     for wrong in ({"tagging_weight": -0.1}, {"denoised_weight": 0, "tagging_weight": 0, "identifiers_weight": 0}):
         with pytest.raises(ReknitError, match="weights of the tasks"):
             IdentifierAwareSpec(**wrong)
-    with pytest.raises(ReknitError, match="one at least"):
+    with pytest.raises(ReknitError, match="must be 1 or more"):
         IdentifierAwareSpec(layers=0)
     objective = built(denoised_weight=0.0, identifiers_weight=0.0)
     with pytest.raises(ReknitError, match=r"set data\.tagger"):

@@ -99,14 +99,14 @@ def test_methods_and_surveys_are_listed_and_are_no_recipes(package) -> None:
     assert type(find_system("three", name)) is System
     assert find_method("two", "tune", name).part.role == "adapter"
     with pytest.raises(
-        ReknitError, match=r"two is no recipe to train by: .*method \(adapter\) of `reknit tune --method two"
+        ReknitError, match=r"two is not a recipe: .*method \(adapter\), used with `reknit tune --method two"
     ):
         find("two", name)
-    with pytest.raises(ReknitError, match="three is no recipe to train by: measure it with `reknit claim three`"):
+    with pytest.raises(ReknitError, match="three is not a recipe: measure it with `reknit claim three`"):
         find("three", name)
-    with pytest.raises(ReknitError, match="two is no method of reshape: it is a method"):
+    with pytest.raises(ReknitError, match="two is not a method of reshape: it is a method"):
         find_method("two", "reshape", name)
-    with pytest.raises(ReknitError, match="one is no method of tune: train by it with `reknit pretrain one"):
+    with pytest.raises(ReknitError, match="one is not a method of tune: train by it with `reknit pretrain one"):
         find_method("one", "tune", name)
     with pytest.raises(ReknitError, match=r"there is no method of tune 'tow'; did you mean two\?"):
         find_method("tow", "tune", name)

@@ -187,7 +187,7 @@ def test_a_measure_that_is_not_there_is_named() -> None:
 
 
 def test_a_check_that_asks_nothing_is_none() -> None:
-    with pytest.raises(ReknitError, match="asks nothing"):
+    with pytest.raises(ReknitError, match="measures nothing"):
         ClaimCheck()
 
 

@@ -58,7 +58,7 @@ def test_a_card_says_how_its_kind_is_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert "objective.ratio = 0.4" in describe("mlm")
     found = {"method": Method(card=catalogue.find("mlm").card, part=Prompt()), "survey": toy_system(CHECK)}
     monkeypatch.setattr(catalogue, "systems", lambda package="reknit_recipes": found)
-    assert "How to use it: it is a method (adapter) of `reknit tune --method mlm`" in describe("method")
+    assert "How to use it: it is a method (adapter), used with `reknit tune --method mlm`" in describe("method")
     assert "part.length = 8" in describe("method")
     assert "How to use it: measure it with `reknit claim toy`" in describe("survey")
     assert "Settings" not in describe("survey")

@@ -112,7 +112,7 @@ def test_arms_are_read(arm: str, parsed: Arm) -> None:
         ("lora:labels=half", "labels=half is none of all, quarter, shuffled"),
         ("lora:rank=4", "neither part.FIELD=VALUE nor labels=VALUE"),
         ("lorra", "did you mean lora"),
-        ("mlm", "mlm is no method of tune"),
+        ("mlm", "mlm is not a method of tune"),
         ("full:part.rank=4", "the arm full has no settings"),
         ("bitfit:part.rank=4", "there is no field 'rank'"),
         ("lora:part.rank=0", "rank is 0: it must be above 0"),

@@ -61,8 +61,8 @@ def test_dense_run_leaves_the_callers_vectors_alone():
 @pytest.mark.parametrize(
     ("documents", "queries", "message"),
     [
-        (np.zeros((3, 4)), np.zeros((1, 4)), "one row a text"),
-        (np.zeros(2), np.zeros((1, 4)), "one row a text"),
+        (np.zeros((3, 4)), np.zeros((1, 4)), "one row for each text"),
+        (np.zeros(2), np.zeros((1, 4)), "one row for each text"),
         (np.zeros((2, 4)), np.zeros((1, 5)), "same model"),
         (np.array([[1.0, np.nan], [0, 0]]), np.zeros((1, 2)), "NaN or infinity for 1 of 2 document texts"),
         (np.zeros((2, 2)), np.array([[np.inf, 0]]), "NaN or infinity for 1 of 1 query texts"),

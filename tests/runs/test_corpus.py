@@ -115,8 +115,8 @@ def test_a_folder_whose_probe_was_another_is_refused(tmp_path: Path) -> None:
     assert prepare_corpus(config, folder, ()).passage_words == 160
     made = folder.data / "made.json"
     made.write_text(json.dumps({"passage_words": 160, "held_out": "0" * 16}))
-    with pytest.raises(ReknitError, match="begun by a version of reknit that held out other queries"):
+    with pytest.raises(ReknitError, match="started by a version of reknit that held out other queries"):
         prepare_corpus(config, folder, ())
     made.unlink()  # a version that did not write it
-    with pytest.raises(ReknitError, match="start anew"):
+    with pytest.raises(ReknitError, match="start a new run"):
         prepare_corpus(config, folder, ())

@@ -161,7 +161,7 @@ def test_a_new_encoder_begins_with_the_table_that_was_made_for_it_once(tmp_path:
 
 def test_a_part_that_is_not_there_names_some_files_that_are(tmp_path: Path) -> None:
     config, corpus = two_languages(tmp_path, below="fr")
-    line = f"data.below=fr: no passage of {tmp_path / 'texts'} is from a file whose path begins so; there are "
+    line = f"data.below=fr: no passage of {tmp_path / 'texts'} is from a file whose path begins with it; there are "
     with pytest.raises(ReknitError, match=f"^{re.escape(line)}en/, es/$"):
         phases.check_parts(config, corpus)
     many = PassageStore.build((Document(str(n), "", "text", f"{n}.txt") for n in range(7)), tmp_path / "many.arrow")

@@ -50,7 +50,7 @@ def test_a_text_that_is_held_out_stays_so_when_more_are(text: str, fraction: flo
         (labelled(100, 0), "class\ttext", "has no column 'label'"),
         (labelled(100, 0), "label\tbody", "has no column 'text'"),
         ([("one", text) for _, text in labelled(100, 0)], "label\ttext", "only one label"),
-        (labelled(30, 0), "label\ttext", r"has \d+ texts to learn from and \d+ to judge by: at least 20 and 20"),
+        (labelled(30, 0), "label\ttext", r"has \d+ texts to learn from and \d+ to test on: at least 20 and 20"),
         ([], "label\ttext", "no rows"),
     ],
 )

@@ -70,7 +70,7 @@ def test_no_other_rotation_is_nearer() -> None:
 
 def test_too_few_pairs() -> None:
     one = vectors(["a"], np.eye(1))
-    with pytest.raises(ReknitError, match="only 1 words are known to mean the same"):
+    with pytest.raises(ReknitError, match="only 1 words of the corpus have a known translation"):
         rotation(one, one, [("a", "a")])
 
 

@@ -41,7 +41,7 @@ def make_distillation_targets(
 ) -> None:
     """Make the distillation targets in the folder `path`, if they are not there.
 
-    seconds: about how long making them may take, None for no limit. What is dropped when time runs short is chance:
+    seconds: about how long making them may take, None for no limit. When time runs short, a random part is dropped:
     documents and queries are encoded in random order.
     """
     if not path.exists():
@@ -80,7 +80,7 @@ def _make(
         seed=seed,
     )
     if not queries:
-        raise ReknitError("no passage holds a sentence that could be a query: give text in sentences")
+        raise ReknitError("no passage contains a sentence that could be a query: give texts with sentences")
     texts = [query.text for query in queries]
     asked = _encoded("teacher: queries", encode, texts, "query", ends[1])
     queries, texts = queries[: len(asked)], texts[: len(asked)]

@@ -33,7 +33,7 @@ def make_expansion(
     """
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
-    # In a sample, a word of one or two passages may be a common one of which chance has shown little.
+    # In a sample, a word of one or two passages may be a common one that happens to be rare in the sample.
     least = 1 if len(texts) == len(corpus.store) else _LEAST_HOLDERS_IN_A_SAMPLE
     whole = QueryExpansion.of(texts, encode(texts, "document"), most=spec.words, least_holders=least)
     if not whole.terms:

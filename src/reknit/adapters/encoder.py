@@ -89,7 +89,7 @@ def attach(encoder: Encoder, spec: AdapterSpec) -> AdaptedEncoder:
 def native(encoder: Encoder) -> NativeEncoder:
     """The encoder itself. Raises ReknitError unless an adapter can be attached to it."""
     if isinstance(encoder, AdaptedEncoder):
-        raise ReknitError("the model has an adapter already: tune the model that it lies beside, or export it first")
+        raise ReknitError("the model has an adapter already: tune the model without the adapter, or export it first")
     if not isinstance(encoder, NativeEncoder):
         raise ReknitError("adapters need a model that reknit runs itself; this one runs through transformers")
     return encoder

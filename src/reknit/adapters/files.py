@@ -65,12 +65,14 @@ def attach_saved(encoder: TokenEncoder, folder: Path) -> AdaptedEncoder:
     stored = read_json(folder / _SETTINGS)
     spec = _spec_of(stored, folder)
     if stored.get("encoder") != fingerprint(base):
-        raise ReknitError(f"{folder} was trained on another model than the one beside it; they do not belong together")
+        raise ReknitError(
+            f"{folder} was trained on another model than the one beside it: tune this model, or restore the other one"
+        )
     with torch.random.fork_rng([]):  # what is drawn here is replaced at once
         adapter = spec.build(base)
     tensors, expected = read_weights(folder), adapter.tensors()
     if {name: value.shape for name, value in tensors.items()} != {n: value.shape for n, value in expected.items()}:
-        raise ReknitError(f"{folder}: the weights are not those that config.json describes; tune the model again")
+        raise ReknitError(f"{folder}: the weights do not fit config.json; tune the model again")
     adapter.load_tensors(tensors)
     return AdaptedEncoder(base, adapter)
 

@@ -61,9 +61,14 @@ class PromptAdapter(Adapter):
         """Room for the prompt before each text."""
         view, *rest = arguments
         if view.attention is not bidirectional and view.attention is not causal:
-            raise ReknitError("a prompt cannot be put before texts with an attention rule of their own")
+            raise ReknitError(
+                "prompt: this recipe restricts attention, and a prompt cannot be put before its texts; choose "
+                "another method"
+            )
         if view.signal is not None:
-            raise ReknitError("a prompt can be put before texts alone, not before pictures or sounds")
+            raise ReknitError(
+                "prompt: it can only be put before texts, not before pictures or sounds; choose another method"
+            )
         sequences = view.cu_seqlens.numel() - 1
         moved = torch.arange(view.tokens.numel(), device=view.tokens.device)
         moved += self.rows * (segments_of(view.cu_seqlens) + 1)

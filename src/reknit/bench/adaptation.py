@@ -1,8 +1,8 @@
 """`reknit compare-adapt`: what adaptation gives on labelled collections, beside what else a user could do.
 
 For every collection: BM25, the start model and their reciprocal rank fusion; `reknit adapt` with its defaults, once a
-seed, which sees the documents only; and routes of sentence-transformers at the same budget. The labels judge, and
-nothing else: they also tell whether the label-free verdict of each run was right.
+seed, which sees the documents only; and training methods of sentence-transformers at the same budget. The labels judge,
+and nothing else: they also tell whether the label-free verdict of each run was right.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ def compare_adaptation(
 ) -> dict[str, Any]:
     """Measure everything on every BEIR folder of `data`; returns what `json_file` holds.
 
-    against: routes of sentence-transformers, run once each. cores: each run has so many cores to itself and no GPU, and
-    as many go at a time as this process has cores for; None: one after another, with all there is. What `json_file`
+    against: training methods of sentence-transformers, run once each. cores: number of cores for each run, without GPU;
+    as many runs go at a time as there are cores for. None: one after another, with all there is. What `json_file`
     already holds is not measured again, so that hours of work can be stopped and resumed. Raises ReknitError for
     an unknown route or folder, a budget that is not a time, more cores than there are, a record of other settings, and
     a run that fails.
     """
     seconds = parse_budget(budget).seconds
     if seconds is None:
-        raise ReknitError(f"--budget is {budget}: what is compared here has the same time, such as 10m")
+        raise ReknitError(f"--budget is {budget}: this comparison needs a time, such as 10m")
     unknown = [route for route in against if route not in ROUTES]
     if unknown:
-        raise ReknitError(f"there is no route {unknown[0]!r}; choose from {', '.join(ROUTES)}")
+        raise ReknitError(f"there is no training method {unknown[0]!r}; choose from {', '.join(ROUTES)}")
     check_json_path(json_file)
     collections = {Path(folder): load_beir(folder) for folder in data}
     settings = {"start": "/".join(Path(start).parts[-2:]) if Path(start).exists() else start, "budget": budget}
@@ -102,7 +102,7 @@ def compare_adaptation(
 
 @dataclass(frozen=True)
 class _Job:
-    """One training on one collection: a run of reknit with a seed, or a route of sentence-transformers."""
+    """One training on one collection: a run of reknit with a seed, or a training method of sentence-transformers."""
 
     folder: Path
     seed: int = 0

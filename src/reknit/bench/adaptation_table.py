@@ -23,7 +23,7 @@ LABELS = {
 
 
 def comparison_table(record: dict[str, Any], console: Console) -> None:
-    """Print the rows of `comparison_rows`, and how good the label-free verdict was."""
+    """Print the rows of `comparison_rows`, and how often the verdict without labels was right."""
     headings, rows = comparison_rows(record)
     table = Table(*headings, title=f"nDCG@10, {record['budget']} of training each")
     for row in rows:
@@ -51,16 +51,16 @@ def comparison_rows(record: dict[str, Any]) -> tuple[list[str], list[list[str]]]
 
 
 def verdicts_sentence(record: dict[str, Any]) -> str:
-    """How often the label-free verdict was right, by the sign of the labels' difference and by their own verdict."""
+    """How often the verdict without labels chose the model that the labels show to be better, and how it erred."""
     verdicts = record["summary"]["probe_verdicts"]
     runs = [run for one in record["collections"].values() for run in one["runs"]]
     unsure = sum(run["probe_verdict"] == "adapted" and run["verdict"] == "start" for run in runs)
     return (
-        f"By the sign of the difference that the labels show, the label-free verdict was right in {verdicts['right']} "
-        f"of {verdicts['runs']} runs. Runs in which it kept the start model though the adapted one is better by the "
-        f"labels: {verdicts['start_though_worse']}; in which it took the adapted one though it is not: "
-        f"{verdicts['adapted_though_worse']}; in which it took the adapted one where the labels, asked for a verdict "
-        f"in the same way, are not sure of the gain: {unsure}."
+        f"In {verdicts['right']} of {verdicts['runs']} runs the verdict without labels chose the model that scores "
+        f"higher on the labels. It kept the start model although the adapted one is better in "
+        f"{verdicts['start_though_worse']} of the runs, and chose the adapted model although it is no better in "
+        f"{verdicts['adapted_though_worse']}. In {unsure} of the runs it chose the adapted model where its gain is not "
+        f"significant on the labels."
     )
 
 

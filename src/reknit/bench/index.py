@@ -24,7 +24,7 @@ HELP_SECONDS, SEARCH_SECONDS = 0.3, 2.5
 def bench_index(against: tuple[str, ...], turns: int) -> list[Row]:
     """Seconds of new processes, files in the page cache. Nothing is compared: raises ReknitError for any name."""
     if against:
-        raise ReknitError(f"index is measured alone; leave out --against {against[0]}")
+        raise ReknitError(f"index is not compared with other libraries; leave out --against {against[0]}")
     with tempfile.TemporaryDirectory() as made:
         run = Path(made) / "run"
         built = _build(run)

@@ -68,7 +68,7 @@ def curation_facts(spec: CurationSpec, shards: int, report: ReadReport) -> dict[
 
 
 def nothing_left(corpus: str) -> ReknitError:
-    return ReknitError(f"nothing is left of {corpus}: every document is empty or repeats an evaluation query")
+    return ReknitError(f"no document is left of {corpus}: every document is empty or repeats an evaluation query")
 
 
 def _watched(documents: Iterator[Document], report: ReadReport, progress: Progress) -> Iterator[Document]:

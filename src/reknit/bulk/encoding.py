@@ -62,7 +62,7 @@ class EncodingSpec:
 
     def __post_init__(self) -> None:
         if self.passage_words < 1:
-            raise ReknitError(f"passages of {self.passage_words} words hold nothing: ask for at least 1")
+            raise ReknitError(f"passages of {self.passage_words} words would be empty: give at least 1")
 
 
 def passage_words_of(model: str) -> int:
@@ -106,7 +106,7 @@ def encode_corpus(
 ) -> dict[str, Any]:
     """Write the vectors of all passages to the folder `out`; returns what its encoding.json holds.
 
-    Each shard of `rows` passages is written aside and renamed, so whatever stops the job, `resume` goes on after the
+    Each shard of `rows` passages is written aside and renamed, so whatever stops the job, `resume` continues after the
     last whole one. encoding.json says `"complete": true` only at the end. In memory are the passages of two shards and
     the vectors of one. Raises ReknitError on bad input.
     """

@@ -146,5 +146,5 @@ def read_facts(path: Path) -> dict[str, Any]:
     """Raises ReknitError when the file is missing, damaged or of another version."""
     found = read_json(path)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ReknitError(f"{path} is of another version than this reknit reads: use --overwrite")
+        raise ReknitError(f"{path} was written by another version of reknit and cannot be read: use --overwrite")
     return found

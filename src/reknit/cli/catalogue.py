@@ -15,7 +15,7 @@ def recipes(
     name: Annotated[str | None, typer.Argument(help="Show this system's card.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the published systems by what they are for, or show one."""
+    """List the published systems by purpose, or show one of them."""
     from reknit.research.listing import describe, listing
 
     print(describe(name, as_json=as_json) if name else listing(as_json=as_json))
@@ -24,7 +24,9 @@ def recipes(
 def settings(
     name: Annotated[
         str | None,
-        typer.Argument(help='Of a recipe (`pretrain`), of a method (`tune`), or "compare"; else of `reknit adapt`.'),
+        typer.Argument(
+            help="Whose settings: a recipe, a method, compare, tune, explain or vocabulary; adapt by default."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -38,19 +40,19 @@ def compare(
     recipes: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more: recipes (NAME:a.b=c changes one), models of yours (with a slash), untrained."
+            help="Two or more arms: recipes (NAME:a.b=c sets one), your models (paths with a slash), or untrained."
         ),
     ],
     corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; every trained model stays in it.")],
-    budget: Annotated[str, typer.Option(help="Of each training: time (2m), tokens (5Mtok) or FLOPs (3Pflop).")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; it keeps every trained model.")],
+    budget: Annotated[str, typer.Option(help="Budget of each training: time (2m), tokens (5Mtok) or FLOPs (3Pflop).")],
     eval: Annotated[
         list[Path],
         typer.Option(
             "--eval", help="A labelled folder (search, classes, similarity or sentence pairs), or texts for perplexity."
         ),
     ],
-    seeds: Annotated[int, typer.Option(help="Trainings of each recipe.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Seeds: trainings of each recipe.")] = 3,
     processes: Processes = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -80,26 +82,30 @@ def compare(
 
 
 def claim(
-    names: Annotated[list[str] | None, typer.Argument(help="Systems whose cards' claims are to be measured.")] = None,
-    size: Annotated[str, typer.Option(help="small: for two cores; large: for one GPU.")] = "small",
-    seeds: Annotated[int | None, typer.Option(help="Trainings of each arm; the check's own number by default.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Of each training, instead of the size's own.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Systems whose claims are measured.")] = None,
+    size: Annotated[str, typer.Option(help="small (for two cores) or large (for one GPU).")] = "small",
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds: trainings of each arm; by default as many as the system's check names.")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(help="Budget of each training; by default that of the size.")] = None,
     data: Annotated[Path, typer.Option(help="The folder with the data sets.")] = Path("../shared/data"),
-    out: Annotated[Path, typer.Option("--out", help="Where to train; a stopped claim is resumed.")] = Path(
-        "runs/claims"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the trainings; a stopped measurement in it is resumed.")
+    ] = Path("runs/claims"),
     device: Annotated[Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one.")] = "auto",
-    records: Annotated[Path | None, typer.Option(help="Where to write; records/claims by default.")] = None,
+    records: Annotated[Path | None, typer.Option(help="Folder of the records; records/claims by default.")] = None,
     processes: Processes = 1,
     overwrite: Overwrite = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it would take; of every claim when none is named.")
+        bool,
+        typer.Option("--dry-run", help="Only print the estimated FLOPs and minutes; of all claims if none is named."),
     ] = False,
     fixtures: Annotated[
-        bool, typer.Option("--fixtures", help="Train and measure the models that claims start from; all, or NAMES.")
+        bool,
+        typer.Option("--fixtures", help="Train and measure the models that claims start from: all, or those in NAMES."),
     ] = False,
 ) -> None:
-    """Measure published claims: arms with several seeds, a control that must be seen, intervals, a verdict each."""
+    """Measure the claims of published systems, with several seeds, a control, intervals and a verdict for each."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from rich.console import Console

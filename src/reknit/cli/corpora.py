@@ -15,22 +15,24 @@ def encode(
     model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id.")],
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
     out: Annotated[Path, typer.Option("--out", help="The folder of Parquet shards to write.")],
-    layers: Annotated[int | None, typer.Option(help="Use only the first so many layers.")] = None,
-    dims: Annotated[int | None, typer.Option(help="Keep only the first so many dimensions.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Use only the first LAYERS layers.")] = None,
+    dims: Annotated[int | None, typer.Option(help="Keep only the first DIMS dimensions.")] = None,
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16"], typer.Option(help="Number format to compute in.")
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Number format of the computation.")
     ] = "auto",
-    vectors: Annotated[Literal["float32", "float16"], typer.Option(help="Number format to store.")] = "float32",
+    vectors: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Number format of the vectors in the files.")
+    ] = "float32",
     passage_words: Annotated[
         int | None,
-        typer.Option(help="Most words of a passage; by default as in the run's index, else 160."),
+        typer.Option(help="Words of a passage, at most; by default as in the run's index, or 160 without one."),
     ] = None,
     ray: Ray = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole shard.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume after the last complete shard.")] = False,
     overwrite: Overwrite = False,
     max_bad: MaxBad = None,
 ) -> None:
-    """Encode every passage of a corpus into Parquet, as vector stores load it."""
+    """Encode every passage of a corpus and write the vectors as Parquet, for vector stores."""
     from reknit.bulk.encoding import EncodingSpec, encode_corpus, passage_words_of
 
     words = passage_words_of(model) if passage_words is None else passage_words
@@ -38,7 +40,9 @@ def encode(
     spec = EncodingSpec(model, corpus, layers, dims, precision, vectors, words, bad)
     if ray:
         if resume:
-            raise ReknitError("--ray and --resume exclude each other: Ray repeats what fails by itself")
+            raise ReknitError(
+                "--ray and --resume exclude each other: leave --resume out, as Ray repeats failed tasks itself"
+            )
         from reknit.bulk.ray_session import check_ray
 
         check_ray()
@@ -52,13 +56,15 @@ def encode(
 
 def curate(
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
-    out: Annotated[Path, typer.Option("--out", help="The folder of Parquet shards to write; a corpus itself.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder of Parquet shards to write, which can be used as a corpus.")
+    ],
     eval: Eval = None,
     ray: Ray = False,
     overwrite: Overwrite = False,
     max_bad: MaxBad = None,
 ) -> None:
-    """Copy a corpus without empty documents, duplicates and queries of evaluations, as `adapt` does for itself."""
+    """Copy a corpus without empty documents, duplicates and evaluation queries, as `adapt` does before training."""
     from reknit.bulk.curating import CurationSpec, curate_corpus
 
     spec = CurationSpec(corpus, tuple(map(str, eval or ())), 100 if max_bad is None else max_bad)

@@ -1,4 +1,4 @@
-"""`reknit explain`: what a model keys on."""
+"""`reknit explain`: what a model responds to."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ def explain(
     model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id.")],
     corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
     out: Out,
-    method: Annotated[str, typer.Option(help="A feature model of `reknit recipes`.")] = "topk-sae",
-    query: Annotated[str | None, typer.Option(help="Tell too which features make this query's first hit.")] = None,
+    method: Annotated[str, typer.Option(help="A feature model; `reknit recipes` lists them.")] = "topk-sae",
+    query: Annotated[
+        str | None, typer.Option(help="Also show which features contribute to the first hit of this query.")
+    ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     max_bad: MaxBad = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     set: Set = None,
 ) -> None:
-    """Show what a model keys on: features with their words and passages, and whether they are worth reading."""
+    """Show what a model responds to: features with their words and passages, and whether these can be trusted."""
     import json
 
     from rich.console import Console

@@ -15,7 +15,7 @@ from reknit.errors import ReknitError
 from reknit.jobs.interrupt import EndedElsewhere, Interrupted
 
 app = typer.Typer(
-    help="Unlabelled text in; a measured, exported, searchable encoder out.",
+    help="Train, adapt, measure and search text encoders, without labels.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,7 +69,7 @@ def _run() -> int:
     except ReknitError as error:
         return _end(f"{error}", 2)
     except typer.TyperException as error:
-        return _end(f"{' '.join(error.format_message().split())}; see reknit COMMAND --help", 2)
+        return _end(f"{' '.join(error.format_message().split()).rstrip('.')}; see reknit COMMAND --help", 2)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _end(f"{place}{error.strerror or error}; check the path, its permissions and the space left", 2)

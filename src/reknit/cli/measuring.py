@@ -11,12 +11,12 @@ from reknit.cli.options import write_record
 
 
 def bench(
-    job: Annotated[str, typer.Argument(help="train, encode, data, index or all.")],
-    against: Annotated[list[str] | None, typer.Option(help="A peer to compare with; may be repeated.")] = None,
-    turns: Annotated[int, typer.Option(help="Turns of each side.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
+    job: Annotated[str, typer.Argument(help="What to measure: train, encode, data, index or all.")],
+    against: Annotated[list[str] | None, typer.Option(help="A library to compare with; may be repeated.")] = None,
+    turns: Annotated[int, typer.Option(help="Measurements of each library, taken in turns.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
-    """Measure speed side by side with other libraries, on this machine."""
+    """Measure speed compared with other libraries, on this machine."""
     from rich.console import Console
 
     from reknit.bench.run import bench as measure
@@ -26,19 +26,24 @@ def bench(
 
 
 def compare_adapt(
-    data: Annotated[list[Path], typer.Argument(help="Labelled BEIR folders; only the labels judge.")],
-    start: Annotated[str | None, typer.Option(help="Encoder folder or hub id.")] = None,
+    data: Annotated[list[Path], typer.Argument(help="Labelled BEIR folders; the labels are used for evaluation only.")],
+    start: Annotated[str | None, typer.Option(help="Start model: folder or hub id.")] = None,
     budget: Annotated[str, typer.Option(help="Training time of each run.")] = "10m",
     seeds: Annotated[int, typer.Option(help="Runs of reknit adapt on each collection.")] = 3,
     against: Annotated[
-        list[str] | None, typer.Option(help="simcse, tsdae, mlm-simcse or title-body; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A training method of sentence-transformers: simcse, tsdae, mlm-simcse or title-body; may be repeated."
+        ),
     ] = None,
     cores: Annotated[
-        int | None, typer.Option(help="Cores of each run (then without GPU; Linux); as many run at a time as fit.")
+        int | None, typer.Option(help="Cores of each run; as many runs at a time as fit (Linux only, without GPU).")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write here, and go on with what is here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File to write; if it exists, the comparison in it is resumed.")
+    ] = None,
 ) -> None:
-    """Measure what adaptation gives on labelled collections, beside BM25, fusion and sentence-transformers."""
+    """Measure what adaptation gains on labelled collections, compared with BM25, fusion and sentence-transformers."""
     from rich.console import Console
 
     from reknit.bench.adaptation import compare_adaptation
@@ -61,12 +66,16 @@ def frontier(
     model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id.")],
     data: Annotated[Path, typer.Option(help="A labelled BEIR folder.")],
     layers: Annotated[
-        list[int] | None, typer.Option(help="So many layers; may be repeated. By default, up to six even steps.")
+        list[int] | None,
+        typer.Option(help="Number of layers to measure; may be repeated. By default up to six, evenly spaced."),
     ] = None,
     dims: Annotated[
-        list[int] | None, typer.Option(help="So many dimensions; may be repeated. By default, halves down to 32.")
+        list[int] | None,
+        typer.Option(
+            help="Number of dimensions to measure; may be repeated. By default all, half, a quarter ... down to 32."
+        ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file too.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
 ) -> None:
     """Measure a model cut to fewer layers and dimensions: quality, speed and bytes of each size."""
     from rich.console import Console

@@ -16,12 +16,12 @@ from reknit.errors import ReknitError
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id; it need not be reknit's.")],
+    model: Annotated[str, typer.Argument(help="Model folder, run folder or hub id; reknit need not have made it.")],
     data: Annotated[list[Path], typer.Option(help="A labelled BEIR folder; may be repeated.")],
     baseline: Annotated[list[str] | None, typer.Option(help="Another model to compare with; may be repeated.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file too.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
 ) -> None:
-    """Measure a model beside random order, BM25 and other models, with intervals."""
+    """Measure a model on labelled data, compared with random order, BM25 and other models, with intervals."""
     from rich.console import Console
 
     from reknit.api import evaluate as measure
@@ -37,16 +37,26 @@ def evaluate(
 def search(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     query: Annotated[str, typer.Argument(help="What to look for.")],
-    top: Annotated[int, typer.Option(help="Results at most.")] = 10,
-    mode: Annotated[Literal["dense", "text", "hybrid"], typer.Option(help="How to search.")] = "hybrid",
-    layers: Annotated[int | None, typer.Option(help="Encode the query with the first so many layers.")] = None,
-    dims: Annotated[int | None, typer.Option(help="Choose by the first so many dimensions, then by all.")] = None,
-    binary: Annotated[bool, typer.Option("--binary", help="Choose by the signs of all dimensions first.")] = False,
+    top: Annotated[int, typer.Option(help="Number of results, at most.")] = 10,
+    mode: Annotated[
+        Literal["dense", "text", "hybrid"],
+        typer.Option(help="Search by vectors (dense), by words (text) or by both (hybrid)."),
+    ] = "hybrid",
+    layers: Annotated[int | None, typer.Option(help="Encode the query with the first LAYERS layers only.")] = None,
+    dims: Annotated[
+        int | None, typer.Option(help="Find candidates by the first DIMS dimensions, then rank them by all.")
+    ] = None,
+    binary: Annotated[
+        bool,
+        typer.Option(
+            "--binary", help="Find candidates by the signs of all dimensions, then rank them by their values."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Search the index of a run; an elastic model's also by a part of it."""
+    """Search the index of a run; with an elastic model, also by fewer layers or dimensions."""
     if binary and dims is not None:
-        raise ReknitError("--dims and --binary are two ways to choose first: give one of them")
+        raise ReknitError("--dims and --binary both choose candidates: give one of them")
     if mode == "text" and (binary or dims is not None or layers is not None):
         raise ReknitError("--mode text uses no vectors: leave --layers, --dims and --binary out")
     with _uncollected():
@@ -68,11 +78,11 @@ def search(
 def export(
     model: Annotated[str, typer.Argument(help="A run folder or a model.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
-    layers: Annotated[int | None, typer.Option(help="Keep only the first so many layers.")] = None,
-    dims: Annotated[int | None, typer.Option(help="Keep only the first so many dimensions.")] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write onnx/model.onnx too.")] = False,
+    layers: Annotated[int | None, typer.Option(help="Keep only the first LAYERS layers.")] = None,
+    dims: Annotated[int | None, typer.Option(help="Keep only the first DIMS dimensions.")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write onnx/model.onnx.")] = False,
 ) -> None:
-    """Write a model as a plain sentence-transformers folder, and check its vectors in three libraries."""
+    """Write a model as a plain sentence-transformers folder, and check that three libraries give the same vectors."""
     from reknit.export.model import export_model
 
     check = export_model(model, out, layers=layers, dims=dims, onnx=onnx)

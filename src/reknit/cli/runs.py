@@ -14,7 +14,8 @@ def adapt(
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
     out: Out,
     start: Annotated[
-        str | None, typer.Option(help='Folder or hub id, or "scratch"; all-MiniLM-L6-v2 of the hub by default.')
+        str | None,
+        typer.Option(help='Start model: folder, hub id, or "scratch" for a new one; all-MiniLM-L6-v2 by default.'),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first, such as dupmae.")] = None,
     budget: Budget = "10m",
@@ -24,7 +25,7 @@ def adapt(
     max_bad: MaxBad = None,
     set: Set = None,
 ) -> None:
-    """Adapt a search model to a corpus: train, judge, export, index, report."""
+    """Adapt a search model to a corpus: train, give a verdict, export, index, report."""
     from reknit.adaptation.job import adapt as job
     from reknit.runs.config import DEFAULT_START
 
@@ -46,18 +47,18 @@ def pretrain(
     recipe: Annotated[str, typer.Argument(help="A name from `reknit recipes`.")],
     corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
     out: Out,
-    start: Annotated[str, typer.Option(help='Encoder folder or hub id, or "scratch".')] = "scratch",
+    start: Annotated[str, typer.Option(help='Start model: folder, hub id, or "scratch" for a new one.')] = "scratch",
     budget: Budget = None,
     eval: Eval = None,
-    index: Annotated[bool, typer.Option("--index", help="Index the texts too, for `reknit search`.")] = False,
+    index: Annotated[bool, typer.Option("--index", help="Also index the texts, for `reknit search`.")] = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
     max_bad: MaxBad = None,
     set: Set = None,
 ) -> None:
-    """Train by one recipe alone and export the model; `reknit recipes NAME` says how it differs from the paper.
+    """Train an encoder by one recipe and export it; `reknit recipes NAME` says how the recipe differs from the paper.
 
-    With --eval the model is measured beside its start, which gives a verdict.
+    With --eval the model is compared with the one it started from, which gives a verdict.
     """
     from reknit.adaptation.job import pretrain as job
 

@@ -18,12 +18,12 @@ def tune(
     out: Out,
     method: Annotated[
         str | None,
-        typer.Option(help="An adapter of `reknit recipes`, such as lora, bitfit or prefix; lora by default."),
+        typer.Option(help="An adapter such as lora (the default), bitfit or prefix; `reknit recipes` lists them."),
     ] = None,
     overwrite: Overwrite = False,
     set: Set = None,
 ) -> None:
-    """Adapt a model to labelled texts with few weights, and say whether that beats a linear layer on it as it is."""
+    """Adapt a model to labelled texts by an adapter, and compare it with a linear layer on the unchanged model."""
     from rich.console import Console
 
     from reknit.tuning.job import tune as job

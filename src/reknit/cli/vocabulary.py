@@ -1,4 +1,4 @@
-"""`reknit vocabulary`: a model with a tokenizer of the corpus's own."""
+"""`reknit vocabulary`: a model with a tokenizer trained on the corpus."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ def vocabulary(
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
     out: Out,
     start: Annotated[
-        str | None, typer.Option(help="Encoder folder or hub id; all-MiniLM-L6-v2 of the hub by default.")
+        str | None, typer.Option(help="Start model: folder or hub id; all-MiniLM-L6-v2 by default.")
     ] = None,
     method: Annotated[
-        str, typer.Option(help="How new rows are made: a tokenizer transfer of `reknit recipes`, or random.")
+        str,
+        typer.Option(
+            help="How embeddings of new tokens are made: a tokenizer transfer (see `reknit recipes`), or random."
+        ),
     ] = "wechsel",
     budget: Annotated[
-        str | None, typer.Option(help="Of masked language modelling afterwards (10m, 5Mtok); none by default.")
+        str | None,
+        typer.Option(help="Budget of masked language modelling after the transfer (10m, 5Mtok); none by default."),
     ] = None,
     eval: Eval = None,
     resume: Resume = False,
@@ -27,7 +31,7 @@ def vocabulary(
     max_bad: MaxBad = None,
     set: Set = None,
 ) -> None:
-    """Give a model a tokenizer trained on the corpus: fewer tokens a text, and what search loses or gains."""
+    """Give a model a tokenizer trained on the corpus, and measure tokens per text and search before and after."""
     from rich.console import Console
 
     from reknit.runs.config import DEFAULT_START

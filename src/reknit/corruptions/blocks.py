@@ -36,7 +36,8 @@ class Blocks:
     def told_by_cuts(self) -> Tensor:
         """[S] bool, the tokens of which a block's end tells that they close a sentence.
 
-        Hiding such a token hides little: a text goes on behind it, so the block was cut there because it is one.
+        Masking such a token hides little: the text continues after it, so the block was cut there because the token
+        closes a sentence.
         """
         followed = torch.ones_like(self.begins, dtype=torch.bool)
         followed[self.cu_texts[1:] - 1] = False  # a text's last block ends because the text does

@@ -13,16 +13,19 @@ from reknit.errors import ReknitError
 
 @for_whole_batch
 def insert_bottleneck(batch: Batch, rng: torch.Generator) -> View:
-    """Each text with one more closing token at a place drawn by chance, behind its first token and before its last.
+    """Each text with one more closing token at a random position after its first token and before its last.
 
-    What stands behind it attends to it and to what follows it, not to what stands before it; all attend to the left
-    only (GEM, Zhang et al. 2025). Asked for are the ordinary tokens behind it. The tokens of a text are those of the
-    batch, so token t of the view, where it stands behind the inserted one of text n (from 0), is token t - n - 1 there.
-    A text of fewer than three tokens has it at its end, and nothing is asked of it. rng: a CPU generator; one draw a
-    token. Raises ReknitError for a tokenizer without a closing token.
+    The tokens after it attend to it and to each other, not to those before it; attention is causal (GEM, Zhang et al.
+    2025). The ordinary tokens after it are predicted. The tokens of a text are those of the batch, so token t of the
+    view, where it stands behind the inserted one of text n (from 0), is token t - n - 1 there. A text of fewer than
+    three tokens has it at its end and no predictions. rng: a CPU generator; one random number for each token. Raises
+    ReknitError for a tokenizer without a closing token.
     """
     if batch.vocabulary.sep < 0:
-        raise ReknitError("this tokenizer has no token that closes a text, which this recipe needs as a bottleneck")
+        raise ReknitError(
+            "this tokenizer adds no token at the end of a text, which this recipe needs as a bottleneck: choose "
+            "another tokenizer"
+        )
     lengths = batch.cu_seqlens.diff()
     draws = torch.rand(batch.num_tokens + 1, generator=rng).to(batch.tokens.device)[batch.cu_seqlens[:-1]]
     # From place 1 up to the place of the last token; the closing one at least stands behind it.

@@ -16,17 +16,18 @@ from reknit.errors import ReknitError
 
 @for_whole_batch
 def mask_identifiers(batch: Batch, rng: torch.Generator, *, share: float = 0.5) -> tuple[View, Tensor]:
-    """Hide all tokens of every occurrence of some identifiers (CodeT5's masked identifier prediction, Wang et al.
-    2021, section 3.2), a mask token each; and [T] bool, the hidden tokens of identifiers that occur once.
+    """Mask all tokens of every occurrence of some identifiers (CodeT5's masked identifier prediction, Wang et al. 2021,
+    section 3.2), a mask token each; and [T] bool, the masked tokens of identifiers that occur once.
 
-    Of those nothing can be known. That one which occurs several times is hidden everywhere says where it stands.
+    Nothing in the view tells what these are; of an identifier that occurs several times, the masked places tell where
+    it occurs.
 
     Tagged spans of one text with the same tokens are occurrences of one identifier. Each identifier is drawn with
     probability `share`, and one of every text that has any. The draw is that of its first occurrence, so that it
     depends neither on the other identifiers of the text nor on other texts.
 
     batch: T packed tokens with `tagged`. rng: a CPU generator; all randomness is one draw of [T] numbers. Returns a
-    View that asks for the tokens hidden. Raises ReknitError for a share out of range, a batch without tags, and a
+    View that predicts the masked tokens. Raises ReknitError for a share out of range, a batch without tags, and a
     vocabulary without a mask token.
     """
     if not 0.0 < share <= 1.0:

@@ -1,4 +1,4 @@
-"""Masked language modelling's corruption: which tokens are asked for, and what the encoder sees in their place."""
+"""Masked language modelling's corruption: which tokens are predicted, and what the encoder sees in their place."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def mask_tokens(
     keep_share: float = 0.1,
     longest_span: int = 1,
 ) -> View:
-    """Hide a share of each sequence's ordinary tokens and ask for them (BERT, Devlin et al. 2019, section 3.1).
+    """Mask a fraction of each sequence's ordinary tokens and predict them (BERT, Devlin et al. 2019, section 3.1).
 
-    In each sequence, `max(1, round(ratio * ordinary tokens))` tokens are asked for, drawn without replacement. With
-    `whole_words`, words are drawn in random order, and a word is taken when at least half of it fits into that number;
-    the first word drawn is always taken; likewise the spans of 1 to `longest_span` tokens, all lengths equally likely,
-    that the text is cut into by chance. So every sequence with an ordinary token has at least one prediction. Special
-    tokens (added by the tokenizer, or with an id in `vocabulary.special`) are never asked for.
+    In each sequence, `max(1, round(ratio * ordinary tokens))` tokens are predicted, sampled without replacement. With
+    `whole_words`, words are taken in random order, each if at least half of it fits into that number; the first word is
+    always taken. With `longest_span` above 1, the text is cut at random into spans of 1 to `longest_span` tokens, all
+    lengths equally likely, which are taken in the same way. So every sequence with an ordinary token has at least one
+    prediction. Special tokens (added by the tokenizer, or with an id in `vocabulary.special`) are never predicted.
 
-    Of the tokens asked for, each becomes with probability `random_share` a random ordinary token, stays as it is with
+    Each predicted token becomes a random ordinary token with probability `random_share`, stays as it is with
     probability `keep_share`, and otherwise becomes the mask token (BERT: 0.1, 0.1 and 0.8).
 
     batch: T packed tokens. rng: a CPU generator; all randomness is one draw of [T, 3] numbers, for spans [T, 4].
-    Returns a View on the batch's device whose `hidden` are the tokens asked for that were masked or replaced.
-    Raises ReknitError for shares out of range, a vocabulary without a mask token, and spans of whole words.
+    Returns a View on the batch's device whose `masked` are the predicted tokens that were masked or replaced. Raises
+    ReknitError for shares out of range, a vocabulary without a mask token, and spans of whole words.
     """
     check_shares(batch.vocabulary, ratio, random_share, keep_share)
     if longest_span < 1 or (longest_span > 1 and whole_words):
@@ -147,7 +147,8 @@ def wanted_tokens(batch: Batch, ordinary: Tensor, ratio: float) -> Tensor:
 
 
 def chosen(batch: Batch, ordinary: Tensor, draws: Tensor, wanted: Tensor, units: Tensor) -> Tensor:
-    """[T] bool, the tokens asked for; units (tokens, words, spans) of a sequence are taken in the order of their draws.
+    """[T] bool, the predicted tokens; units (tokens, words, spans) of a sequence are taken in the order of their random
+    numbers.
 
     ordinary: [T] bool, those that may be. wanted: [N], how many of each sequence. units: [T] int64, the number of each
     token's unit, ascending.

@@ -12,13 +12,13 @@ from reknit.data.batch import Batch, View
 
 
 def predict_next(batch: Batch, rng: torch.Generator, *, masked_share: float = 0.0) -> View:
-    """Ask for every ordinary token but the first of each sequence, under causal attention.
+    """Predict every ordinary token but the first of each sequence, under causal attention.
 
-    masked_share: of each sequence's ordinary tokens, hidden from those that come after them (MEAP, Zhuang et al. 2025);
-    they are asked for like all others. Nothing is drawn from `rng` without it.
+    masked_share: fraction of each sequence's ordinary tokens that are masked in the input (MEAP, Zhuang et al. 2025)
+    and predicted like all others; with 0, `rng` is not used.
 
-    As everywhere, `targets` holds the clean token at its own position and `predict` marks what is asked for: the
-    prediction of position p is read from the hidden state at p - 1. Special tokens are not asked for.
+    As everywhere, `targets` holds the clean token at its own position and `predict` marks the predicted ones: the
+    prediction of position p is read from the hidden state at p - 1. Special tokens are not predicted.
     """
     predict = ordinary_tokens(batch)
     predict[batch.cu_seqlens[:-1]] = False

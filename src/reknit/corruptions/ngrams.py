@@ -18,11 +18,11 @@ SEEN, ALONE, FIRST, SECOND = range(4)
 def mask_bigrams(
     batch: Batch, rng: torch.Generator, bigrams: Tensor, *, ratio: float = 0.15, joined: bool = True
 ) -> tuple[View, Tensor]:
-    """Hide a share of each text's ordinary tokens, bigrams whole (ERNIE-Gram, Xiao et al. 2021).
+    """Mask a fraction of each text's ordinary tokens, bigrams as a whole (ERNIE-Gram, Xiao et al. 2021).
 
     The texts are cut into units: the bigrams, of which none overlaps another (`separate`), and single tokens. In each
-    sequence units are taken in random order until `max(1, round(ratio * ordinary tokens))` tokens are hidden; one that
-    does not fit is taken when at least half of it does, the first one always (as whole words are, `mask_tokens`).
+    sequence units are taken in random order until `max(1, round(ratio * ordinary tokens))` tokens are masked. A unit
+    that does not fit is taken if at least half of it does, and the first one always (as whole words in `mask_tokens`).
 
     batch: T packed tokens. rng: a CPU generator; all randomness is one draw of [T] numbers. bigrams: [T] bool, of the
     tokens of `batch.whole`: here and one token later stand the two of a known bigram, both ordinary and of one text.

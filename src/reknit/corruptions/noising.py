@@ -29,13 +29,13 @@ def noised(
     """Texts as BART's encoder sees them (Lewis et al. 2020, section 2.2), and [T] bool, the tokens that it cannot see.
 
     Between the tokens that a tokenizer adds at both ends, sentences (cut after `vocabulary.sentence_ends`) are put in a
-    random order, then `ceil(ratio * tokens)` tokens of each text are hidden: "infilling" gives them to spans
-    whose lengths follow Poisson's distribution with mean `mean_span`, the last one cut, each of which becomes one mask
-    token; a span of length 0 is a mask token between two tokens. "masking" puts a mask token in the place of each
-    token, "deletion" nothing. The spans lie anywhere with equal chance and do not overlap.
+    random order, then `ceil(ratio * tokens)` tokens of each text are removed. "infilling" removes spans whose lengths
+    follow a Poisson distribution with mean `mean_span` (the last one is cut) and puts one mask token in place of each;
+    a span of length 0 is a mask token between two tokens. "masking" puts a mask token in the place of each token,
+    "deletion" nothing. All positions of the spans are equally likely, and spans do not overlap.
 
     batch: T packed tokens. rng: a CPU generator. The view has as many sequences as the batch, of other lengths, and
-    nothing to predict: what is asked for is the text itself. Raises ReknitError for a ratio or mean out of range, and a
+    nothing to predict: the decoder predicts the text itself. Raises ReknitError for a ratio or mean out of range, and a
     vocabulary without a mask token where one is needed.
     """
     if not 0.0 < ratio < 1.0 or mean_span <= 0.0:

@@ -1,4 +1,5 @@
-"""Masking of single tokens of tagged spans: which words are asked for is chosen, and most of each stays visible."""
+"""Masking of single tokens of tagged spans: the kind of the predicted words is chosen, and most of each word stays
+visible."""
 
 from __future__ import annotations
 
@@ -27,15 +28,15 @@ def mask_span_tokens(
     random_share: float = 0.1,
     keep_share: float = 0.1,
 ) -> View:
-    """Ask for one token of each tagged span drawn; the rest of the span stays as it is (LEM, Fernando and Ranathunga
-    2025).
+    """Mask one token of each of some tagged spans and predict it; the rest of the span stays as it is (LEM, Fernando
+    and Ranathunga 2025).
 
-    In each sequence, spans are drawn without replacement until `max(1, round(ratio * ordinary tokens))` tokens are
-    asked for, or no span is left. A sequence without spans is asked for one ordinary token. What becomes of a token
-    asked for is as in `mask_tokens`.
+    In each sequence, spans are sampled without replacement until `max(1, round(ratio * ordinary tokens))` tokens are
+    predicted, or no span is left. In a sequence without spans, one ordinary token is predicted. What becomes of a
+    predicted token is as in `mask_tokens`.
 
     batch: T packed tokens with `tagged`. rng: a CPU generator; all randomness is one draw of [T, 4] numbers. Returns a
-    View on the batch's device whose `hidden` are the tokens asked for that were masked or replaced. Raises ReknitError
+    View on the batch's device whose `masked` are the predicted tokens that were masked or replaced. Raises ReknitError
     for a batch without tags, shares out of range, and a vocabulary without a mask token.
     """
     check_shares(batch.vocabulary, ratio, random_share, keep_share)

@@ -18,10 +18,10 @@ from torch import Tensor
 class AttentionContext:
     """What a rule may look at. Shapes broadcast to [sequences, queries, keys].
 
-    query, key: int64 places in the sequence, [b, Lq, 1] and [b, 1, Lk].
+    query, key: int64 positions in the sequence, [b, Lq, 1] and [b, 1, Lk].
     query_index, key_index: int64 flat positions on the packed token axis, same shapes; a rule can gather any per-token
         tensor with them. Padding repeats position 0.
-    query_masked, key_masked: bool, whether the token is hidden in this view.
+    query_masked, key_masked: bool, whether the token is masked in this view.
     layer: number of the layer, from 0.
     """
 

@@ -200,7 +200,7 @@ class View:
     tokens: [T] int64, with hidden, replaced or reordered tokens.
     cu_seqlens: [N + 1] int64, as in `Batch`.
     targets: [T] int64, the clean token at each position.
-    predict: [T] bool, positions where a prediction is asked for.
+    predict: [T] bool, positions whose token is predicted.
     masked: [T] bool, positions whose content the encoder cannot know ("is-masked" for attention rules).
     attention: which key each query may look at.
     kept: [K] int64 ascending or None; the only flat positions that enter the blocks (masked image models drop

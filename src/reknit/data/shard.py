@@ -1,4 +1,4 @@
-"""A step's batch divided among processes, and chance that does not depend on how many they are."""
+"""A step's batch divided among processes, and random numbers that do not depend on how many processes there are."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def shard_of_examples(batch: Batch, first: int, last: int) -> Batch:
 
 
 def for_whole_batch(function: Callable[Concatenate[Batch, More], Result]) -> Callable[Concatenate[Batch, More], Result]:
-    """Let a function of a batch that draws chance see the step's whole batch, and cut its result to the shard given.
+    """Let a function of a batch that uses random numbers see the step's whole batch, and cut its result to the shard
+    given.
 
     So every process makes the same draws, and a token's random numbers are the same however many there are. This
     costs each of them the corruption of the whole batch, which is little beside a training step. The function may
@@ -89,8 +90,8 @@ def refuse_signal(batch: Batch) -> None:
     """Raise ReknitError where a batch that is to be cut and put together anew has rows that are no tokens."""
     if batch.signal is not None:
         raise ReknitError(
-            "this recipe adds, drops or moves tokens, which pictures and sounds among them could not follow: take one "
-            "that masks in place, such as mlm"
+            "this recipe adds, drops or moves tokens, so it cannot be used for pictures or sounds: use one that "
+            "masks in place, such as mlm"
         )
 
 

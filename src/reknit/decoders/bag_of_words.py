@@ -11,7 +11,7 @@ from reknit.data.batch import Batch, segments_of
 def ordinary_content(batch: Batch, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The ordinary tokens of a batch on a packed axis of their own.
 
-    wanted: [T] bool, tokens of the texts that are asked for; the others are left without tokens.
+    wanted: [T] bool, tokens of the texts that are used; the others are left without tokens.
 
     Returns their flat positions in the batch [T'], the offsets of the sequences on the new axis [N + 1] and their
     clean ids [T'], as `losses.bag_of_words` wants them. Special tokens are left out: [CLS] trains the sentence vector,

@@ -34,7 +34,7 @@ class DocumentTransformer(nn.Module):
         draw_like_bert((self.positions, self.dense))
 
     def forward(self, vectors: Tensor, cu_texts: Tensor, hidden: Tensor) -> Tensor:
-        """[B, dim] vectors of the blocks of N texts -> [M, dim], a guess at each of the M hidden ones, in order.
+        """[B, dim] vectors of the blocks of N texts -> [M, dim], a prediction of each of the M masked ones, in order.
 
         cu_texts: [N + 1] int64 offsets of the texts on the block axis. hidden: [B] bool, blocks that are not seen.
         Raises ReknitError for a text of more blocks than there are places.

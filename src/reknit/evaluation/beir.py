@@ -89,7 +89,8 @@ def _known_qrels(
         raise ReknitError(f"{path} holds no judgements: give lines of query-id, corpus-id, score")
     if not qrels:
         raise ReknitError(
-            f"{path}: none of {total} judgements names a known query and document: do its ids fit corpus and queries?"
+            f"{path}: none of {total} judgements names a known query and document: check its ids against corpus and "
+            "queries"
         )
     if negative:
         notes.append(f"{negative} judgements with a negative grade count as not relevant")

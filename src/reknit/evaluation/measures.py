@@ -42,7 +42,7 @@ def open_measures(
     for folder in folders:
         opened = _opened(Path(folder), classified_texts, fine_tuning)
         if {measure.label for measure in opened} & {measure.label for measure in found}:
-            raise ReknitError(f"two places of --eval have the measure {opened[0].label!r}: rename one")
+            raise ReknitError(f"two paths of --eval have the measure {opened[0].label!r}: rename one")
         logger.info("%s: measured by %s", folder, " and ".join(measure.label for measure in opened))
         found += opened
     cut = [measure.at(parse_size(size)) for size in sizes for measure in found]
@@ -62,7 +62,7 @@ def _opened(folder: Path, classified_texts: int, fine_tuning: FineTuningSpec) ->
         return perplexity.opened(folder)
     except ReknitError as error:
         raise ReknitError(
-            f"--eval {folder} is nothing to measure by: {error}. Give a folder with corpus.jsonl (BEIR), with "
+            f"--eval {folder} cannot be used for evaluation: {error}. Give a folder with corpus.jsonl (BEIR), with "
             "train.tsv and test.tsv (label, text), with test.tsv (score, sentence1, sentence2), with .jsonl files of "
             "sentence pairs, or texts for perplexity"
         ) from error

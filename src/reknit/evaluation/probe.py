@@ -19,7 +19,7 @@ _PIECE = re.compile(f"[{UNSPACED}]{{1,2}}|[^\\s{UNSPACED}]+")
 
 
 def with_fewer_shared_words(query: str, text: str, bm25: BM25, rng: random.Random) -> str:
-    """The query without half of the words, by chance, that BM25 would find the text by; one of them stays where nothing
+    """The query without a random half of the words that BM25 would find the text by; one of them stays where nothing
     would be left to search for. In scripts without spaces two characters count as a word.
 
     What is cut out of a document shares more words with the rest of it than a user's question does, and a docstring

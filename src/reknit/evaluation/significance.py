@@ -76,7 +76,8 @@ def stratified_interval(values: Sequence[Values], seed: int, resamples: int = RE
 
 
 def as_good_as_the_best(values: np.ndarray, standard_errors: float = _STANDARD_ERRORS) -> np.ndarray:
-    """[choices, queries] values -> [choices] bool: whose mean is at most so many standard errors below the best mean.
+    """[choices, queries] values -> [choices] bool: whose mean is at most `standard_errors` standard errors below the
+    best mean.
 
     The standard error is that of the difference, query by query (the rule of Breiman et al. 1984, who take one; the
     probe's queries are not those of users, so it must speak clearly to be followed).

@@ -1,10 +1,12 @@
-"""The setting of a `reknit explain` run, and its folder."""
+"""The settings of a `reknit explain` run, and its folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reknit import catalogue
 from reknit.data.text.passages import PASSAGE_WORDS
 from reknit.errors import ReknitError
 from reknit.interpretability.activation_store import Stored
@@ -13,14 +15,15 @@ from reknit.interpretability.features_folder import FOLDER as FEATURES
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.folder import JobFolder
 from reknit.ranges import NonNegativeInt, PositiveInt
-from reknit.runs.config import to_json
+from reknit.runs.config import to_json, with_overrides
 
+VERB = FeatureModelSpec.verb
 DEFAULT_METHOD = "topk-sae"
 
 
 @dataclass(frozen=True)
 class ExplainConfig:
-    """What is explained, and how."""
+    """Features of a model's token states, trained, described and tested on a corpus."""
 
     model: str
     """Model folder, run folder or hub id; an argument of the command."""
@@ -37,7 +40,7 @@ class ExplainConfig:
     of the passages and tested on the other.
     """
     training_states: PositiveInt = 500_000
-    """Token states that the training sees, each as often as it takes."""
+    """Token states of the whole training; the sampled ones are repeated until there are so many."""
     passage_words: PositiveInt = PASSAGE_WORDS
     """Words of a passage, at most; longer documents are cut into passages."""
     stored: Stored = "float16"
@@ -52,6 +55,21 @@ class ExplainConfig:
     """Seed of all random numbers: the sample, the training, the control, and the features on the page."""
     max_bad: NonNegativeInt = 100
     """Unreadable records of the corpus that are skipped before the job gives up; `--max-bad` of the command."""
+
+
+def configured(model: str, corpus: str, method: str, settings: Sequence[str]) -> ExplainConfig:
+    """The configuration of a run by a feature model of the catalogue, changed by "a.b=c" settings.
+
+    Raises ReknitError for an unknown method, with the nearest names, and for settings that cannot be.
+    """
+    part = catalogue.find_method(method, VERB).part
+    if not isinstance(part, FeatureModelSpec):
+        raise ReknitError(f"{method} is a {part.role}; `reknit {VERB}` takes feature models only")
+    config = with_overrides(ExplainConfig(model, corpus, method, part), tuple(settings))
+    config.part.check()
+    if (config.model, config.corpus, config.method) != (model, corpus, method):
+        raise ReknitError("--set cannot change model, corpus or method: change them in the command itself")
+    return config
 
 
 class ExplanationFolder(JobFolder):
@@ -71,7 +89,7 @@ class ExplanationFolder(JobFolder):
         """Make the folder ready, or raise ReknitError when it is not free for what is asked."""
         stored = read_json(self.config) if self.is_taken() else {"explanation": {}}
         if not isinstance(stored, dict) or "explanation" not in stored:
-            raise ReknitError(f"{self.path} holds something else than an explanation: give a new folder with --out")
+            raise ReknitError(f"{self.path} holds something other than an explanation: give a new folder with --out")
         self.check(resume=resume, overwrite=overwrite)
         wanted = to_json(config)
         if resume and stored["explanation"] != wanted:

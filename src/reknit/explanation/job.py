@@ -10,9 +10,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from reknit import catalogue
 from reknit.errors import ReknitError
-from reknit.explanation.config import DEFAULT_METHOD, ExplainConfig, ExplanationFolder
+from reknit.explanation.config import DEFAULT_METHOD, ExplainConfig, ExplanationFolder, configured
 from reknit.explanation.excerpts import features_found
 from reknit.explanation.hit import explain_hit
 from reknit.explanation.material import Material
@@ -22,7 +21,7 @@ from reknit.explanation.verdict import judge
 from reknit.interpretability.activation_store import check_layer
 from reknit.interpretability.contributions import changeable
 from reknit.interpretability.descriptions import Descriptions, Readings, describe, read_features
-from reknit.interpretability.feature_model import FeatureModel, FeatureModelSpec
+from reknit.interpretability.feature_model import FeatureModel
 from reknit.interpretability.features_folder import SavedFeatures
 from reknit.interpretability.lexicon import Lexicon
 from reknit.interpretability.quality import mean_input, measure, untrained
@@ -33,7 +32,7 @@ from reknit.jobs.machine import machine, versions
 from reknit.jobs.precision import best_device
 from reknit.jobs.progress import Progress
 from reknit.models.loading import load_embedding_model
-from reknit.runs.config import to_json, with_overrides
+from reknit.runs.config import to_json
 from reknit.runs.corpus import check_corpus_path
 
 
@@ -56,7 +55,7 @@ def explain(
     on with what `out` holds; with another query, features are not trained again. Raises ReknitError on bad input, and
     Interrupted after Ctrl-C with everything saved.
     """
-    config = _config(str(model), str(corpus), method, settings)
+    config = configured(str(model), str(corpus), method, settings)
     if query is not None and not query.strip():
         raise ReknitError("the query is empty: give words to look for with --query")
     check_corpus_path(config.corpus, Path(out))
@@ -79,19 +78,6 @@ def explain(
     write_json(folder.result, result.to_json())
     shutil.rmtree(folder.data)
     return result
-
-
-def _config(model: str, corpus: str, method: str, settings: Sequence[str]) -> ExplainConfig:
-    part = catalogue.find_method(method, FeatureModelSpec.verb).part
-    if not isinstance(part, FeatureModelSpec):
-        raise ReknitError(f"{method} is no feature model, and `reknit explain` takes no others yet")
-    config = with_overrides(ExplainConfig(model, corpus, method, part), tuple(settings))
-    config.part.check()
-    if (config.model, config.corpus, config.method) != (model, corpus, method):
-        raise ReknitError(
-            "model, corpus and method have words of their own on the command line: leave them out of --set"
-        )
-    return config
 
 
 def _explained(

@@ -117,7 +117,7 @@ def _check_expansion(model: EmbeddingModel, loaded: EmbeddingModel, sample: list
     expected = model.encode(sample, prompt_name="query", dims=dims)
     difference = np.abs(loaded.encode(sample, prompt_name="query") - expected).max()
     if not difference <= MAX_DIFFERENCE:
-        raise ReknitError(f"the exported model expands queries otherwise by {difference:.2g}; do not use it")
+        raise ReknitError(f"query expansion of the exported model differs by {difference:.2g}; do not use it")
 
 
 def encode_with_transformers(folder: Path, texts: Sequence[str], prompt: str = "") -> np.ndarray:

@@ -27,7 +27,7 @@ def export_model(
 ) -> ExportCheck:
     """Write `model` to the new folder `out` in the sentence-transformers layout and compare its vectors.
 
-    layers, dims: keep only the first so many. Raises ReknitError when `out` exists, when the model cannot be loaded, or
+    layers, dims: keep only the first ones. Raises ReknitError when `out` exists, when the model cannot be loaded, or
     when reknit, transformers and sentence-transformers do not agree on the vectors, and for an ONNX file of a model
     that only reknit runs.
     """

@@ -55,10 +55,9 @@ def save(
 ) -> Path:
     """Write `model` to the folder `out`; a reader never sees it half written.
 
-    layers: keep the first so many layers; with fewer than all, a query expansion, which was made for all, is left out.
-    dims: keep the first so many dimensions of each vector (by default what
-    `model.dims` says). card: the README, front matter included; a short one is made when None. A model folder that is
-    already there is replaced.
+    layers: keep only the first `layers` layers; with fewer than all, a query expansion, which was made for all, is left
+    out. dims: keep only the first `dims` dimensions of each vector (by default what `model.dims` says). card: the
+    README, front matter included; a short one is made when None. A model folder that is already there is replaced.
 
     Returns `out`. Raises ReknitError for a size the model does not have, a model that cannot be exported, and an `out`
     that is something else than a model folder.

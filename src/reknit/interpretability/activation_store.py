@@ -139,7 +139,7 @@ def sample_texts(
 def check_layer(model: EmbeddingModel, layer: int) -> None:
     """Raise ReknitError unless the model has the layer; 0 is its input."""
     if not 0 <= layer <= model.encoder.depth:
-        raise ReknitError(f"{model.name} has the layers 0 to {model.encoder.depth}: layer={layer} is none of them")
+        raise ReknitError(f"{model.name} has the layers 0 to {model.encoder.depth}: layer={layer} is not one of them")
 
 
 def _write_states(

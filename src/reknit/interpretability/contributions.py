@@ -81,13 +81,14 @@ def _vectors(model: EmbeddingModel, encoded: Encoded) -> Tensor:
 def changeable(model: EmbeddingModel, layer: int) -> nn.Module:
     """The module whose output is the states of a layer, so that a changed output changes the layers above.
 
-    In a pre-norm encoder the states of an inner layer are normalised for whoever asks, and go on as they were: what is
-    taken out of them cannot be put back. Raises ReknitError there, and for a layer that the model does not have.
+    In a pre-norm encoder the states of an inner layer are normalised only for the caller, and passed on unnormalised:
+    what is taken out of them cannot be put back. Raises ReknitError there, and for a layer that the model does not
+    have.
     """
     check_layer(model, layer)
     encoder = model.encoder
     if not isinstance(encoder, NativeEncoder):
-        raise ReknitError(f"{model.name}: only reknit's own encoders can run on from changed states")
+        raise ReknitError(f"{model.name}: only reknit's own encoders can continue from changed states")
     if layer == 0:
         return encoder.embedding_dropout
     if not encoder.config.pre_norm:
@@ -96,8 +97,8 @@ def changeable(model: EmbeddingModel, layer: int) -> nn.Module:
     if layer == encoder.depth and not reads_all:
         return encoder.final_norm
     raise ReknitError(
-        f"{model.name} normalises the states of layer {layer} for whoever asks, so what a feature does above it "
-        f"cannot be told: ask with --set layer=0{'' if reads_all else f' or layer={encoder.depth}'}"
+        f"{model.name} passes on the states of layer {layer} before their norm, so the effect of a feature above it "
+        f"cannot be measured: use --set layer=0{'' if reads_all else f' or layer={encoder.depth}'}"
     )
 
 

@@ -69,7 +69,7 @@ class Descriptions:
 
 
 def describe(readings: Readings, lexicon: Lexicon, words: int) -> Descriptions:
-    """Describe each feature by at most so many words, and test the description on the other texts.
+    """Describe each feature by at most `words` words, and test the description on the other texts.
 
     Chosen on the texts looked at: with p the fraction of all word occurrences that are of a word, and q the fraction of
     a feature's activation that falls on it, lift is q / p; words with a lift of at least `LEAST_LIFT` are ranked by q

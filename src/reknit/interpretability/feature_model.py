@@ -141,11 +141,11 @@ class FeatureModelSpec(Part, ABC):
     dead_after: PositiveInt = 5
     """Steps in a row without firing after which a feature counts as dead."""
     auxiliary_features: PositiveInt = 512
-    """Dead features of an input, at most, that predict what the others left over."""
+    """Dead features of an input, at most, that are trained to predict the error of the others."""
     auxiliary_weight: NonNegativeFloat = 1 / 32
     """Weight of the loss of that prediction; 0 for none."""
     norm_weight: NonNegativeFloat = 0.0
-    """Weight of the loss that holds the length of the code to that of the input; 0 for none."""
+    """Weight of the loss that keeps the norm of the code near that of the input; 0 for none."""
     optimiser: OptimiserSpec = field(default_factory=_adam)
     """Optimiser and learning rate of the training."""
 

@@ -34,10 +34,10 @@ class TopAFA(FeatureModel):
 
 @dataclass(frozen=True)
 class TopAFASpec(FeatureModelSpec):
-    """Each input keeps as many features as its length asks for."""
+    """Each input keeps the number of features that its norm asks for."""
 
     norm_weight: NonNegativeFloat = 1 / 32
-    """Weight of the loss that holds the length of the code to that of the input; the authors' runs have 1/128 to 1/16.
+    """Weight of the loss that keeps the norm of the code near that of the input; the authors' runs have 1/128 to 1/16.
     """
 
     def build(self, dim: int, seed: int = 0) -> TopAFA:

@@ -49,7 +49,7 @@ class JobFolder:
             raise ReknitError(f"{self.path} is a file: give a folder with --out")
         if self.is_taken() and not (resume or overwrite):
             raise ReknitError(
-                f"{self.path} already holds a {self.kind}: add --resume to go on with it or --overwrite to replace it"
+                f"{self.path} already holds a {self.kind}: add --resume to continue it or --overwrite to replace it"
             )
         if resume and not self.is_taken():
             raise ReknitError(f"{self.path} holds no {self.kind} to resume: leave --resume out to start one")

@@ -25,7 +25,7 @@ def info_nce(
     too, which is Mirror-BERT's loss).
 
     focal: an example counts as (1 - p) to this power, p being the softmax's share of its partner (as a constant), so
-    that what is learnt already counts less (after Lin et al. 2017, as KaLM-Embedding-V2 does). mixed: so many of a
+    that examples already learnt count less (after Lin et al. 2017, as KaLM-Embedding-V2 does). mixed: so many of a
     query's hardest negatives are mixed, each weighted by its softmax among them, into one more negative (KaLM's
     listwise mixing).
 

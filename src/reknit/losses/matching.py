@@ -11,7 +11,7 @@ def matching(states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of -log softmax(states @ targets.T) at row i's own target i; the other rows' targets are the wrong choices.
 
     The masked sentence block loss of SMITH (Yang et al. 2020), without its bias per place. The scores are plain
-    products: whoever calls it decides their size. Both sides learn.
+    products: the caller decides their size. Both sides learn.
 
     states, targets: [M, D]. Returns the scalar float32 loss (0 when M is 0 or 1, as there is no choice then) and the
     number of rows whose own target has the largest score (int64 scalar, no gradient; the first of equal ones counts).

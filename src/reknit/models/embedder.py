@@ -1,4 +1,4 @@
-"""What every text embedding model offers, whoever runs it."""
+"""What every text embedding model offers, whichever library runs it."""
 
 from __future__ import annotations
 

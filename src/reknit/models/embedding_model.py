@@ -109,12 +109,12 @@ class EmbeddingModel(Embedder):
     ) -> np.ndarray:
         """Encode texts, in any order of lengths and of any number, without gradient and without dropout.
 
-        texts: strings; an empty one is allowed. layers: use the first so many layers only. dims: keep the first so many
-        dimensions, then normalise again. prompt_name: which of `prompts` to put in front of each text; "query" and
-        "document" mean the default prompt in a model without such a prompt; "query" also applies the model's
-        `expansion`, where it has one and all layers are used. precision: "bfloat16" runs the matrix
-        products in bfloat16. tokens_per_batch: tokens (no padding) encoded at once. on_progress: called with (texts
-        done, texts).
+        texts: strings; an empty one is allowed. layers: use only the first `layers` layers. dims: keep only the first
+        `dims` dimensions, then normalise again. prompt_name: which of `prompts` to put in front of each text; "query"
+        and "document" mean the default prompt in a model without such a prompt; "query" also applies the model's
+        `expansion`, where it has one and all layers are used. precision: "bfloat16" runs the matrix products in
+        bfloat16. tokens_per_batch: tokens (without padding) encoded at once. on_progress: called with (texts done,
+        texts).
 
         Returns float32 [len(texts), dims]; zeros for a text without a single token. Threads may call this at once on a
         model in evaluation mode, as it is when loaded. Raises ReknitError for something else than a list of strings, an

@@ -116,7 +116,7 @@ class QueryExpansion:
         return expanded
 
     def check_width(self, dims: int) -> None:
-        """Raise ReknitError unless vectors of so many dimensions can be expanded."""
+        """Raise ReknitError unless vectors of `dims` dimensions can be expanded."""
         if dims > self.table.shape[1]:
             raise ReknitError(
                 f"the model's query expansion was made for {self.table.shape[1]} dimensions, so queries of {dims} "

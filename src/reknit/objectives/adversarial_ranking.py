@@ -50,7 +50,7 @@ class AdversarialRankingSpec(ObjectiveSpec):
         if self.contrastive_weight < 0.0:
             raise ReknitError(f"contrastive_weight is {self.contrastive_weight}; it must be 0 or more")
         if self.negatives < 1:
-            raise ReknitError(f"negatives is {self.negatives}; a list has one negative at least")
+            raise ReknitError(f"negatives is {self.negatives}; it must be 1 or more")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> AdversarialRanking:
         return AdversarialRanking(self, encoder, vocabulary, pooling)

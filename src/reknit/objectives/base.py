@@ -39,7 +39,7 @@ class TextLikelihood:
     """How likely a language model finds texts.
 
     logs: [N] natural logarithms, each a sum over tokens of its text. tokens: [N] over how many. causal: whether each
-    token was asked for given those before it (log p of the text); else given all others (pseudo-log-likelihood).
+    token was predicted given those before it (log p of the text); else given all others (pseudo-log-likelihood).
     """
 
     logs: Tensor
@@ -82,16 +82,17 @@ class Objective(nn.Module, ABC, Generic[EncoderT]):
 
     @property
     def stage(self) -> str:
-        """Names the part of a schedule that the training is in; FLOPs of a token are counted anew in each."""
+        """Names the part of a schedule that the training is in; FLOPs of a token are counted separately in each."""
         return ""
 
     def stage_of(self, rng: torch.Generator) -> str:
-        """The stage of one step, where chance decides what a step computes; `rng` is as `forward` will be given it."""
+        """The name of the task of one step, for objectives that sample a task; `rng` is as `forward` will be given
+        it."""
         return self.stage
 
     @abstractmethod
     def forward(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> StepOutput:
-        """One training step's losses. `rng` is a CPU generator, the only source of the corruption's chance.
+        """One training step's losses. `rng` is a CPU generator, the only source of the corruption's random numbers.
 
         Where several processes divide a step, `batch` is this one's share and `rng` the same on all of them: a draw is
         made for `batch.whole`, as every corruption does (`data/shard.py`), and each loss is the mean over all of them
@@ -114,7 +115,7 @@ class Objective(nn.Module, ABC, Generic[EncoderT]):
 class FollowsProgress(Objective[EncoderT]):
     """An objective that changes with the spent share of the budget, from 0 to 1.
 
-    `progress` is a buffer, so that a resumed run goes on where it was.
+    `progress` is a buffer, so that a resumed run continues where it was.
     """
 
     progress: Tensor
@@ -127,7 +128,7 @@ class FollowsProgress(Objective[EncoderT]):
         self.progress.fill_(progress)
 
 
-WHOLE_TEXTS = "texts are embedded whole, and what is asked for is which of them belong together"
+WHOLE_TEXTS = "texts are embedded whole, and the prediction is which of them belong together"
 
 
 class EmbeddingObjective(Objective[EncoderT]):

@@ -1,4 +1,4 @@
-"""A lexicon of the bigrams that stand together more often than chance puts them, counted while a model trains."""
+"""A lexicon of the bigrams that occur more often than their words would by chance, counted while a model trains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ODD = -7046029254386353131  # 2^64 divided by the golden ratio, as in Fibonacci
 class BigramLexicon(nn.Module):
     """At first counts, then `size` bigrams of ordinary tokens by t-statistic, numbered in the order of their tokens.
 
-    Everything is a buffer, so that a resumed run goes on counting, or keeps its lexicon.
+    Everything is a buffer, so that a resumed run continues counting, or keeps its lexicon.
 
     Bigrams are counted in `2 ** buckets_log2` buckets by a hash. A bucket counts one bigram, its holder, which is
     elected by majority (Boyer and Moore 1981): an occurrence of the holder is a vote for it, one of another bigram of

@@ -95,7 +95,7 @@ class ReweightedLanguageModel(CausalLanguageModel, FollowsProgress[TokenEncoder]
         texts = segments_of(batch.cu_seqlens)[made.positions]
         sums = losses.new_zeros(batch.num_sequences, 2)
         sums = sums.index_add(0, texts, torch.stack((losses, torch.ones_like(losses)), dim=1))
-        # Those of all processes: weights among a share's texts would be others.
+        # From all processes: a softmax over this shard's texts alone would give other weights.
         total, count = of_whole_batch(sums, batch).unbind(dim=1)
         means = total[count > 0] / count[count > 0]
         temperature = 100.0 if float(self.progress) < self.spec.warm_up else self.spec.temperature

@@ -43,7 +43,7 @@ class ClusteredTokenDetectionSpec(ObjectiveSpec):
 
     def __post_init__(self) -> None:
         if self.clusters < 2:
-            raise ReknitError(f"clusters is {self.clusters}; a choice needs two at least")
+            raise ReknitError(f"clusters is {self.clusters}; it must be 2 or more")
         if self.beta < 0.0:
             raise ReknitError(f"beta is {self.beta}; it must be 0 or more")
         if not 0.0 <= self.warm_up <= 1.0:

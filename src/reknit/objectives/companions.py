@@ -33,7 +33,7 @@ class Companions(Mapping[str, Encoder]):
     def __getitem__(self, name: str) -> Encoder:
         if name not in self._encoders:
             raise ReknitError(
-                f"the objective asks for the companion {name!r}, and there is {', '.join(self._encoders) or 'none'}"
+                f"the objective needs the companion {name!r}, and there is {', '.join(self._encoders) or 'none'}"
             )
         return self._encoders[name]
 

@@ -43,7 +43,7 @@ class DecodedLanguageModelSpec(ObjectiveSpec):
 
     def __post_init__(self) -> None:
         if self.layers < 1:
-            raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
+            raise ReknitError(f"layers is {self.layers}; it must be 1 or more")
         if not 0.0 <= self.encoder_share < 1.0:
             raise ReknitError(f"encoder_share is {self.encoder_share}; it must be from 0 to below 1")
 
@@ -52,7 +52,7 @@ class DecodedLanguageModelSpec(ObjectiveSpec):
 
 
 class DecodedLanguageModel(ReconstructionObjective):
-    """Loss "masked": cross-entropy of the hidden tokens, from the decoder's output on top of the encoder's."""
+    """Loss "masked": cross-entropy of the masked tokens, from the decoder's output on top of the encoder's."""
 
     def __init__(self, spec: DecodedLanguageModelSpec, dim: int, vocabulary: int) -> None:
         super().__init__()

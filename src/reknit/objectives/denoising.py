@@ -54,7 +54,7 @@ class DenoisingSpec(ObjectiveSpec):
 
     def __post_init__(self) -> None:
         if self.layers is not None and self.layers < 1:
-            raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
+            raise ReknitError(f"layers is {self.layers}; it must be 1 or more")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> Denoising:
         return Denoising(self, token_encoder(encoder), pooling)

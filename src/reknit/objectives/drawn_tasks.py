@@ -1,4 +1,4 @@
-"""Settings of an objective that has several tasks and does one of them a step, drawn by chance."""
+"""Settings of an objective that has several tasks and samples one of them in each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reknit.objectives.base import ObjectiveSpec
 class DrawnTasksSpec(ObjectiveSpec):
     """A subclass names its tasks in `every_task` and has a field TASK_weight for each: the factor of the task's loss.
 
-    A task with weight 0 is never drawn; the others all have the same chance, whatever their weights. Raises ReknitError
+    A task with weight 0 is never sampled; the others are all equally likely, whatever their weights. Raises ReknitError
     for a weight below 0, and where all of them are 0.
     """
 

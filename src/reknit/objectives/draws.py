@@ -1,8 +1,9 @@
-"""Which tokens and texts of a step a costly loss is computed on, where a sample of them is to stand for all.
+"""Which tokens and texts of a step a costly loss is computed on, where it is computed on a sample.
 
-Each is drawn by itself with probability `share`, and the mean loss of those drawn has the expectation of the mean over
-all: given how many are drawn, every choice of so many is as likely as any other, and when chance draws none, all are
-taken. The draws are hashes of the seed and the place in the step's whole batch, so every process makes the same.
+Each is taken independently with probability `share`. The mean loss of the sample is an unbiased estimate of the mean
+over all: given the size of the sample, all samples of that size are equally likely, and when it is empty, all are
+taken. The random numbers are hashes of the seed and the position in the step's whole batch, so every process has the
+same.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from reknit.data.batch import Batch, segments_of
 from reknit.data.shard import for_whole_batch
 from reknit.decoders.enhanced import hashed_uniform
 
-# One number a thing that chance decides, so that no two draws come from the same pair of numbers; -2 is that of the
-# keys of a decoder's rows and columns (`hashed_choice`).
+# One number for each random decision, so that no two are hashed from the same pair of numbers; -2 is used for the keys
+# of a decoder's rows and columns (`hashed_choice`).
 _TOKENS, _TEXTS = -1, -9
-# What else chance decides of each token, text or block, one number each.
+# The other random decisions about a token, text or block, one number each.
 SAMPLED_TOKEN, VISIBLE_TO_DECODER, FROM_ENCODER, CAUSAL_TEXT, GENERATED_PAIR, HIDDEN_BLOCK = -3, -4, -5, -6, -7, -8
 
 
@@ -29,7 +30,8 @@ def draw_seed(rng: torch.Generator) -> int:
 
 @for_whole_batch
 def token_draws(batch: Batch, seed: int, stream: int) -> Tensor:
-    """[T] uniform numbers from 0 to below 1, one a token; `stream` tells the things apart that they decide."""
+    """[T] uniform numbers from 0 to below 1, one for each token; `stream` is the number of the decision that they are
+    for."""
     places = torch.arange(batch.num_tokens, device=batch.tokens.device)
     return hashed_uniform(seed, places, torch.full_like(places, stream))
 

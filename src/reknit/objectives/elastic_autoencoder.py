@@ -54,8 +54,8 @@ class ElasticAutoencoderSpec(ObjectiveSpec):
     token.
     """
     decoded_share: PositiveFraction = 1.0
-    """Fraction of the decoder's predictions that are computed in a step, drawn anew each step; 1.0 is the paper's. A
-    smaller fraction estimates the same loss without bias and with less work.
+    """Fraction of the decoder's predictions that are computed in a step, sampled again in each step; 1.0 is the
+    paper's. A smaller fraction estimates the same loss without bias and with less work.
     """
     decoder_heads: PositiveInt | None = None
     """Attention heads of the decoder; None for the number nearest to 64 dimensions a head that divides its width."""

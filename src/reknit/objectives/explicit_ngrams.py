@@ -1,4 +1,5 @@
-"""Explicit n-gram masking: a bigram is hidden behind one mask and predicted by its own number (ERNIE-Gram)."""
+"""Explicit n-gram masking: a bigram is replaced by one mask token and predicted as one entry of a lexicon
+(ERNIE-Gram)."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ class ExplicitNgramSpec(ObjectiveSpec):
 
     def __post_init__(self) -> None:
         if self.lexicon < 1:
-            raise ReknitError(f"lexicon is {self.lexicon}; it must have one bigram at least")
+            raise ReknitError(f"lexicon is {self.lexicon}; it must be 1 or more")
         if not 0.0 <= self.counting < 1.0:
             raise ReknitError(f"counting is {self.counting}; it must be 0 or more and below 1")
         if not (self.explicit or self.comprehensive or self.contiguous):
@@ -62,8 +63,8 @@ class ExplicitNgramSpec(ObjectiveSpec):
 
 
 class ExplicitNgrams(FollowsProgress[TokenEncoder], ReconstructionObjective):
-    """Losses "masked", cross-entropy of hidden tokens, and, once there is a lexicon, "ngram", that of the numbers of
-    the hidden bigrams.
+    """Losses "masked", cross-entropy of the masked tokens, and, once there is a lexicon, "ngram", that of the masked
+    bigrams' numbers in it.
 
     A bigram's tokens are both predicted from the state of its one mask, to which the learned vector of a token's place
     in the bigram is added, so neither prediction sees the other token.

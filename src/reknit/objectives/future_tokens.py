@@ -36,8 +36,8 @@ class FutureTokensSpec(ObjectiveSpec):
     layers: PositiveInt = 3
     """Layers of the decoder."""
     share: PositiveFraction = 0.125
-    """Fraction of a batch's tokens, drawn anew each step, whose following tokens are predicted; the decoder's cost
-    grows with it.
+    """Fraction of a batch's tokens, sampled again in each step, whose following tokens are predicted; the decoder's
+    cost grows with it.
     """
     dropout: FractionBelowOne = 0.1
     """Probability that an activation or attention weight of the decoder is set to 0 in training."""
@@ -53,7 +53,7 @@ class FutureTokensSpec(ObjectiveSpec):
 
 
 class FutureTokens(ReconstructionObjective):
-    """Losses "ahead_1" to "ahead_N": cross-entropy of the token so many places on, under causal attention."""
+    """Losses "ahead_1" to "ahead_N": cross-entropy of the token 1 to N positions ahead, under causal attention."""
 
     def __init__(self, spec: FutureTokensSpec, dim: int, vocabulary: int) -> None:
         super().__init__()

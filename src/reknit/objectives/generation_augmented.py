@@ -37,8 +37,8 @@ class GenerationAugmentedSpec(ObjectiveSpec):
     negatives: PositiveInt = 1
     """Passages of other documents in a query's list, the nearest ones of the batch."""
     share: PositiveFraction = 0.25
-    """Fraction of the pairs of a step, drawn anew each step, that generation and agreement are computed on; the cost of
-    a step grows with it.
+    """Fraction of the pairs of a step, sampled again in each step, that generation and agreement are computed on; the
+    cost of a step grows with it.
     """
     contrastive: ContrastiveSpec = field(default_factory=ContrastiveSpec)
     """The contrastive loss; its temperature also divides the similarities in the divergence."""
@@ -136,6 +136,6 @@ class GenerationAugmented(EmbeddingObjective[TokenEncoder]):
 
 
 def drawn_pairs(batch: Batch, seed: int, share: float) -> Tensor:
-    """[B] bool, pairs of a whole batch, each drawn with probability `share`; all where chance draws none."""
+    """[B] bool, pairs of a whole batch, each taken with probability `share`; all of them where none is taken."""
     drawn = text_draws(batch, seed, GENERATED_PAIR)[batch.cu_seqlens[:-1:2]] < share
     return drawn if bool(drawn.any()) else torch.ones_like(drawn)

@@ -65,7 +65,7 @@ class HybridLanguageModel(FollowsProgress[TokenEncoder], ReconstructionObjective
 
     @property
     def stage(self) -> str:
-        # Chance decides how many texts of a step are causal, and the ratio falls: counted ten times, not once.
+        # How many texts of a step are causal is random, and the ratio falls: FLOPs are counted ten times, not once.
         return str(int(10 * float(self.progress)))
 
     def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:

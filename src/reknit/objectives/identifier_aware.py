@@ -61,7 +61,7 @@ class IdentifierAwareSpec(DrawnTasksSpec):
 
     def __post_init__(self) -> None:
         if self.layers is not None and self.layers < 1:
-            raise ReknitError(f"layers is {self.layers}; a decoder has one at least")
+            raise ReknitError(f"layers is {self.layers}; it must be 1 or more")
         super().__post_init__()
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> IdentifierAware:
@@ -69,7 +69,7 @@ class IdentifierAwareSpec(DrawnTasksSpec):
 
 
 class IdentifierAware(ReconstructionObjective):
-    """One task a step, each with the same chance; the loss bears its name.
+    """One task in each step, all equally likely; the loss has its name.
 
     "denoised": spans of the text are masked, and the decoder writes the text. "tagging": the encoder's state says of
     each token of the clean text whether it belongs to an identifier. "identifiers": all occurrences of some identifiers

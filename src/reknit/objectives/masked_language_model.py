@@ -51,10 +51,10 @@ class MaskedLanguageModelSpec(ObjectiveSpec):
 
     def __post_init__(self) -> None:
         if self.one_of_span and self.whole_words:
-            raise ReknitError("one_of_span hides single tokens: set whole_words=false, or one_of_span=false")
+            raise ReknitError("one_of_span masks single tokens: set whole_words=false, or one_of_span=false")
 
     def corrupt(self, batch: Batch, rng: torch.Generator) -> View:
-        """What the encoder sees, and which tokens are asked for."""
+        """What the encoder sees, and which tokens are predicted."""
         mask = mask_span_tokens if self.one_of_span else partial(mask_tokens, whole_words=self.whole_words)
         view = mask(batch, rng, ratio=self.ratio, random_share=self.random_share, keep_share=self.keep_share)
         if self.read_before:

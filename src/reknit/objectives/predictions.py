@@ -23,7 +23,7 @@ from reknit.objectives.base import Objective, StepOutput
 
 @dataclass(frozen=True)
 class Choices:
-    """What is chosen among where it is not the single tokens of the vocabulary: sequences of n tokens.
+    """The output vocabulary of an n-gram prediction: each entry is a sequence of n tokens.
 
     table: [C, dim]. bias: [C]. tokens: [C, n] int64, the tokens that each choice stands for, -1 for none.
     """
@@ -59,8 +59,8 @@ class Predictions:
         return self.weight * loss, whole_share(hits, self.targets.numel())
 
     def floor(self, vocabulary: Vocabulary) -> float | str:
-        """The loss where each token that is predicted unseen is any ordinary one with the same chance (see
-        `Objective.floors`)."""
+        """The lowest possible mean loss on texts of random tokens, where each unseen token is any ordinary one with
+        equal probability (see `Objective.floors`)."""
         if self.choices is not None:
             return "what shows that a known sequence of tokens is here shows that it is none of the others"
         unseen = float(self.unseen.float().mean()) if self.unseen.numel() else 0.0
@@ -69,7 +69,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The inputs of one binary cross-entropy: is the token that stands here another than the text's own, or of a kind?
+    """The inputs of one binary classification of each token: was it replaced, or is it of a tagged kind?
 
     states: [P] logits, above 0 for yes. positions: [P] int64 flat positions. targets: [P] bool. weight: of the loss.
     """
@@ -110,10 +110,10 @@ class Distributions:
 
 @dataclass(frozen=True)
 class Matches:
-    """The inputs of one choice among vectors: which of all that are hidden in the batch belongs to this gap?
+    """The inputs of one choice among vectors: which of all masked vectors of the batch belongs to this gap?
 
-    There is no vocabulary of vectors, so the choices are the hidden vectors of the batch itself: blocks of text
-    (SMITH), and likewise stretches of speech or patches of an image.
+    There is no vocabulary of vectors, so the choices are the masked vectors of the batch itself: blocks of text
+    (SMITH), or stretches of speech or patches of an image.
 
     states: [M, dim] what a gap's surroundings say of it. targets: [M, dim] row i is what is hidden in gap i; the other
     rows are wrong for it. Both are ready for the product. positions: [M] int64, the flat position on the batch's token
@@ -144,22 +144,23 @@ class Matches:
 
 
 class ReconstructionObjective(Objective[TokenEncoder]):
-    """An objective that predicts what is hidden, or decides about tokens, and can show what by its losses' names."""
+    """An objective that predicts masked tokens, or classifies tokens, and can show these predictions by the names of
+    its losses."""
 
     @abstractmethod
     def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:
         """The predictions of one step; the same draws from `rng` as `forward` makes."""
 
     def decisions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Decisions]:
-        """The decisions of one step, likewise."""
+        """The binary decisions of one step; the random numbers are those of `predictions`."""
         return {}
 
     def distributions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Distributions]:
-        """The distributions of one step, likewise."""
+        """The distributions of one step; the random numbers are those of `predictions`."""
         return {}
 
     def matches(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Matches]:
-        """The choices among vectors of one step, likewise."""
+        """The choices among vectors of one step; the random numbers are those of `predictions`."""
         return {}
 
     def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
@@ -177,7 +178,7 @@ class ReconstructionObjective(Objective[TokenEncoder]):
 
 
 def token_entropy(vocabulary: Vocabulary) -> float:
-    """In nats, of a token that is any ordinary one with the same chance."""
+    """Entropy in nats of a token that is any ordinary one with equal probability."""
     return math.log(len(ordinary_ids(vocabulary)))
 
 

@@ -79,7 +79,7 @@ class RelatedTexts(ReconstructionObjective):
 
     @property
     def head(self) -> LanguageModelHead:
-        """What hidden tokens are predicted by."""
+        """The head that predicts masked tokens."""
         return self.language.head
 
     def predictions(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, Predictions]:

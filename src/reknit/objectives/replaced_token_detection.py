@@ -87,7 +87,7 @@ class ReplacedTokenDetectionSpec(ObjectiveSpec):
         if not 0.0 < self.generator_width <= 1.0:
             raise ReknitError(f"generator_width is {self.generator_width}; it must be above 0 and at most 1")
         if self.generator_depth is not None and self.generator_depth < 1:
-            raise ReknitError(f"generator_depth is {self.generator_depth}; a generator has one layer at least")
+            raise ReknitError(f"generator_depth is {self.generator_depth}; it must be 1 or more")
 
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> ReplacedTokenDetection:
         return ReplacedTokenDetection(self, token_encoder(encoder))

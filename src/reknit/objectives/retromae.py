@@ -50,12 +50,12 @@ class RetroMAESpec(ObjectiveSpec):
     bag_of_words_weight: NonNegativeFloat = 0.0
     """Weight of DupMAE's second task, predicting the words of a text; 0 leaves it out."""
     decoded_share: PositiveFraction = 1.0
-    """Fraction of a batch's ordinary tokens that the decoder restores in a step, drawn anew each step; 1.0 is the
+    """Fraction of a batch's ordinary tokens that the decoder restores in a step, sampled again in each step; 1.0 is the
     papers'. A smaller fraction estimates the same loss without bias and with less work.
     """
     bag_of_words_share: PositiveFraction = 1.0
-    """Fraction of a batch's texts that the bag-of-words task is computed on in a step, drawn anew each step; 1.0 is the
-    papers'.
+    """Fraction of a batch's texts that the bag-of-words task is computed on in a step, sampled again in each step; 1.0
+    is the papers'.
     """
     decoder_heads: PositiveInt | None = None
     """Attention heads of the decoder; None for the number nearest to 64 dimensions a head that divides its width."""

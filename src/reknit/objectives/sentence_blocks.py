@@ -116,7 +116,7 @@ class SentenceBlocks(ReconstructionObjective):
         return {"masked": masked}, {"blocks": self._match(self.document, vectors, blocks, seed)}
 
     def _match(self, document: DocumentTransformer, vectors: Tensor, blocks: Blocks, seed: int) -> Matches:
-        """The choice of the hidden blocks' vectors, [B, dim] being those of this share's blocks."""
+        """The choice of the masked blocks' vectors; [B, dim] are those of this shard's blocks."""
         all_hidden = hidden_blocks(blocks.whole_cu_texts, seed, self.spec.masked_blocks)
         share = blocks.batch.shard
         hidden = all_hidden if share is None else all_hidden[share.first : share.last]

@@ -12,7 +12,7 @@ from reknit.data.batch import Vocabulary
 class TokenClusters(nn.Module):
     """None at first, then at most `size` clusters of ordinary tokens by k-means of their embeddings.
 
-    Everything is a buffer, so that a resumed run has the same clusters and goes on counting.
+    Everything is a buffer, so that a resumed run has the same clusters and continues counting.
 
     numbers: [V] int64, the cluster of each id, -1 of special ones, and of all before `learn`. counts: [size, size]
     int64 by (cluster of the text's own token, cluster of what stood in its place): 1 at first, one more for each
@@ -39,7 +39,7 @@ class TokenClusters(nn.Module):
 
         ids = ordinary_ids(self.vocabulary)
         vectors = table.detach().float().cpu()[ids].numpy()
-        # Of several threads, chance would decide in which order their sums are added up.
+        # With several threads, the order in which their sums are added would be random.
         with threadpool_limits(1):
             found = KMeans(len(self.counts), random_state=0, n_init=1, max_iter=100).fit_predict(vectors)
         self.numbers[ids.to(self.numbers.device)] = torch.from_numpy(found).to(self.numbers)

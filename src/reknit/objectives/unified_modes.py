@@ -63,7 +63,7 @@ class UnifiedModesSpec(DrawnTasksSpec):
             raise ReknitError(f"the temperature is {self.temperature}; it must be above 0")
         if self.masked.read_before:
             raise ReknitError(
-                "this recipe reads masked tokens at their own places: set objective.masked.read_before=false"
+                "this recipe predicts masked tokens at their own positions: set objective.masked.read_before=false"
             )
 
     def rules(self) -> tuple[AttentionRule, ...]:
@@ -74,9 +74,9 @@ class UnifiedModesSpec(DrawnTasksSpec):
 
 
 class UnifiedModes(ReconstructionObjective):
-    """One task a step, each with the same chance; the loss bears its name. All have one encoder and one head.
+    """One task in each step, all equally likely; the loss has its name. All share one encoder and one head.
 
-    "masked": hidden tokens, attention in both directions. "causal": each token from what came before it. "denoised":
+    "masked": masked tokens, attention in both directions. "causal": each token from what came before it. "denoised":
     the damaged text is read in both directions, and behind it the clean one is written from left to right. Texts of
     which both do not fit into the encoder's positions are cut for it. "contrastive": each text is embedded twice, as
     the exported model does but with dropout, and finds itself among the texts of the batch (SimCSE, Gao et al. 2021);

@@ -1,4 +1,4 @@
-"""`reknit claim`: does what a paper says hold here, over several seeds, with a control that was seen?"""
+"""`reknit claim`: does the claim of a paper hold here, over several seeds, in an experiment that shows its control?"""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def plan_claim(name: str, size: str = "small", seeds: int | None = None, budget:
     wanted = check.seeds if seeds is None else seeds
     least = LEAST_SEEDS if controls or check.pairs else 1
     if wanted < least:
-        raise ReknitError(f"--seeds is {wanted}: {name} needs {least} at least, for an interval of its differences")
+        raise ReknitError(f"--seeds is {wanted}: {name} needs {least} or more, for an interval of its differences")
     command = ["reknit", "claim", name, "--size", chosen, "--seeds", str(wanted)]
     command += [] if budget is None else ["--budget", budget]
     return Plan(system, check, experiment, controls, chosen, wanted, shlex.join(command))

@@ -203,7 +203,7 @@ def _train(fixture: Fixture, data: Path, work: Path, place: Path, stop: StopRequ
         (aside / "heads" / "encoder.safetensors").unlink()
         size = sum(path.stat().st_size for path in files_below(aside))
         if size > LARGEST:
-            raise ReknitError(f"{fixture.name} has {size:,} bytes: a fixture has {LARGEST:,} at most; make it smaller")
+            raise ReknitError(f"{fixture.name} has {size:,} bytes; a fixture may have {LARGEST:,}: make it smaller")
         write_json(aside / "fixture.json", _facts(fixture, outcome.values[LOSS], unigram, outcome.spent, size))
 
 

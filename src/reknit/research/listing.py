@@ -1,4 +1,4 @@
-"""The catalogue as text: a line for each system, by what it is for; or one system's card."""
+"""The catalogue as text: a line for each system, grouped by purpose; or one system's card."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from reknit.jobs.files import read_json
 from reknit.recipe import CAPABILITIES, Method, Recipe, System
 from reknit.research.verdict import shown_verdict
 from reknit.runs.config import to_json
+from reknit.runs.settings import written
 
 CLAIMS = Path("records") / "claims"
 """Where `reknit claim` keeps its records, below the current folder."""
 
 
 def listing(*, as_json: bool = False) -> str:
-    """All systems by capability, a line each: name, year, status, what its claim came to where that was measured, what
-    it adds."""
+    """All systems by capability, a line each: name, year, status, verdict on its claim if measured, what it adds."""
     systems = catalogue.systems()
     if as_json:
         return json.dumps([_facts(system) for system in systems.values()], indent=2, ensure_ascii=False)
@@ -31,7 +31,11 @@ def listing(*, as_json: bool = False) -> str:
         for name, system in members.items():
             card, verdict = system.card, claim_verdict(name) or "–"
             lines.append(f"  {name:<{width}}  {card.year}  {card.status:<9}  {verdict:<9}  {card.adds}")
-    return "\n".join([*lines, "", "reknit recipes NAME shows a card and how the system is used."])
+    end = (
+        "Each line: name, year, faithful to the paper or deviating from it, verdict on its claim, what it adds.\n"
+        "`reknit recipes NAME` shows a system's card and how it is used."
+    )
+    return "\n".join([*lines, "", end])
 
 
 def by_capability(systems: Mapping[str, System]) -> Iterator[tuple[str, dict[str, System]]]:
@@ -48,7 +52,7 @@ def describe(name: str, *, as_json: bool = False) -> str:
     if as_json:
         return json.dumps(_facts(system), indent=2, ensure_ascii=False)
     card = system.card
-    deviations = [f"  - {line}" for line in card.deviates] or ["  nothing known"]
+    deviations = [f"  - {line}" for line in card.deviates] or ["  nowhere, as far as we know"]
     measured = claim_verdict(name) or (f"not yet (reknit claim {name})" if system.check else "no check yet")
     lines = [
         f"{card.name}: {card.title} ({card.year})",
@@ -58,7 +62,7 @@ def describe(name: str, *, as_json: bool = False) -> str:
         f"Claim: {card.claim}",
         f"Measured: {measured}",
         f"Facts: {card.facts}",
-        "Deviates in:",
+        "Deviates from the paper:",
         *deviations,
         "",
         *_settings(system),
@@ -70,7 +74,7 @@ def describe(name: str, *, as_json: bool = False) -> str:
 
 
 def claim_verdict(name: str) -> str | None:
-    """What `reknit claim` has written of this system below the current folder: of the largest size measured.
+    """The verdict that `reknit claim` recorded for this system, below the current folder, at the largest size measured.
 
     None where nothing has been written."""
     verdicts = claim_verdicts(name)
@@ -92,7 +96,7 @@ def _settings(system: System) -> list[str]:
     """What of the system can be set, and how."""
     settings = {name: value for name, value in to_json(system).items() if name not in ("card", "check")}
     if isinstance(system, Recipe):
-        heading = "Settings (each reachable with --set pretrain.FIELD=VALUE):"
+        heading = "Settings (change one with --set pretrain.FIELD=VALUE; `reknit settings NAME` explains them):"
     elif isinstance(system, Method):
         heading, settings = "Settings:", {"part": settings["part"]}
     else:
@@ -111,5 +115,5 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> list[str]:
         if isinstance(value, dict):
             lines += _flat(value, f"{prefix}{name}.")
         elif value is not None:
-            lines.append(f"{prefix}{name} = {value}")
+            lines.append(f"{prefix}{name} = {written(tuple(value) if isinstance(value, list) else value)}")
     return lines

@@ -88,8 +88,8 @@ def _deal_out(jobs: Sequence[Job], workers: dict[Connection, BaseProcess], stop:
             except EOFError:
                 job = jobs[doing[worker]]
                 raise ReknitError(
-                    f"the process of {job.arm} with seed {job.seed} was killed (by a lack of memory? see its log in "
-                    "logs/): give the command again (compare: with --resume), with fewer --processes if so"
+                    f"the process of {job.arm} with seed {job.seed} was killed, perhaps for lack of memory (see its "
+                    "log in logs/): repeat the command (compare: with --resume), with fewer --processes if so"
                 ) from None
             if isinstance(answer, Exception):
                 raise answer

@@ -158,7 +158,7 @@ def numbers(values: Values, arm: str, pair: Pair, lower_is_better: LowerIsBetter
         and all(None not in values[side].get(label, [None]) for side in (pair.first, pair.second))
     ]
     if not labels:
-        raise ReknitError(f"{pair.first} and {pair.second} have no measure in common of which more is better")
+        raise ReknitError(f"{pair.first} and {pair.second} have no measure in common that is better when higher")
     return [mean(at_seed) for at_seed in zip(*(_numbers(values, arm, label) for label in labels), strict=True)]
 
 

@@ -50,7 +50,8 @@ def _checked(vectors: np.ndarray, rows: int, kind: str) -> np.ndarray:
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     if vectors.ndim != 2 or vectors.shape[0] != rows:
         raise ReknitError(
-            f"{kind} vectors have the shape {list(vectors.shape)} for {rows} texts: a model returns one row a text"
+            f"{kind} vectors have the shape {list(vectors.shape)} for {rows} texts: a model must return one row for "
+            "each text"
         )
     if rows == 0:
         raise ReknitError(f"there are no {kind} vectors to search: give at least one text")

@@ -49,7 +49,9 @@ class Description:
             raise ReknitError(f"there is no index {folder}{unfinished}: build it, or check the path")
         path = folder / DESCRIPTION
         if not path.is_file():
-            raise ReknitError(f"{folder} has no {DESCRIPTION}: it is not an index, or half of one; build it again")
+            raise ReknitError(
+                f"{folder} has no {DESCRIPTION}: it is not an index, or not a complete one; build it again"
+            )
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             if found["format"] != FORMAT:

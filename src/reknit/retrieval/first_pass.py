@@ -42,7 +42,7 @@ class FirstPass:
         there are, or none.
         """
         if size != "binary" and not 1 <= size <= dim:
-            raise ReknitError(f"a first pass of {size} dimensions cannot be: the index has {dim}")
+            raise ReknitError(f"--dims {size}: the index has {dim} dimensions")
         path = folder / FOLDER / f"{size}.npy"
         width = -(-dim // 8) if size == "binary" else size
         kept = _kept(path, (count, width))

@@ -159,7 +159,7 @@ class Index:
     def _hybrid(
         self, vector: np.ndarray, nearest: Callable[[int], list[Hit]], text: str, depth: int, weight: float
     ) -> list[Hit]:
-        # The fusion that evaluation measures, not LanceDB's: that one has no weights and leaves ties to chance.
+        # The fusion that evaluation measures, not LanceDB's: that one has no weights and breaks ties arbitrarily.
         by_words = _untied(lambda limit: self._words(text, limit), depth)
         by_vector = _untied(nearest, depth)
         found = {hit.id: hit for hit in by_words + by_vector}

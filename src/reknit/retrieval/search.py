@@ -25,7 +25,7 @@ def search(
 ) -> list[Hit]:
     """The best passages for a query, best first.
 
-    model: None in mode "text". layers: encode the query with the model's first so many layers only. The rest is as for
+    model: None in mode "text". layers: encode the query with the model's first `layers` layers only. The rest is as for
     `Index.search`. Raises ReknitError for more layers than the model has.
     """
     vector = None

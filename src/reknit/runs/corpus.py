@@ -77,8 +77,8 @@ def prepare_corpus(
         write_json(files.report, dataclasses.asdict(report))
     elif not files.made.exists() or read_json(files.made)["held_out"] != held:
         raise ReknitError(
-            f"{folder.path} was begun by a version of reknit that held out other queries than this one, so they were "
-            "trained on: start anew, with another folder or --overwrite"
+            f"{folder.path} was started by a version of reknit that held out other queries, so this version's were "
+            "trained on: start a new run, with another folder or --overwrite"
         )
     words = read_json(files.made)["passage_words"]
     if indexed and report.eval_overlaps and not files.whole.exists():

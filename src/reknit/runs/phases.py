@@ -83,8 +83,8 @@ def check_batches(config: RunConfig, team: Team) -> None:
             )
         if data.room < team.size > 1:
             raise ReknitError(
-                f"a batch of {phase.name} has room for {data.room} example(s), but there are {team.size} processes to "
-                "share it: start fewer processes, or use --set "
+                f"a batch of {phase.name} has room for {data.room} example(s), but there are {team.size} processes: "
+                "start fewer processes, or use --set "
                 f"{phase.setting}.data.{data.with_room(team.size)} or more"
             )
 

@@ -203,7 +203,7 @@ class RunResult:
             found: RunResult = from_plain(cls, value, "result")
         except ValueError as error:
             raise ReknitError(
-                f"{where} is no result of a run ({error}): it is damaged, or belongs to another job"
+                f"{where} is not the result of a run ({error}): it is damaged, or belongs to another job"
             ) from error
         return found
 

@@ -26,7 +26,7 @@ def search_run(
 ) -> list[dict[str, Any]]:
     """The best passages for a query: dicts of id, title, text and score, best first.
 
-    layers: encode the query with the model's first so many layers only. first_pass: as `Index.search` has it. Mode
+    layers: encode the query with the model's first `layers` layers only. first_pass: as `Index.search` has it. Mode
     "text" loads no model, nor torch. Raises ReknitError when `run` holds no index, or for more layers than the model
     has.
     """

@@ -42,7 +42,7 @@ def check_start(config: RunConfig, settings: Sequence[str]) -> None:
         built = _first_phase(config).setting
         _first_phase(config).recipe.encoder.check(f"{built}.encoder")
         if config.prompts != PromptSpec():
-            raise ReknitError("prompts are of a trained start model; a new one knows none: leave them out")
+            raise ReknitError("prompts are for a trained start model, and a new one has none: leave them out")
     for setting in settings:
         phase, *field = setting.partition("=")[0].strip().split(".")
         if field[:1] == ["encoder"] and phase != built:

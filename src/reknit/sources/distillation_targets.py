@@ -55,7 +55,9 @@ class DistillationTargets:
             facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
         except (OSError, ValueError, EOFError) as error:
-            raise ReknitError(f"{folder} does not hold a teacher's targets ({error}); start the run afresh") from error
+            raise ReknitError(
+                f"{folder} does not hold a teacher's targets ({error}); start the run again, with --overwrite"
+            ) from error
         return cls(texts, facts=facts, **arrays)
 
     def of(self, numbers: Sequence[int]) -> TeacherTargets:

@@ -16,7 +16,7 @@ from reknit.sources.source import Source
 class DataSpec(ABC):
     """Settings of a source; concrete ones are frozen dataclasses.
 
-    learns_from_start: whether a trained start model is needed, which teaches what is learnt.
+    learns_from_start: whether a trained start model is needed, as the teacher.
     """
 
     learns_from_start: ClassVar[bool] = False
@@ -40,7 +40,7 @@ class DataSpec(ABC):
 
     @abstractmethod
     def with_room(self, examples: int) -> str:
-        """The setting that gives a batch room for so many, such as "pairs_per_batch=4"."""
+        """The setting that gives a batch room for `examples` examples, such as "pairs_per_batch=4"."""
 
     @abstractmethod
     def check(self, corpus: Corpus, name: str) -> None:

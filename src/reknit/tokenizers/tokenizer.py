@@ -254,7 +254,7 @@ def train_tokenizer(
     """
     train = {"bert": train_wordpiece, "modernbert": train_byte_level}.get(family)
     if train is None:
-        raise ReknitError(f"no tokenizer is trained for the family {family!r}; choose bert or modernbert")
+        raise ReknitError(f"no tokenizer can be trained for the family {family!r}; choose bert or modernbert")
     return Tokenizer(train(texts, vocabulary, lowercase=lowercase))
 
 

@@ -143,7 +143,7 @@ def _put(file: Path, module: nn.Module) -> None:
         module.load_state_dict(load_file(file))
     except RuntimeError as error:
         raise ReknitError(
-            f"{file} does not fit the recipe as it is now (written by another version of reknit?): start anew"
+            f"{file} does not fit the recipe as it is now (written by another version of reknit?): start a new run"
         ) from error
 
 

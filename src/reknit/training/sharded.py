@@ -43,7 +43,7 @@ class Sharded(Trained):
         return StepOutput(*self._pair(batch, rng))
 
     def optimiser(self, spec: OptimiserSpec) -> torch.optim.Optimizer:
-        """One that gives and takes whole moments, so that any number of processes can go on from its state."""
+        """An optimiser whose saved state holds whole moments, so that any number of processes can resume from it."""
         optimiser = super().optimiser(spec)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         optimiser.register_state_dict_post_hook(lambda _, state: _mapped(state, lambda value, _: self._kept(value)))

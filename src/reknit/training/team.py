@@ -82,13 +82,13 @@ class Team:
         self.any(False)
 
     def leave(self) -> None:
-        """End the team's work in common; each process goes on, or ends, by itself."""
+        """End the work in common; each process then continues, or ends, by itself."""
         if self.size > 1:
             self.wait()
             dist.destroy_process_group()
 
     def own_seed(self, seed: int) -> int:
-        """A seed for chance that is to differ from process to process (dropout); rank 0's is `seed` itself."""
+        """A seed for random numbers that differ from process to process (dropout); rank 0's is `seed` itself."""
         return seed if self.is_rank_zero else zlib.crc32(f"{seed}/{self.rank}".encode())
 
 
@@ -114,7 +114,10 @@ def join_team() -> Iterator[Team]:
     try:
         store, rank, size = next(rendezvous("env://"))
     except ValueError as error:
-        raise ReknitError(f"WORLD_SIZE is set but the rest is not ({error}): start by torchrun, or unset it") from error
+        raise ReknitError(
+            f"WORLD_SIZE is set but the other variables of torchrun are not ({error}): start with torchrun, or unset "
+            "WORLD_SIZE"
+        ) from error
     if rank != 0:
         logging.getLogger("reknit").setLevel(logging.WARNING)
     try:

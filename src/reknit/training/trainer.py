@@ -1,7 +1,8 @@
 """The training loop: one, for every objective.
 
-Chance is a pure function of (seed, phase, step), and batches are a pure function of the step. So the training state is
-just weights, optimiser moments and a few counters, and a resumed run repeats the lost steps bit for bit on a processor.
+Random numbers are a pure function of (seed, phase, step), and batches are a pure function of the step. So the training
+state is just weights, optimiser moments and a few counters, and a resumed run repeats the lost steps bit for bit on a
+processor.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class Trainer:
     def run(self, finished_phases: tuple[str, ...] = ()) -> PhaseResult:
         """Train, from the newest checkpoint if there is one, and leave the encoder with the weights to keep.
 
-        Raises Interrupted after saving when a stop was asked for, ReknitError when the loss stays not finite.
+        Raises Interrupted after saving when a stop was requested, ReknitError when the loss stays NaN or infinite.
         """
         self._resume(finished_phases)
         if self.settings.keep == "best" and self.state.step == 0 and self.state.best_value is not None:
@@ -251,7 +252,7 @@ class Trainer:
     def _forward_backward(self, batch: Batch) -> StepOutput:
         self.trained.encoder.train()
         self.trained.objective.train()
-        # Dropout draws from torch's global generator, corruption from its own: both start afresh at each step.
+        # Dropout draws from torch's global generator, corruption from its own: both are seeded again at each step.
         seed = self._seed()
         torch.manual_seed(self.team.own_seed(seed))
         with autocast(self.settings.precision, self.device):
@@ -354,5 +355,5 @@ class Trainer:
 
 
 def step_seed(seed: int, phase: str, step: int | str) -> int:
-    """The seed of one step's chance (or of a phase's fresh heads): the same in every run with these three."""
+    """The seed of one step's random numbers (or of a phase's new heads): the same in every run with these three."""
     return zlib.crc32(f"{seed}/{phase}/{step}".encode())

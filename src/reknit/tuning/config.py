@@ -73,7 +73,7 @@ def configured(start: str, labels: str, method: str, settings: Sequence[str]) ->
     config = with_overrides(given, tuple(settings))
     for name in ("start", "labels", "method"):
         if getattr(config, name) != getattr(given, name):
-            raise ReknitError(f"--set {name}: the command itself names it; change it there")
+            raise ReknitError(f"--set {name}: change it in the command itself")
     return config
 
 
@@ -81,6 +81,6 @@ def adapter_of(method: Method) -> AdapterSpec:
     """The adapter that a method is. Raises ReknitError for a method of another role."""
     if not isinstance(method.part, AdapterSpec):
         raise ReknitError(
-            f"{method.card.name} is no adapter but a {method.part.role}; reknit {VERB} does not run it yet"
+            f"{method.card.name} is not an adapter but a {method.part.role}; reknit {VERB} does not run it yet"
         )
     return method.part

@@ -33,7 +33,7 @@ def load_labels(place: str | Path, test_fraction: float, seed: int) -> Classific
         raise ReknitError(f"{place} has only one label: there is nothing to learn")
     if len(data.train) < LEAST_TRAINED or len(data.test) < LEAST_JUDGING:
         raise ReknitError(
-            f"{place} has {len(data.train)} texts to learn from and {len(data.test)} to judge by: at least "
+            f"{place} has {len(data.train)} texts to learn from and {len(data.test)} to test on: at least "
             f"{LEAST_TRAINED} and {LEAST_JUDGING} are needed, so give more labelled texts"
         )
     return data

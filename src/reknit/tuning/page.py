@@ -53,7 +53,7 @@ def _meaning(result: TuningResult) -> str:
     where = "<code>model/</code> holds the start model with the adapter and the linear layer beside it"
     if result.verdict.use == "probe":
         return f"{where}, for inspection: nothing here shows that it is better than a linear layer on the start model."
-    index = "An index made with the start model must be made anew: the vectors are others."
+    index = "An index made with the start model must be made again: its vectors do not fit."
     merging = " <code>reknit export</code> puts the adapter into the weights, for other libraries."
     staying = " The adapter cannot be put into the weights: only reknit applies it."
     return f"{where}. {index}{merging if result.merges else staying}"

@@ -109,7 +109,7 @@ def rotation(source: WordVectors, target: WordVectors, pairs: Sequence[WordPair]
 
     if len(pairs) < LEAST_PAIRS:
         raise ReknitError(
-            f"only {len(pairs)} words are known to mean the same in the corpus and in the source texts, fewer than "
+            f"only {len(pairs)} words of the corpus have a known translation in the source texts, fewer than "
             f"{LEAST_PAIRS}: give translations with --set translations=FILE"
         )
     left = source.vectors[[source.row_of[a] for a, _ in pairs]]

@@ -28,7 +28,7 @@ class VocabularyFolder(RunFolder):
             changed = sorted(name for name in wanted if stored["vocabulary"].get(name) != wanted[name])
             raise ReknitError(
                 f"{self.path} was started with another {', '.join(changed) or 'setting'}: repeat its command with "
-                "--resume, or start anew with --overwrite"
+                "--resume, or start again with --overwrite"
             )
         self.make(overwrite=overwrite)
         write_json(self.config, {"vocabulary": wanted})

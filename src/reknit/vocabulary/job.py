@@ -6,7 +6,6 @@ import logging
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,16 +21,15 @@ from reknit.jobs.interrupt import Interrupted, listen_for_stop
 from reknit.jobs.precision import best_device
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
-from reknit.runs.config import DEFAULT_START, ExpansionSpec, with_overrides
+from reknit.runs.config import DEFAULT_START
 from reknit.runs.corpus import check_corpus_path, prepare_corpus
 from reknit.runs.start import TOKENIZER_WORDS
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
-from reknit.training.budget import format_budget, parse_budget
+from reknit.training.budget import format_budget
 from reknit.vocabulary.alignment import WordPair, read_pairs
-from reknit.vocabulary.config import VocabularyConfig
+from reknit.vocabulary.config import DEFAULT_METHOD, VocabularyConfig, configured
 from reknit.vocabulary.deliver import deliver
 from reknit.vocabulary.folder import VocabularyFolder
-from reknit.vocabulary.methods import method_named, training_recipe
 from reknit.vocabulary.model import tokenizer_kind, with_vocabulary, writes_lower_case
 from reknit.vocabulary.result import VocabularyResult
 from reknit.vocabulary.training import train_on
@@ -45,7 +43,7 @@ def vocabulary(
     out: str | Path,
     *,
     start: str | Path = DEFAULT_START,
-    method: str = "wechsel",
+    method: str = DEFAULT_METHOD,
     budget: str | None = None,
     eval: Sequence[str | Path] = (),
     settings: Sequence[str] = (),
@@ -62,19 +60,7 @@ def vocabulary(
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ReknitError("a vocabulary is made in one process: start it without torchrun")
-    given = VocabularyConfig(
-        corpus=str(corpus),
-        start=str(start),
-        method=method,
-        part=method_named(method),
-        pretrain=None if budget is None else training_recipe(),
-        keep="last",
-        eval=tuple(str(folder) for folder in eval),
-        expansion=ExpansionSpec(words=0),
-    )
-    if budget is not None:
-        given = replace(given, budget=parse_budget(budget))
-    config = with_overrides(given, tuple(settings))
+    config = configured(str(corpus), str(start), method, budget, tuple(map(str, eval)), settings)
     config.check()
     folder = VocabularyFolder(out)
     check_corpus_path(config.corpus, folder.path)

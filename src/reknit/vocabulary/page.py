@@ -52,8 +52,8 @@ def render_page(result: VocabularyResult) -> str:
 def _meaning(result: VocabularyResult) -> str:
     where = "<code>model/</code> holds the model with the new tokenizer"
     if result.verdict.use == "new":
-        return f"{where}. An index made with the start model must be made anew: the vectors are others."
-    return f"{where}, for further training; to search, go on with the start model."
+        return f"{where}. An index made with the start model must be made again: its vectors do not fit."
+    return f"{where}, for further training; to search, keep the start model."
 
 
 def _tokenizers(result: VocabularyResult) -> str:

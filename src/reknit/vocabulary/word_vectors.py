@@ -1,4 +1,5 @@
-"""Static word vectors trained on the user's own texts: what words stand near, reduced to a few dimensions.
+"""Static word vectors trained on the user's own texts: the words that occur near each word, reduced to a few
+dimensions.
 
 The counts of words within a window become positive pointwise mutual information, smoothed and factorised as Levy,
 Goldberg and Dagan ("Improving distributional similarity with lessons learned from word embeddings", TACL 2015) found to
@@ -39,9 +40,9 @@ class WordVectorSpec:
     window: PositiveInt = 5
     """Words to either side of a word that count as its neighbours, nearer ones more."""
     min_count: PositiveInt = 2
-    """Times that a word must occur to shape the space; rarer words get a place in it by their neighbours."""
+    """Occurrences that a word needs to be factorised; rarer words get vectors from their neighbouring words."""
     max_words: PositiveInt = 50_000
-    """Words that shape the space, at most: the most frequent ones. As many rarer ones get a place in it."""
+    """Words that are factorised, at most: the most frequent ones. As many rarer words get vectors too."""
 
 
 @dataclass(frozen=True)

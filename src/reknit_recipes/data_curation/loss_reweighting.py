@@ -16,7 +16,7 @@ RECIPE = replace(
         title="Dynamic Loss-Based Sample Reweighting for Improved Large Language Model Pretraining",
         family="data-curation",
         paper="https://arxiv.org/abs/2502.06733; code: https://github.com/sowmaster/Sample-Level-Loss-Reweighting-ICLR-2025",
-        adds="Sequences of a batch weigh by a softmax over what their losses are worth now; low losses weigh less.",
+        adds="Sequences of a batch are weighted by a softmax over their current losses, so that low losses count less.",
         facts="Read: abstract, summaries, part of the GPT-2 code, its settings, a Llama loop with the same functions: "
         "each sequence's mean loss, mapped by the whole batch's extremes to h in [-1, 1]; LinUpper min(h + 1, 1), "
         "Quadratic 1 - h^2, Extremes |h|; weights softmax(f / r) without gradient; warm-up with r = 100 (Llama) or for "

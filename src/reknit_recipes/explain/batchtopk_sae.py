@@ -12,7 +12,8 @@ SYSTEM = Method(
         capability="explain",
         system="top-afa-sae",
         paper="https://arxiv.org/abs/2412.06410; code: https://github.com/bartbussmann/BatchTopK",
-        adds="The k largest activations an input are chosen over a batch, so that an input may have more or fewer.",
+        adds="On average k activations are kept for each input, the largest of a whole batch, so that an input may "
+        "have more or fewer.",
         facts="Read: the authors' code (sae.py, training.py, config.py): standardised inputs, one bias, ReLU, the "
         "batch's k * B largest activations; mean squared error, auxiliary loss (512 dead features, 1/32, dead after 5 "
         "batches), unit-norm decoder, projected gradients, Adam 0.9 / 0.99. Not read: the paper's text.",

@@ -13,7 +13,8 @@ SYSTEM = Method(
         family="interpretability",
         capability="explain",
         paper="https://arxiv.org/abs/2503.24277; code: https://github.com/SewoongLee/top-afa-sae",
-        adds="Each input keeps as many features as bring the code's length nearest to its own: no k to set.",
+        adds="Each input keeps the number of features that brings the norm of the code nearest to its own, so there "
+        "is no k to set.",
         facts="Read: the authors' code (sae.py, training.py, config.py, the notebooks): each state standardised over "
         "its own numbers; acts = ReLU((x - b) W); squares of acts times decoder norms, sorted and summed up; k = "
         "argmin | sqrt(sum) - ||x - b|| | + 1, the last sum never matching; MSE + coefficient * (||f|| - ||x||)^2 "

@@ -13,7 +13,7 @@ SYSTEM = Method(
         family="backbone",
         capability="mixers",
         paper="https://arxiv.org/abs/2312.06635; code: https://github.com/sustcsonglin/flash-linear-attention",
-        adds="Linear attention with a decay for each dimension of the key, made of the token, in a chunked form.",
+        adds="Linear attention with a decay for each dimension of the key, computed from the token, in a chunked form.",
         facts="Read: the abstract, the authors' layer (fla/layers/gla.py) and recurrence (fla/ops/gla/naive.py). "
         "S_t = diag(alpha_t) S_(t-1) + k_t v_t, o_t = q_t S_t, queries over the root of their width; alpha = "
         "sigmoid(W2 W1 x + b)^(1/16) through 16 dimensions, b only behind W2, 0 at first; keys of half the width, "

@@ -16,7 +16,8 @@ RECIPE = replace(
         title="Adversarial Retriever-Ranker for dense text retrieval",
         year=2022,
         paper="https://arxiv.org/abs/2110.03611",
-        adds="A cross-encoder ranker that learns from the negatives the retriever finds now, and teaches it in turn.",
+        adds="A cross-encoder ranker is trained on the negatives that the retriever currently finds, and the "
+        "retriever on the ranker's scores.",
         facts=(
             "From the project's table of systems and the authors' code (github.com/microsoft/AR2), not read in the "
             "paper: warm dual encoder, warm ranker (lists of 1 positive and 15 negatives), then in turns a ranker that "
@@ -35,7 +36,7 @@ RECIPE = replace(
             "The adversarial loss is a mean over queries, where the authors' code sums.",
             "One encoder for queries and passages, compared by cosine / temperature; no inverse cloze pre-training.",
             "The ranker begins as a copy of the encoder before training and reads its vector as that is read (mean).",
-            "The contrastive loss goes on beside the game (as published: objective.contrastive_weight=0).",
+            "The contrastive loss is kept beside the adversarial ones (as published: objective.contrastive_weight=0).",
         ),
     ),
     objective=AdversarialRankingSpec(contrastive=ContrastiveSpec(temperature=0.05, symmetric=True)),

@@ -28,7 +28,7 @@ RECIPE = replace(
         "booktitle={ACL}, year={2023}}",
         deviates=(
             *RETROMAE.card.deviates,
-            "The bag-of-words loss is computed on an eighth of a step's texts, drawn afresh each time, not on all: "
+            "The bag-of-words loss is computed on an eighth of a step's texts, sampled again each time, not on all: "
             "unbiased, and for the same reason. As published: objective.bag_of_words_share=1.",
             "The maximum leaves out [SEP] and special ids in the text as well as [CLS]; the authors' code leaves out "
             "[CLS] only. As in their code and not in the paper's text, masked places take part in it, and the loss is "

@@ -19,8 +19,8 @@ RECIPE = replace(
         year=2025,
         family="retrieval-embedding",
         paper="https://arxiv.org/abs/2506.04344",
-        adds="A special token in the middle of a text, through which alone the second half learns of the first; "
-        "next-token losses with and without it.",
+        adds="A special token in the middle of a text is the only one of the first half that the second half attends "
+        "to; next-token losses with and without it.",
         facts=(
             "From the project's table of systems, in part marked as verified there: special tokens at a random "
             "place; the suffix attends to them and itself, not to the prefix; a mix of both losses; embeddings are "

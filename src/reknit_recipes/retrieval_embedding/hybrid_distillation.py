@@ -16,7 +16,7 @@ RECIPE = Recipe(
         "https://dl.acm.org/doi/10.1145/1273496.1273513); with tune.data.teacher.neighbours, scores regularised over "
         "them (Diaz 2007, https://doi.org/10.1007/s10791-007-9034-8) and documents expanded by them (Tao et al. 2006, "
         "https://aclanthology.org/N06-1052)",
-        adds="One dense model that has learnt from its own hybrid with BM25, from documents alone.",
+        adds="A search model is distilled from its own hybrid with BM25, from documents alone.",
         facts=(
             "Pseudo-queries are titles and sentences. Each ranks up to 20,000 passages by standard scores of BM25's "
             "square root and of the start model, weighted by queries cut out of their passages. The student ranks the "

@@ -27,7 +27,7 @@ RECIPE = replace(
         "journal={arXiv:2506.20923}, year={2025}}",
         deviates=(
             *INFONCE_PAIRS.card.deviates,
-            "Mixing is listwise only and draws no chance: the 4 hardest negatives, weighted by their softmax.",
+            "Mixing is listwise only and not random: the 4 hardest negatives, weighted by their softmax.",
             "One stage, no average of weights, no distillation; a small encoder instead of Qwen2.",
         ),
     ),

@@ -34,12 +34,12 @@ RECIPE = Recipe(
             "The decoder has position embeddings and a norm of its own instead of the encoder's: rotary encoders have "
             "no positions to lend. The query is normalised and dropped out like the keys (the authors' DupMAE code "
             "does so, their RetroMAE code does not).",
-            "Each decoder row draws its own words, each hidden with probability 0.5; the authors share at most 256 "
-            "draws of about half of the tokens per text.",
-            "Shares are of the ordinary tokens, special ids in the text are never asked for, and the prediction head "
+            "Each decoder row samples its own visible words, each masked with probability 0.5; the authors share at "
+            "most 256 draws of about half of the tokens per text.",
+            "Shares are of the ordinary tokens, special ids in the text are never predicted, and the prediction head "
             "begins with random weights also where the encoder does not; the authors count all tokens and begin with "
             "BERT's head.",
-            "The decoder restores 15% of the ordinary tokens a step, drawn afresh each time, not all: an unbiased "
+            "The decoder restores 15% of the ordinary tokens a step, sampled again each time, not all: an unbiased "
             "estimate of the same loss for far less vocabulary work, so more steps in the same time. As published: "
             "objective.decoded_share=1.",
             "Passages of 128 tokens and 4,096 tokens a step by default: runs on a CPU.",

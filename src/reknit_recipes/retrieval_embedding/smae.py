@@ -17,14 +17,14 @@ RECIPE = replace(
         adds="Masked language modelling and a RetroMAE-like auto-encoder from every size of the model, small to full, "
         "through one head whose first columns read a cut state.",
         facts=(
-            "Read in the authors' code (smae/modelling.py, data.py, pretrain_bert.py and README): sizes (2, 32), "
-            "(4, 64), (6, 128), (8, 256), (10, 512), (12, 768); whole words, 20% hidden from the encoder and 40% from "
-            "the decoder, among them the encoder's, each 80/10/10; the dense weight of BERT's head cut to its first "
+            "Read in the authors' code (smae/modelling.py, data.py, pretrain_bert.py and README): sizes (2, 32), (4, "
+            "64), (6, 128), (8, 256), (10, 512), (12, 768); whole words, 20% masked for the encoder and 40% for the "
+            "decoder, among them the encoder's, each 80/10/10; the dense weight of BERT's head cut to its first "
             "columns; a plain BERT layer over the embeddings of the decoder's text, [CLS] of the size, through dense "
-            "layer, activation and norm of that head, in place of the first one; only hidden tokens are asked for; one "
-            "head and one decoder for all sizes; mean of both losses, mean over the sizes; rate 1e-4, cosine, warm-up "
-            "5%, weight decay 0.001, batches of 512 texts of up to 512 tokens, one epoch of FineWeb's 100-billion-"
-            "token sample, from BERT-base."
+            "layer, activation and norm of that head, in place of the first one; only masked tokens are predicted; "
+            "one head and one decoder for all sizes; mean of both losses, mean over the sizes; rate 1e-4, cosine, "
+            "warm-up 5%, weight decay 0.001, batches of 512 texts of up to 512 tokens, one epoch of FineWeb's "
+            "100-billion-token sample, from BERT-base."
         ),
         claim="Starbucks' fine-tuning reaches more at every size after SMAE than after BERT's pre-training alone.",
         deviates=(
@@ -34,7 +34,7 @@ RECIPE = replace(
             "head; the authors take the encoder's embeddings, BERT's first layer and BERT's head.",
             "Shares are of the ordinary tokens, not of all. Dimensions halve from size to size, also in the first "
             "step from the full model (the paper: 768 to 512).",
-            "The decoder fills three eighths of its gaps a step (15% of the text, as `retromae` here), drawn afresh "
+            "The decoder fills three eighths of its gaps a step (15% of the text, as `retromae` here), sampled again "
             "each time: an unbiased estimate of the same loss for less vocabulary work. As published: "
             "objective.decoded_share=1.",
             "Passages of 128 tokens and 4,096 tokens a step by default: runs on a CPU.",
@@ -49,7 +49,7 @@ RECIPE = replace(
         ),
         better=(Pair("smae", "mlm"),),
         measures="part",
-        needs="The paper goes on from BERT-base with more text; here both arms start from scratch, and at equal budget "
-        "SMAE, which costs more a token, reads less. Its tuning has labelled pairs.",
+        needs="The paper starts from BERT-base and has more text; here both arms start from scratch, and at equal "
+        "budget SMAE, which costs more a token, reads less. Its tuning has labelled pairs.",
     ),
 )

@@ -16,8 +16,8 @@ RECIPE = replace(
         title="ULLME: A Unified Framework for Large Language Model Embeddings with Generation-Augmented Learning",
         year=2024,
         paper="https://arxiv.org/abs/2408.03402; code: https://github.com/nlp-uoregon/ullme",
-        adds="Generation-augmented learning: a decoder reads in both directions to embed and to the left to write a "
-        "passage from its query, and its two ways to rank passages are pulled together.",
+        adds="Generation-augmented learning: one model embeds with bidirectional attention and generates a passage "
+        "from its query with causal attention; its two rankings of passages are trained to agree.",
         facts=(
             "From the project's table of systems, marked as verified there: NT-Xent at 0.05 with cached gradients; "
             "generation by likelihood or by preferences (DPO and others); the divergence between the softmax over "

@@ -14,7 +14,8 @@ RECIPE = Recipe(
         family="text-objective",
         capability="pretrain",
         paper="https://arxiv.org/abs/2412.05149; GPT-BERT: https://arxiv.org/abs/2410.24159",
-        adds="Masked predictions are read one place to the left, as causal ones are, so that one model learns both.",
+        adds="Masked tokens are predicted from the position before them, as in causal modelling, so that one model "
+        "learns both.",
         facts=(
             "From the project's table of systems, marked as verified there: parts of a batch of 1:15 to 15:1; spans of "
             "at most 3 tokens, 30% falling to 15%, 10% random and 10% kept; 128 to 512 tokens; LAMB at 1.41e-2, weight "

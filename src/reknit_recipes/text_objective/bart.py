@@ -14,8 +14,8 @@ RECIPE = Recipe(
         family="text-objective",
         capability="pretrain",
         paper="https://arxiv.org/abs/1910.13461; code: https://github.com/facebookresearch/fairseq",
-        adds="A menu of noise for an encoder and a decoder: spans of Poisson's lengths become one mask token each, "
-        "sentences are shuffled, tokens are masked or deleted.",
+        adds="Several kinds of noise for an encoder and a decoder: spans with Poisson-distributed lengths become one "
+        "mask token each, sentences are shuffled, tokens are masked or deleted.",
         facts=(
             "Read in the authors' code (fairseq/data/denoising_dataset.py): all sentences are permuted first; the "
             "share to hide is rounded up and given to spans by Poisson's distribution, the last one cut, a mask "

@@ -17,7 +17,7 @@ RECIPE = replace(
         title="BudgetLongformer: Can we Cheaply Pretrain a SotA Legal Language Model From Scratch?",
         year=2022,
         paper="https://arxiv.org/abs/2211.17135",
-        adds="ELECTRA's task on an encoder whose layers look at a window, so that long texts are cheap.",
+        adds="ELECTRA's task on an encoder whose layers attend within a window, so that long texts are cheap.",
         facts=(
             "From the project's table of systems, where it is from memory: Longformer's attention, 4,096 tokens, 25% "
             "masked, batch 32, 50k to 200k steps on the Pile of Law; summarisation of bills and papers is the test."

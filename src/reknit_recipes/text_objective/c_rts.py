@@ -12,8 +12,8 @@ RECIPE = replace(
         RTS.card,
         name="c-rts",
         title="Structural Self-Supervised Objectives for Transformers: cluster-based random token substitution",
-        adds="Random replacements become harder as the detector learns: their cluster is drawn by how often it was "
-        "overlooked in place of the token's own. Still no generator.",
+        adds="Random replacements become harder as the detector learns: they come from the clusters of tokens that it "
+        "overlooks most often. There is still no generator.",
         claim="C-RTS, like RTS, reaches MLM's quality with less pre-training time.",
         facts=(
             "Read: the thesis's abstract and the authors' code (github.com/lucadiliello/transformers-framework), where "

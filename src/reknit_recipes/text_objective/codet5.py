@@ -16,8 +16,8 @@ RECIPE = Recipe(
         family="text-objective",
         capability="pretrain",
         paper="https://arxiv.org/abs/2109.00859; code: https://github.com/salesforce/CodeT5",
-        adds="Identifiers as a kind of token: beside masked spans, the encoder says which tokens are of one, and the "
-        "decoder recovers those that are masked wherever they occur.",
+        adds="Identifiers as a kind of token: besides restoring masked spans, the encoder classifies which tokens "
+        "belong to an identifier, and the decoder restores identifiers that are masked at all their occurrences.",
         facts=(
             "Read in the paper's section 3 (a public copy): 15%, spans of 1 to 5 tokens (3 on average) of whole words; "
             "binary cross-entropy on the encoder's last states; all identifiers masked, a sentinel for each, which "
@@ -30,7 +30,7 @@ RECIPE = Recipe(
         "Models for Code Understanding and Generation}, author={Wang, Yue and Wang, Weishi and Joty, Shafiq and Hoi, "
         "Steven C.H.}, booktitle={EMNLP}, year={2021}}",
         deviates=(
-            "No sentinels: a mask token for each span or hidden token, and the decoder writes the whole clean text.",
+            "No sentinels: a mask token for each span or masked token, and the decoder writes the whole clean text.",
             "Half of a text's identifiers are masked, not all: with one mask token for all of them, which are the same "
             "can only be told from what stays. Occurrences are known by equal tokens.",
             "Spans have Poisson's lengths and may cut words.",

@@ -17,8 +17,8 @@ RECIPE = replace(
         title="ERNIE 3.0: Large-scale Knowledge Enhanced Pre-training for Language Understanding and Generation",
         year=2021,
         paper="https://arxiv.org/abs/2107.02137",
-        adds="A shared trunk with two branches of a few layers each, one for understanding (attention in both "
-        "directions) and one for writing (to the left only).",
+        adds="A shared trunk with two branches of a few layers each, one for understanding (bidirectional attention) "
+        "and one for generation (causal attention).",
         facts=(
             "Read: the abstract and summaries (universal module and two task modules of Transformer-XL layers, the one "
             "for understanding in both directions, the one for writing in one; knowledge-masked language model, "

@@ -1,4 +1,4 @@
-"""ERNIE-Gram: hide an n-gram behind one mask and predict it by a number of its own."""
+"""ERNIE-Gram: replace an n-gram by one mask token and predict it as one entry of a lexicon."""
 
 from reknit.claim import ClaimCheck, Pair
 from reknit.encoders.spec import TextEncoderSpec
@@ -14,7 +14,7 @@ RECIPE = Recipe(
         family="text-objective",
         capability="pretrain",
         paper="https://arxiv.org/abs/2010.12148; models: https://github.com/PaddlePaddle/ERNIE",
-        adds="An n-gram is hidden behind one mask token and predicted by its number in a lexicon, and its tokens too.",
+        adds="An n-gram is replaced by one mask token and predicted both as an entry of a lexicon and token by token.",
         facts=(
             "Read: the abstract, the beginning of the paper's introduction (contiguous masking predicts the tokens of "
             "an n-gram independently of each other; n-grams are masked with one symbol and predicted by explicit "

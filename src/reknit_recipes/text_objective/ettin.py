@@ -17,11 +17,11 @@ RECIPE = replace(
         title="Seq vs Seq: An Open Suite of Paired Encoders and Decoders",
         paper="https://arxiv.org/abs/2507.11412; code: https://github.com/JHU-CLSP/ettin-encoder-vs-decoder",
         adds="Encoders and decoders of one shape, trained on the same data in the same order, so that only the "
-        "objective differs; and each trained on by the other's.",
+        "objective differs; each is also trained further with the other's objective.",
         facts=(
             "From the project's table of systems, where it is marked as read in the authors' files: MLM at 30%, then "
-            "15% in the last phase; ModernBERT's shape, 17M to 1B parameters; the decoders are causal throughout; "
-            "the cross-objective runs go on for 50B tokens. The decoder is the recipe clm with this encoder, the "
+            "15% in the last phase; ModernBERT's shape, 17M to 1B parameters; the decoders are causal throughout; the "
+            "cross-objective runs train for 50B tokens more. The decoder is the recipe clm with this encoder, the "
             "decoder turned encoder is mlm-vs-clm with objective.switch_at=0.8."
         ),
         claim="By the same recipe, encoders win classification and retrieval, and going on with the other objective "
@@ -32,7 +32,7 @@ RECIPE = replace(
         deviates=(
             "One phase at one ratio and one length; AdamW with warm-up and decay instead of StableAdamW with a "
             "plateau.",
-            "Every token asked for becomes the mask token, and the head is BERT's.",
+            "Every predicted token becomes the mask token, and the head is BERT's.",
         ),
     ),
     objective=MaskedLanguageModelSpec(ratio=0.3, random_share=0.0, keep_share=0.0),

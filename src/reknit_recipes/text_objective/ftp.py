@@ -32,7 +32,7 @@ RECIPE = replace(
         "journal={arXiv:2410.18160}, year={2024}}",
         deviates=(
             *CLM.card.deviates,
-            "In each step the futures of one token in eight are predicted, by chance; a decay of 0.8 is a guess.",
+            "In each step the futures of a random eighth of the tokens are predicted; a decay of 0.8 is a guess.",
         ),
     ),
     objective=FutureTokensSpec(),

@@ -18,7 +18,7 @@ RECIPE = replace(
         year=2025,
         paper="https://arxiv.org/abs/2501.05700",
         adds="Only named entities, nouns and verbs are masked, one token of each, so that the rest of a word or name "
-        "stays to be read.",
+        "stays visible.",
         facts=(
             "Read: the abstract and two summaries (candidates are named entities, nouns and verbs; a single token of "
             "each span; continued pre-training of XLM-R, first on monolingual, then on parallel text; English, Sinhala "
@@ -33,9 +33,10 @@ RECIPE = replace(
         deviates=(
             "The monolingual stage only; there is no stage on parallel text.",
             "Words are tagged by a heuristic for English (capitals, suffixes, a list of function words), not by a "
-            "tagger: nouns and verbs without such an ending are never asked for.",
-            "A text with too few spans is asked for fewer tokens than 15%, one without any for one ordinary token. "
-            "Counted on 6,000 passages: 14.7% of Wikipedia's tokens, 15.0% of arXiv's, 10.9% of novels'.",
+            "tagger: nouns and verbs without such an ending are never predicted.",
+            "In a text with too few spans, fewer than 15% of the tokens are predicted; in one without any, one "
+            "ordinary token. Counted on 6,000 passages: 14.7% of Wikipedia's tokens, 15.0% of arXiv's, 10.9% of "
+            "novels'.",
             "A BERT-shaped encoder from scratch by default, not XLM-R trained on (--start takes any model); batches "
             "of 4,096 tokens: runs on a CPU.",
         ),

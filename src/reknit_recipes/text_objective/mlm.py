@@ -16,9 +16,10 @@ RECIPE = Recipe(
         adds="A controlled comparison of masked and causal pre-training of one backbone at equal budget.",
         facts=(
             "Read: abstract and summaries (ratios 20, 30, 40 and 50% swept on 210M to 1B parameters, bidirectional "
-            "attention, 100B FineWeb-Edu tokens, batches of 2.36M tokens, warm-up-stable-decay schedule); the EuroBERT "
-            "trainer's documentation (every token asked for becomes the mask token: 100/0/0, not BERT's 80/10/10; peak "
-            "rate 1e-4). Not read: which ratio the paper's default runs use; 40% is from a secondary note."
+            "attention, 100B FineWeb-Edu tokens, batches of 2.36M tokens, warm-up-stable-decay schedule); the "
+            "EuroBERT trainer's documentation (every predicted token becomes the mask token: 100/0/0, not BERT's "
+            "80/10/10; peak rate 1e-4). Not read: which ratio the paper's default runs use; 40% is from a secondary "
+            "note."
         ),
         claim="MLM alone beats CLM alone on text representation; CLM is more data-efficient and stable; CLM then MLM "
         "is best at a fixed budget.",

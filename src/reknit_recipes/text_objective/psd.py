@@ -12,7 +12,7 @@ RECIPE = replace(
         SSP.card,
         name="psd",
         title="Structural Self-Supervised Objectives for Transformers: paragraphs in the same document",
-        adds="Two paragraphs are read as one text: are they of one document?",
+        adds="Two paragraphs are read as one text, and the encoder classifies whether they are from the same document.",
         deviates=(
             SSP.card.deviates[0],
             "Both are neighbours in their document; where a document has one passage only, a sentence of it and the "

@@ -1,4 +1,4 @@
-"""SLM: predict the text's own tokens where random ones stand; there is no mask token."""
+"""SLM: predict the text's own tokens where random ones replace them; there is no mask token."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ RECIPE = replace(
         RTS.card,
         name="slm",
         title="Structural Self-Supervised Objectives for Transformers: swapped language modelling",
-        adds="Masked language modelling without a mask token: what is asked for is always a random token.",
+        adds="Masked language modelling without a mask token: predicted tokens are always replaced by random ones.",
         claim="It beats MLM on some tasks at the same compute.",
         facts=(
             "Read: the thesis's abstract and summaries. From memory: 15% of the tokens become random ones and are "

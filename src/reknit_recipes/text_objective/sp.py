@@ -11,7 +11,8 @@ RECIPE = replace(
         SSP.card,
         name="sp",
         title="Structural Self-Supervised Objectives for Transformers: span in paragraph",
-        adds="A sentence and a paragraph are read as one text: was it cut out of that?",
+        adds="A sentence and a paragraph are read as one text, and the encoder classifies whether the sentence was "
+        "cut out of the paragraph.",
     ),
     data=PairSpec(pair_kinds=("crop",), pairs_per_batch=32, pairs_per_document=4),
     check=None,

@@ -14,14 +14,14 @@ RECIPE = replace(
         name="ssp",
         title="Structural Self-Supervised Objectives for Transformers: spans in the same paragraph",
         paper="https://arxiv.org/abs/2309.08272, part two; https://arxiv.org/abs/2205.10455",
-        adds="Two spans are read as one text: do they come from one paragraph? Spans from elsewhere in its document "
-        "are the hard negatives.",
+        adds="Two spans are read as one text, and the encoder classifies whether they come from the same paragraph. "
+        "Spans from elsewhere in its document are the hard negatives.",
         facts=(
             "Read: the abstract, and the authors' code of a sibling paper that makes the same pairs "
             "(github.com/amazon-science/wqa-multi-sentence-inference): a sentence, and one or two consecutive ones of "
             "its paragraph, before or behind it; up to 2 negatives of other paragraphs of the document, and others of "
-            "other documents until there are 4; MLM goes on beside it; rate 1e-4. From memory: binary cross-entropy, "
-            "both losses weigh the same."
+            "other documents until there are 4; MLM is trained together with it; rate 1e-4. From memory: binary "
+            "cross-entropy, both losses weigh the same."
         ),
         claim="Continued with SSP, SP or PSD, a model selects answer sentences better, above all with few labels.",
         deviates=(

@@ -14,9 +14,9 @@ RECIPE = Recipe(
         family="text-objective",
         capability="pretrain",
         paper="https://arxiv.org/abs/2203.03850; code: https://github.com/microsoft/CodeBERT/tree/master/UniXcoder",
-        adds="One transformer is encoder, decoder or both, by its attention mask: masked words are read in both "
-        "directions, next tokens from left to right, a damaged text in both directions with the clean one written "
-        "behind it. Besides, each text finds itself among others by its mean vector.",
+        adds="One transformer is an encoder, a decoder or both, depending on its attention mask: it predicts masked "
+        "words bidirectionally, next tokens from left to right, and the clean text after a corrupted one. In "
+        "addition, texts are contrasted by their mean vectors.",
         facts=(
             "Read in the authors' repository: UniXcoder/unixcoder.py (RoBERTa's shape; a mode token between [CLS] and "
             "[SEP] before the text; one mask, full or lower triangular, what is generated seeing the source and itself "

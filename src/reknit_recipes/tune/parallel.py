@@ -10,8 +10,8 @@ SYSTEM = Method(
         year=2021,
         family="adaptation-peft",
         paper="https://arxiv.org/abs/2110.04366",
-        adds="A bottleneck that reads what the feed-forward network reads, its result scaled and added to what "
-        "that gives.",
+        adds="A bottleneck beside the feed-forward network, with the same input; its scaled output is added to that "
+        "of the network.",
         facts="From the authors' code (jxhe/unify-parameter-efficient-tuning, petl/petl_factory.py): ReLU, no norm, "
         "scale 4, weights begin as LoRA's; 512 units beside networks of width 1024.",
         claim="A scaled parallel adapter beside the feed-forward network does better than sequential adapters and "

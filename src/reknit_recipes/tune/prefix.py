@@ -10,7 +10,7 @@ SYSTEM = Method(
         year=2021,
         family="adaptation-peft",
         paper="https://arxiv.org/abs/2101.00190; gate after LLaMA-Adapter, https://arxiv.org/abs/2303.16199",
-        adds="Keys and values of each layer's attention that belong to no token are learned.",
+        adds="Learned keys and values, which belong to no token, are added to the attention of each layer.",
         facts="From LLaMA-Adapter's code (OpenGVLab/LLaMA-Adapter, alpaca_finetuning_v1/llama/model.py): the prefix "
         "has a softmax of its own, multiplied by the hyperbolic tangent of a gate of each head, zero at first. From "
         "memory of Li and Liang: prefixes begin well as activations of real words.",

@@ -10,8 +10,8 @@ SYSTEM = Method(
         year=2023,
         family="adaptation-peft",
         paper="https://arxiv.org/abs/2305.17682",
-        adds="All layers share one adapter, of which each uses a learned part of its own: a file holds one bit for "
-        "each weight and layer.",
+        adds="All layers share one adapter, and each layer learns which of its weights it uses: one bit for each "
+        "weight and layer in a file.",
         facts="From the authors' code (ChaosCodes/ProPETL, adapters/modeling.py, scripts/run_adapter.sh): adapters "
         "after the feed-forward network, masks keep the half of largest scores, gradients straight through, "
         "scores by Kaiming's uniform rule, biases not masked.",

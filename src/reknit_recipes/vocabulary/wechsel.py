@@ -14,8 +14,8 @@ SYSTEM = Method(
         family="tokenizer-vocabulary",
         capability="vocabulary",
         paper="https://arxiv.org/abs/2112.06598",
-        adds="A new tokenizer's rows as softmax-weighted means of the nearest old rows, by static word vectors of both "
-        "languages in one space.",
+        adds="Embeddings of new tokens are softmax-weighted means of those of the nearest old tokens, by static word "
+        "vectors of both languages in one space.",
         facts=(
             "Read: the authors' code (CPJKU/wechsel at 395e3d4). A piece's vector is fastText's of its n-grams, or the "
             "mean of the words that contain it, weighted by frequency, words cut with and without a space before them; "

@@ -357,7 +357,7 @@ def test_unknown_formats_are_named(tmp_path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     with pytest.raises(ReknitError, match=r"only \.pdf"):
         read(tmp_path)
-    with pytest.raises(ReknitError, match=r"a\.pdf is of no format"):
+    with pytest.raises(ReknitError, match=r"a\.pdf has a format that"):
         read(tmp_path / "a.pdf")
 
 

@@ -92,7 +92,7 @@ def test_layers_asked_for_and_none_above_are_computed(encoder: NativeEncoder) ->
     assert run == [0, 1]
     torch.testing.assert_close(early.last, everything.states[2])
     for wrong in ([5], [-1], []):
-        with pytest.raises(ReknitError, match="asked of an encoder with layers 0 to 4"):
+        with pytest.raises(ReknitError, match="in an encoder with layers 0 to 4"):
             encoder(view, layers=wrong)
 
 

@@ -70,7 +70,7 @@ def test_round_trip(sample: Sample) -> None:
 
 
 def test_rows_that_a_stem_cannot_read_are_refused() -> None:
-    with pytest.raises(ReknitError, match="reads tokens alone, and the batch has rows of kind 'patch'"):
+    with pytest.raises(ReknitError, match="reads only tokens, and the batch has rows of kind 'patch'"):
         TokenStem()(rows_view(width=PATCH), checks.table())
     with pytest.raises(ReknitError, match="patches of 9 numbers, and the batch has rows of kind 'patch' with 4"):
         PatchStem(PATCH, DIM)(rows_view(width=4), checks.table())

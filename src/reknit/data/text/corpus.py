@@ -65,7 +65,7 @@ class Corpus:
             there = f"there are {', '.join(files[:FILES_NAMED])}{' ...' if len(files) > FILES_NAMED else ''}"
             unnamed = "it is built in, or was read before files were remembered (then start in a new folder)"
             raise ReknitError(
-                f"data.below={below}: no passage of {self.name} is from a file whose path begins so; "
+                f"data.below={below}: no passage of {self.name} is from a file whose path begins with it; "
                 f"{there if files else unnamed}"
             )
         return found

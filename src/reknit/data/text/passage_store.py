@@ -118,7 +118,7 @@ class PassageStore:
                     rows += batch.num_rows
             if rows == 0:
                 raise ReknitError(
-                    "the corpus has no text: every document is empty, or is what an evaluation asks for; give a path "
+                    "the corpus has no text: every document is empty or repeats an evaluation query; give a path "
                     "with other documents"
                 )
             os.replace(aside, path)

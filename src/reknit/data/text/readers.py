@@ -91,7 +91,7 @@ def corpus_sources(path: Path, report: ReadReport, *, max_bad: int = 100) -> Ite
     """
     if path.is_file():
         if _reader_of(path) is None:
-            raise ReknitError(f"{path} is of no format that reknit reads; supported are {_SUPPORTED}")
+            raise ReknitError(f"{path} has a format that reknit does not read; supported are {_SUPPORTED}")
         yield Source(path, clean(path.name), report, max_bad)
         return
     yield from _sources_below(path, report, max_bad)

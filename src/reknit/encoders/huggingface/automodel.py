@@ -79,7 +79,7 @@ class AutoModelEncoder(TokenEncoder):
             )
         wanted = set(layers) if layers is not None else {self.depth}
         if not wanted or min(wanted) < 0 or max(wanted) > self.depth:
-            raise ReknitError(f"layers {sorted(wanted)} asked of an encoder with layers 0 to {self.depth}")
+            raise ReknitError(f"there are no layers {sorted(wanted)} in an encoder with layers 0 to {self.depth}")
         hidden = self._run(view.tokens, view.cu_seqlens, wanted)
         return Encoded(hidden, view.cu_seqlens, positions_of(view.cu_seqlens), self.depth)
 

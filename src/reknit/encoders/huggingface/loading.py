@@ -73,7 +73,7 @@ def load_encoder(path_or_id: str | Path) -> TokenEncoder:
 def native_state_to_hf(encoder: NativeEncoder, layers: int | None = None) -> tuple[ConfigDict, dict[str, Tensor]]:
     """config.json and tensors with which `transformers.AutoModel` gives the same hidden states as `encoder`.
 
-    layers: keep only the first so many layers. Every field of the original config.json stays, except the number of
+    layers: keep only the first `layers` layers. Every field of the original config.json stays, except the number of
     layers, the vocabulary size, the class name and the dtype (float32). Raises ReknitError for an encoder that has no
     Hugging Face form, or `layers` outside 1 .. depth.
     """

@@ -56,8 +56,8 @@ class GatedLinear(Mixer):
     def check_rule(self, rule: AttentionRule) -> None:
         if rule is not bidirectional and rule is not causal:
             raise ReknitError(
-                "this recipe says which token may look at which, and a linear mixer reads a text forwards or both ways "
-                "and no other: take encoder.mixer=attention, or a recipe such as mlm or clm"
+                "this recipe restricts which token attends to which, and a linear mixer only supports causal and "
+                "bidirectional reading: set encoder.mixer=attention, or use a recipe such as mlm or clm"
             )
 
     def forward(

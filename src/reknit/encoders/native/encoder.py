@@ -113,7 +113,7 @@ class NativeEncoder(TokenEncoder):
         """
         wanted = set(layers) if layers is not None else {self.depth}
         if not wanted or min(wanted) < 0 or max(wanted) > self.depth:
-            raise ReknitError(f"layers {sorted(wanted)} asked of an encoder with layers 0 to {self.depth}")
+            raise ReknitError(f"there are no layers {sorted(wanted)} in an encoder with layers 0 to {self.depth}")
         if self.pooler is not None and self.pooler.reads_all_layers and self.depth in wanted:
             wanted |= set(range(1, self.depth + 1))
         rows = self.stem(view, self.tokens)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from reknit.encoders.native.encoder import NativeEncoder
 
 LEAST_DIM = 3  # two dimensions of every row fill it up to one length
-_LEAST_HOLDERS = 3  # texts that a token must be in: below, chance says what it goes together with
+_LEAST_HOLDERS = 3  # texts that a token must be in; with fewer, what it occurs with is random
 _SPREAD = 0.08  # deviation of a row's dimensions: four times that of random ones, so that steps change it slowly
 _POSITIONS = 0.1  # of the random vectors of positions and token types: they mean nothing yet
 

@@ -43,7 +43,7 @@ class PatchStem(Stem):
         if view.signal.kind != self.KIND or values.shape[1] != width:
             raise ReknitError(
                 f"this encoder reads patches of {width} numbers, and the batch has rows of kind {view.signal.kind!r} "
-                f"with {values.shape[1]}: cut the pictures as those it was trained on"
+                f"with {values.shape[1]}: cut the pictures into patches as for its training"
             )
         seen = self.projection(values)
         return torch.where(view.masked[view.signal.at, None], self.mask.to(seen.dtype), seen)

@@ -12,5 +12,5 @@ class TokenStem(Stem):
 
     def forward(self, view: View, look_up: LookUp) -> Rows:
         if view.signal is not None:
-            raise ReknitError(f"this encoder reads tokens alone, and the batch has rows of kind {view.signal.kind!r}")
+            raise ReknitError(f"this encoder reads only tokens, and the batch has rows of kind {view.signal.kind!r}")
         return Rows.of_each(view, look_up(view.tokens))

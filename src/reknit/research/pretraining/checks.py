@@ -33,7 +33,7 @@ def check_arms(arms: Sequence[Arm], config: ComparisonConfig, measures: Sequence
         for phase in phases_of(run):
             if phase.recipe.data.learns_from_start:
                 name = phase.recipe.card.name
-                raise ReknitError(f"{name} learns from a teacher, which a comparison does not make: leave it out")
+                raise ReknitError(f"{name} learns from a teacher, which a comparison does not have: leave it out")
         check_batches(run, Team())
     for arm in arms:
         if arm.recipe is None:

@@ -36,7 +36,7 @@ class ComparisonFolder(JobFolder):
         if self.is_taken():
             stored = read_json(self.config)
             if not isinstance(stored, dict) or "comparison" not in stored:
-                raise ReknitError(f"{self.path} holds something else than a comparison: give a new folder with --out")
+                raise ReknitError(f"{self.path} holds something other than a comparison: give a new folder with --out")
         self.check(resume=resume, overwrite=overwrite)
         wanted = to_json(config)
         if resume:

@@ -1,4 +1,5 @@
-"""An English masked language model goes on in German with a German tokenizer: how many steps do its new rows save?"""
+"""An English masked language model is trained further in German with a German tokenizer: how many steps do its new
+token embeddings save?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A world with planted truth: keys are bound to values, bound anew, and asked for among tokens that mean nothing."""
+"""A world with known truth: keys are bound to values, bound again to others, and queried among tokens that mean
+nothing."""
 
 from __future__ import annotations
 
