@@ -47,7 +47,7 @@ def test_sentences_are_plain_and_hold_the_numbers():
     assert worse.sentence.startswith("Keep the start model: nDCG@10 on probe falls from 0.560 to 0.512 (-0.048, 95%")
     equal = decide([made_evaluation("probe", {"start": start, "adapted": start})], seed=0)
     assert equal.sentence == (
-        "Keep the start model: no sure gain, nDCG@10 on probe goes from 0.512 to 0.512 "
+        "Keep the start model: no significant gain, nDCG@10 on probe goes from 0.512 to 0.512 "
         "(+0.000, 95% interval +0.000 to +0.000, p 1.000, 150 queries)."
     )
 

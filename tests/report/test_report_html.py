@@ -91,7 +91,7 @@ def test_the_verdict_comes_first_and_every_part_is_there():
 def test_keeping_the_start_model_says_what_that_means():
     page = Page(page_of(full_result("start"), [], {}))
     assert ("section", {"class": "verdict careful"}) in page.tags
-    assert page.headings[0][1].startswith("Keep the start model: no sure gain")
+    assert page.headings[0][1].startswith("Keep the start model: no significant gain")
     assert "model/ still holds the adapted model, for inspection" in page.text
     assert "BM25 alone scores higher than the start model (nDCG@10 0.325 against 0.316)" in page.text
     assert "; together they reach 0.351." in page.text

@@ -23,7 +23,7 @@ def full_result(use: str = "adapted") -> dict[str, Any]:
     """Two evaluations, two phases, searches, export check."""
     after, bounds = (0.471, [0.021, 0.067]) if use == "adapted" else (0.431, [-0.018, 0.025])
     word = "rises" if use == "adapted" else "goes"
-    head = "Use the adapted model: " if use == "adapted" else "Keep the start model: no sure gain, "
+    head = "Use the adapted model: " if use == "adapted" else "Keep the start model: no significant gain, "
     sentence = (
         f"{head}mean nDCG@10 over 2 collections (nfcorpus, scifact) {word} from 0.427 to {after:.3f} "
         f"({after - 0.427:+.3f}, 95% interval {bounds[0]:+.3f} to {bounds[1]:+.3f}, 623 queries)."

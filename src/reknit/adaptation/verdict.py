@@ -93,7 +93,7 @@ def _sentence(use: ModelName, metric: str, deciding: list[_Measured], paired: Pa
         return f"Keep the start model: {what} rises from {before:.3f} to {after:.3f} {numbers}, but {falls}."
     if _significant(paired):
         return f"Keep the start model: {what} falls from {before:.3f} to {after:.3f} {numbers}."
-    return f"Keep the start model: no sure gain, {what} goes from {before:.3f} to {after:.3f} {numbers}."
+    return f"Keep the start model: no significant gain, {what} goes from {before:.3f} to {after:.3f} {numbers}."
 
 
 def _numbers(paired: Paired) -> str:
