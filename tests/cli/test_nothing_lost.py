@@ -12,10 +12,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from command_line import Ended, adapt, command, contents, process, read_result, reknit, write_lines
 from small_corpus import small_documents
+
+from reknit.training.trainer import Trainer
 
 
 def steps_saved(run: Path, phase: str = "pretrain") -> list[str]:
@@ -144,6 +148,20 @@ def interrupted(words: list[str], when: Path, lines: int = 1) -> Ended:
     return Ended(running.returncode, out, err)
 
 
+def stopped_in_training(words: list[str], steps: int) -> None:
+    """The same within this process, after so many steps, where not the signal matters but what is saved."""
+    step = Trainer._step
+
+    def ask(trainer: Trainer, *rest: Any) -> float:
+        loss = step(trainer, *rest)
+        if trainer.state.step == steps:
+            signal.raise_signal(signal.SIGINT)
+        return loss
+
+    with mock.patch.object(Trainer, "_step", ask):
+        assert f"stopped at step {steps}" in reknit(*words).complaint(code=130)
+
+
 def test_ctrl_c_while_training_saves_and_resumes(tmp_path: Path, corpus: Path) -> None:
     run = tmp_path / "a run"
     # --overwrite of nothing is allowed, and must not be in the command to go on with.
@@ -208,7 +226,7 @@ def test_not_finite_from_the_start(tmp_path: Path, corpus: Path) -> None:
 def test_not_finite_keeps_the_last_good_checkpoint(tmp_path: Path, corpus: Path) -> None:
     run = tmp_path / "run"
     words = adapt(corpus, run, budget="30ktok")
-    interrupted(words, run / "metrics.jsonl", lines=5).complaint(code=130)
+    stopped_in_training(words, 5)
     good = contents(run / "checkpoints" / "pretrain")
     (saved,) = steps_saved(run)
     for minutes in (0, 2):
@@ -262,8 +280,8 @@ def limit_file_size(size: int) -> None:
 
 def test_file_size_limit_keeps_the_previous_checkpoint(tmp_path: Path, corpus: Path) -> None:
     run = tmp_path / "run"
-    words = adapt(corpus, run, budget="30ktok", checkpoint_minutes=0)
-    interrupted(words, run / "metrics.jsonl", lines=5).complaint(code=130)
+    words = adapt(corpus, run, budget="12ktok", checkpoint_minutes=0)
+    stopped_in_training(words, 5)
     good = {name: contents(run / "checkpoints" / "pretrain" / name) for name in steps_saved(run)}
     largest = max(len(content) for content in good[steps_saved(run)[-1]].values())
     line = process(*words, "--resume", preexec_fn=lambda: limit_file_size(largest - 1)).complaint()

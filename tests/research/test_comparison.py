@@ -162,8 +162,8 @@ def test_processes_of_their_own_come_to_the_same(finished: Path, tmp_path: Path)
 def test_a_training_that_fails_in_its_process_says_why(tmp_path: Path) -> None:
     material(tmp_path)
     with pytest.raises(ReknitError, match="the loss of pretrain was not finite"):
-        run(tmp_path, ("mlm", "mlm:optimiser.learning_rate=1e30"), seeds=1, processes=2, budget="40000tok")
-    result = run(tmp_path, ("mlm", "rts"), seeds=1, processes=2, budget="40000tok", resume=True)
+        run(tmp_path, ("mlm", "mlm:optimiser.learning_rate=1e30"), seeds=1, processes=2, budget="10000tok")
+    result = run(tmp_path, ("mlm", "rts"), seeds=1, processes=2, budget="10000tok", resume=True)
     assert len(result["runs"]) == 2
 
 

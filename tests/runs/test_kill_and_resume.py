@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
+from command_line import command, reknit
 from safetensors.torch import load_file
 from small_corpus import write_small_corpus
 
@@ -24,14 +26,13 @@ SETTINGS = {
 }
 
 
-def command(corpus: Path, out: Path, recipe: str | None, *more: str) -> list[str]:
+def words_of(corpus: Path, out: Path, recipe: str | None, *more: str) -> list[str]:
     """recipe: of the pre-training; None: initial weights by latent semantic analysis, and tuning alone."""
     first = "pretrain" if recipe else "tune"
     changes = SETTINGS | {f"{first}.encoder.{name}": value for name, value in ENCODER.items()}
     given = ["--recipe", recipe, "--set", "pretrain.data.tokens_per_batch=512"] if recipe else []
-    start = [sys.executable, "-m", "reknit", "adapt", str(corpus), "--out", str(out), "--start", "scratch", *given]
     words = [part for name, value in changes.items() for part in ("--set", f"{name}={value}")]
-    return [*start, "--budget", "30ktok", *words, *more]
+    return ["adapt", str(corpus), "--out", str(out), "--start", "scratch", *given, "--budget", "30ktok", *words, *more]
 
 
 def training_log(run: Path) -> list[dict]:
@@ -62,22 +63,26 @@ def kill_after(process: subprocess.Popen, metrics: Path, lines: int, pause: floa
 def test_killed_run_equals_undisturbed_run(tmp_path: Path, recipe: str | None, kills: int) -> None:
     corpus = write_small_corpus(tmp_path / "corpus.jsonl", documents=120)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(corpus, whole, recipe), check=True, capture_output=True)
+    reknit(*words_of(corpus, whole, recipe)).succeeded()
     expected = training_log(whole)
 
     chance = random.Random(kills)
     killed = 0
+    # With as many threads as this process has, where the others run: sums in another order end in other digits.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     for turn in range(kills):
+        resumed = ["--resume"] if (broken / "config.json").exists() else []
         process = subprocess.Popen(
-            command(corpus, broken, recipe, *(["--resume"] if (broken / "config.json").exists() else [])),
+            command(*words_of(corpus, broken, recipe, *resumed)),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
         )
         # Spread over the whole run, pre-training and tuning both.
         lines = max(1, round(len(expected) * (turn + chance.random()) / kills) - 1)
         killed += kill_after(process, broken / "metrics.jsonl", lines, chance.random() * 0.05)
     assert killed == kills
-    subprocess.run(command(corpus, broken, recipe, "--resume"), check=True, capture_output=True)
+    reknit(*words_of(corpus, broken, recipe, "--resume")).succeeded()
 
     assert training_log(broken) == expected
     weights, again = (load_file(run / "model" / "model.safetensors") for run in (whole, broken))

@@ -99,7 +99,7 @@ class Objective(nn.Module, ABC, Generic[EncoderT]):
 
     def floors(self, encoder: EncoderT, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
         """What each loss of the step `forward` makes of the same arguments cannot fall below, in nats, where tokens are
-        independent and all alike likely, and texts unrelated; a sentence that says why where there is no such bound."""
+        independent and equally likely, and texts unrelated; a sentence that says why where there is no such bound."""
         return {}
 
     def log_likelihood(self, encoder: EncoderT, batch: Batch) -> TextLikelihood | None:

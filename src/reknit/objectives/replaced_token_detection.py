@@ -131,7 +131,7 @@ class ReplacedTokenDetection(ReconstructionObjective):
         return {"detection": self._decisions(encoder, batch, self._fill(encoder, batch, rng)[1])}
 
     def floors(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
-        detection = "a generator's tokens can be told from the text's own until it takes all for alike likely"
+        detection = "a generator's tokens can be told from the text's own until it finds all equally likely"
         return super().floors(encoder, batch, rng) | {"detection": detection}
 
     def forward(self, encoder: TokenEncoder, batch: Batch, rng: torch.Generator) -> StepOutput:
