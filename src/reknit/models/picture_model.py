@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reknit.data.batch import Batch, View
-from reknit.data.images.patches import DEVIATION, MEAN, normalised, picture_batch
+from reknit.data.batch import Batch, View, Vocabulary
+from reknit.data.images.patches import DEVIATION, MEAN, PICTURE_VOCABULARY, normalised, picture_batch
 from reknit.data.images.reading import UnreadablePicture, read_picture
+from reknit.encoders.huggingface.families import family_at
 from reknit.encoders.huggingface.loading import HuggingFaceEncoder, load_encoder, native_state_to_hf
-from reknit.encoders.model_files import read_json
+from reknit.encoders.huggingface.vit import PictureFamily
+from reknit.encoders.model_files import local_folder, model_folder, read_json
 from reknit.encoders.pooling import pool
 from reknit.encoders.stems.patches import PatchStem
 from reknit.errors import ReknitError
@@ -27,14 +29,22 @@ _PICTURES_AT_ONCE = 128
 
 @final
 class PictureModel:
-    """encoder: a vision transformer. pooling: how the vector of a picture is made of its states, "cls" or "mean"; it has
-    length 1. name: for messages."""
+    """Pictures in, vectors of length 1 out.
+
+    encoder: a vision transformer. pooling: how the vector is made of a picture's states, "cls" or "mean". name: for
+    messages.
+    """
 
     def __init__(self, encoder: HuggingFaceEncoder, *, pooling: str = "mean", name: str = "model") -> None:
         if not isinstance(encoder.stem, PatchStem):
             raise ReknitError(f"{name} reads texts and no pictures")
         self.encoder, self.pooling, self.name = encoder, pooling, name
         self.size, self.patch = int(encoder.source["image_size"]), int(encoder.source["patch_size"])
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Of the rows of its batches."""
+        return PICTURE_VOCABULARY
 
     @property
     def dim(self) -> int:
@@ -53,6 +63,7 @@ class PictureModel:
         """
         device = next(self.encoder.parameters()).device
         made = []
+        self.encoder.eval()
         with torch.inference_mode():
             for start in range(0, len(pictures), _PICTURES_AT_ONCE):
                 pixels = self._pixels(pictures[start : start + _PICTURES_AT_ONCE])
@@ -77,20 +88,19 @@ class PictureModel:
 
     @classmethod
     def load(cls, path: str | Path) -> PictureModel:
-        """A folder that `save` wrote, a run folder that holds one, or a ViT of transformers, whose pooling is then the
-        mean. Raises ReknitError when it cannot be read, or reads texts."""
-        folder = Path(path)
-        folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
-        if read_json(folder / "config.json").get("model_type") != "vit":
-            raise ReknitError(f"{path} is no vision transformer, so it reads no pictures")
+        """A folder that `save` wrote, a run folder that holds one, or a ViT of transformers (a folder or hub id), whose
+        pooling is then the mean. Raises ReknitError when it cannot be read, or reads texts."""
+        folder = model_folder(local_folder(path))
+        if not isinstance(family_at(folder), PictureFamily):
+            raise ReknitError(f"{path} is no vision transformer, so it reads no pictures: give a ViT of transformers")
         own = read_json(folder / _OWN) if (folder / _OWN).exists() else {}
         encoder = load_encoder(folder)
         assert isinstance(encoder, HuggingFaceEncoder), "a family with a native encoder"
-        return cls(encoder, pooling=str(own.get("pooling", "mean")), name=Path(path).name)
+        return cls(encoder, pooling=str(own.get("pooling", "mean")), name=str(path).rstrip("/").rsplit("/", 1)[-1])
 
     def _pixels(self, pictures: Sequence[str | Path] | np.ndarray) -> Tensor:
         if isinstance(pictures, np.ndarray):
-            return torch.from_numpy(np.ascontiguousarray(pictures))
+            return torch.from_numpy(np.array(pictures))  # a copy: mapped ones cannot be written to
         try:
             return torch.from_numpy(np.stack([read_picture(Path(file), self.size) for file in pictures]))
         except UnreadablePicture as error:

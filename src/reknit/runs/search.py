@@ -58,7 +58,7 @@ def hybrid_weight_of(run: Path) -> float:
 
 
 def _without_index(run: Path) -> ReknitError:
-    if (run / "result.json").is_file() and (run / "config.json").is_file():
+    if RunResult.read(run / "result.json") is not None and (run / "config.json").is_file():
         how = "repeat its command with --resume --index (or --resume --set index=true) to make one"
         return ReknitError(f"{run} was made without an index: {how}")
     return ReknitError(f"{run} has no index/: give the run folder of a finished `reknit adapt`")

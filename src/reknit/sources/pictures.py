@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from reknit.sources.spec import DataSpec
 @dataclass(frozen=True)
 class PictureSpec(DataSpec[PictureCorpus, PictureModel]):
     """Pictures of a folder, each once an epoch: of each a random part, and of half of them its mirror image."""
+
+    corpus: ClassVar[type] = PictureCorpus
+    example: ClassVar[str] = "photos/"
 
     pictures_per_batch: PositiveInt = 64
     """Pictures of each training step."""
@@ -44,8 +48,8 @@ class PictureSpec(DataSpec[PictureCorpus, PictureModel]):
         return f"pictures_per_batch={examples}"
 
     def check(self, corpus: PictureCorpus, name: str) -> None:
-        if not isinstance(corpus, PictureCorpus):
-            raise ReknitError(f"{name} trains on pictures, and this corpus is of texts: use `reknit pretrain {name}`")
+        if not len(corpus.trained_on):
+            raise ReknitError(f"{corpus.name} leaves no picture to train {name} on: give more pictures")
 
 
 class PictureBatches(Source):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Self
 
 from typing_extensions import TypeVar
 
+from reknit.data.text.corpus import Corpus
 from reknit.sources.source import Source
 
 CorpusT = TypeVar("CorpusT", contravariant=True, default=Any)
@@ -20,9 +21,13 @@ ModelT = TypeVar("ModelT", contravariant=True, default=Any)
 class DataSpec(ABC, Generic[CorpusT, ModelT]):
     """Settings of a source; concrete ones are frozen dataclasses.
 
-    learns_from_start: whether a trained start model is needed, which teaches what is learnt.
+    corpus: the class of the corpora that batches are made of, which says what kind of run a recipe's is. example: what
+    a corpus is called where the command is shown. learns_from_start: whether a trained start model is needed, which
+    teaches what is learnt.
     """
 
+    corpus: ClassVar[type] = Corpus
+    example: ClassVar[str] = "CORPUS"
     learns_from_start: ClassVar[bool] = False
 
     @abstractmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,15 +32,15 @@ class PictureReport:
 
     read: int = 0
     duplicates: int = 0
-    unreadable: Counter[str] = field(default_factory=Counter)
+    unreadable: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def add_problem(self, file: str, reason: str, *, max_bad: int) -> None:
         """Count a file that is no picture; raise ReknitError when there are more than `max_bad` of them."""
-        self.unreadable[reason] += 1
+        self.unreadable[reason] = self.unreadable.get(reason, 0) + 1
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(f"{file}: {reason}")
-        if self.unreadable.total() > max_bad:
+        if sum(self.unreadable.values()) > max_bad:
             first = "; ".join(self.problems[:5])
             raise ReknitError(f"more than {max_bad} unreadable pictures, the first are: {first}; repair or remove them")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,22 +40,21 @@ MOST_HELD_OUT = 256
 _HELD_OUT_EVERY = 20
 
 
-def prepare_pictures(name: str, folder: Path, size: int, *, max_bad: int = 100) -> PictureCorpus:
+def prepare_pictures(name: str, folder: Path, size: int, *, max_bad: int = 100, fraction: float = 1.0) -> PictureCorpus:
     """Read the pictures below `name` into `folder`, once: another call finds them.
 
-    size: pixels of a side. One of 20 is held out, 256 at most: the pictures are in the order of a hash of their pixels,
-    so that which are is the same wherever they lie. Raises ReknitError when there are too few, and when more than
-    `max_bad` files cannot be read.
+    size: pixels of a side. fraction: of the files, chosen by a hash of their names below the folder. One of 20 pictures
+    is held out, 256 at most: they are in the order of a hash of their pixels, so that which are is the same wherever
+    they lie. Raises ReknitError when there are too few, and when more than `max_bad` files cannot be read.
     """
     path, facts = folder / f"pictures-{size}.npy", folder / f"pictures-{size}.json"
     with made_by_one(path), disk_full_explained(str(path)):
         if not facts.exists():
             report = PictureReport()
-            _write(path, list(_distinct(Path(name), size, report, max_bad)), size)
+            files = _drawn(Path(name), picture_files(Path(name)), fraction)
+            _write(path, _distinct(files, size, report, max_bad), size)
             write_json(facts, asdict(report))
-    stored = read_json(facts)
-    report = PictureReport(stored["read"], stored["duplicates"], PictureReport().unreadable, stored["problems"])
-    report.unreadable.update(stored["unreadable"])
+    report = PictureReport(**read_json(facts))
     pixels = np.load(path, mmap_mode="r")
     held_out = np.arange(0, len(pixels), _HELD_OUT_EVERY)[:MOST_HELD_OUT]
     if len(pixels) < 2:
@@ -63,25 +62,30 @@ def prepare_pictures(name: str, folder: Path, size: int, *, max_bad: int = 100) 
     return PictureCorpus(pixels, held_out, report, name)
 
 
-def _distinct(folder: Path, size: int, report: PictureReport, max_bad: int) -> Iterator[tuple[bytes, Path]]:
+def _drawn(folder: Path, files: list[Path], fraction: float) -> dict[str, Path]:
+    """The files that belong to a fraction of all, by their names below the folder."""
+    named = {file.relative_to(folder).as_posix() if folder.is_dir() else file.name: file for file in files}
+    below = fraction * 2**32
+    return {name: file for name, file in named.items() if zlib.crc32(name.encode("utf-8", "replace")) < below}
+
+
+def _distinct(files: dict[str, Path], size: int, report: PictureReport, max_bad: int) -> list[tuple[bytes, Path]]:
     """The hash and file of each picture that is there, the first of equal ones, in the order of the hashes."""
     found: dict[bytes, Path] = {}
     with Progress() as progress:
-        files = picture_files(folder)
         progress.start("read pictures", len(files), "pictures")
-        for number, file in enumerate(files, 1):
+        for number, (name, file) in enumerate(files.items(), 1):
             try:
                 pixels = read_picture(file, size)
             except UnreadablePicture as error:
-                shown = file.relative_to(folder) if folder.is_dir() else file
-                report.add_problem(str(shown), str(error), max_bad=max_bad)
+                report.add_problem(name, str(error), max_bad=max_bad)
                 continue
             report.read += 1
             digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
             report.duplicates += digest in found
             found.setdefault(digest, file)
             progress.update(number)
-    return iter(sorted(found.items()))
+    return sorted(found.items())
 
 
 def _write(path: Path, pictures: list[tuple[bytes, Path]], size: int) -> None:
@@ -90,6 +94,9 @@ def _write(path: Path, pictures: list[tuple[bytes, Path]], size: int) -> None:
         shape = (len(pictures), size, size, 3)
         pixels = np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape)
         for number, (_, file) in enumerate(pictures):
-            pixels[number] = read_picture(file, size)
+            try:
+                pixels[number] = read_picture(file, size)
+            except UnreadablePicture as error:
+                raise ReknitError(f"{file} changed while the corpus was read ({error}): begin again") from error
         pixels.flush()
         del pixels

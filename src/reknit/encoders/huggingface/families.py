@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from reknit.encoders.huggingface.family import OWN, ConfigDict, Family, OwnFamily, number
 from reknit.encoders.huggingface.vit import VIT_FAMILY
+from reknit.encoders.model_files import read_json
 from reknit.encoders.native.config import NativeConfig
 from reknit.errors import ReknitError
 
@@ -18,6 +20,12 @@ from reknit.errors import ReknitError
 def family_of(model_type: str) -> Family | None:
     """The family of a `model_type` of config.json, or None when it has no native encoder."""
     return FAMILIES.get(model_type)
+
+
+def family_at(folder: Path) -> Family | None:
+    """The family of a model's folder; None where it has no config.json of one, or no native encoder."""
+    config = folder / "config.json"
+    return family_of(str(read_json(config).get("model_type"))) if config.exists() else None
 
 
 def _bert(raw: ConfigDict, position_offset: int = 0) -> NativeConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,9 +23,9 @@ class Family:
 
     architecture: class name for `architectures` in config.json. token_table: name of the token embedding tensor, by
     which the prefix of a checkpoint ("bert.", "model.", none) is found. depth_key: where config.json has the number of
-    layers. to_config: config.json -> NativeConfig. embeddings and block: {native name: hf names}, where several hf
-    tensors stand one below the other in the native one; block names have {layer} in them. optional: tensors that a
-    folder need not have; their parameter is 0 then.
+    layers. reads: what its models read, in the plural. to_config: config.json -> NativeConfig. embeddings and block:
+    {native name: hf names}, where several hf tensors stand one below the other in the native one; block names have
+    {layer} in them. optional: tensors that a folder need not have; their parameter is 0 then.
     """
 
     architecture: str
@@ -35,6 +35,7 @@ class Family:
     embeddings: Mapping[str, tuple[str, ...]]
     block: Mapping[str, tuple[str, ...]]
     optional: frozenset[str] = frozenset()
+    reads: ClassVar[str] = "texts"
 
     def names(self, native: str) -> tuple[str, ...]:
         """The hf tensors of a native parameter such as "blocks.3.up.weight" or "embedding_norm.bias"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from reknit.errors import ReknitError
 @dataclass(frozen=True)
 class PictureFamily(Family):
     """ViT, whose tensors outside of its blocks have other shapes in transformers."""
+
+    reads: ClassVar[str] = "pictures"
 
     def names(self, native: str) -> tuple[str, ...]:
         whole = {
