@@ -1,8 +1,10 @@
 """SimMIM: large squares of a picture are masked, and a linear head predicts their pixels."""
 
+from reknit.claim import ClaimCheck, Pair
 from reknit.encoders.picture_spec import PictureEncoderSpec
 from reknit.objectives.masked_pictures import MaskedPicturesSpec
 from reknit.recipe import BudgetSpec, Card, OptimiserSpec, Recipe
+from reknit.research.photos.experiment import ACCURACY, SCRATCH, PhotoExperiment
 from reknit.sources.pictures import PictureSpec
 
 RECIPE = Recipe(
@@ -39,4 +41,12 @@ RECIPE = Recipe(
     encoder=PictureEncoderSpec(),
     optimiser=OptimiserSpec(learning_rate=1e-3, weight_decay=0.05, adam_beta2=0.95, lr_scheduler_type="cosine"),
     budget=BudgetSpec(tokens=20_000_000),
+    check=ClaimCheck(
+        experiment=PhotoExperiment(),
+        better=(Pair("simmim", SCRATCH, ACCURACY),),
+        no_worse=(Pair("simmim", "simmim:objective.head_layers=4", ACCURACY, margin=0.01),),
+        measures="claim",
+        second_arm="masked squares of 4 and 16 pixels",
+        needs="ImageNet, ViT-B and hundreds of epochs; the complex designs that the paper compares with.",
+    ),
 )
