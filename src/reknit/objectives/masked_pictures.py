@@ -62,6 +62,13 @@ class MaskedPictures(Objective[Encoder]):
         predicted, wanted, _ = self.predictions(encoder, batch, rng)
         return StepOutput({"pixels": absolute_error(predicted, wanted)})
 
+    def floors(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> dict[str, float | str]:
+        """Of independent numbers of one distribution the best guess is their median."""
+        view = mask_patches(batch, rng, ratio=self.spec.ratio, unit=self.spec.unit)
+        assert view.signal is not None
+        wanted = view.signal.values[view.masked[view.signal.at]].float()
+        return {"pixels": float((wanted - wanted.median()).abs().mean())}
+
     def predictions(self, encoder: Encoder, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor, View]:
         """[P, F] predicted and wanted values of the masked patches, in order, and the view that they are masked in."""
         view = mask_patches(batch, rng, ratio=self.spec.ratio, unit=self.spec.unit)
