@@ -166,13 +166,13 @@ def test_verbs_of_texts_refuse_a_model_of_pictures(
 ) -> None:
     out = tmp_path / "out"
     labels = tmp_path / "labels.tsv"
-    labels.write_text("label\ttext\n" + "".join(f"{n % 2}\ttext {n}\n" for n in range(60)))
+    labels.write_text("label\ttext\n" + "".join(f"{n % 2}\ttext {n}\n" for n in range(200)))
     words = {
         "encode": ("encode", finished, corpus, "--out", out),
         "evaluate": ("evaluate", finished, "--data", collection),
         "tune": ("tune", finished, labels, "--out", out),
         "explain": ("explain", finished, "--corpus", corpus, "--out", out),
-        "vocabulary": ("vocabulary", finished, "--corpus", corpus, "--out", out),
+        "vocabulary": ("vocabulary", corpus, "--start", finished, "--out", out),
         "export": ("export", finished, "--out", out),
         "search": ("search", finished, "a cat"),
         "adapt": ("adapt", corpus, "--start", finished, "--out", out),

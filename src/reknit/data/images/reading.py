@@ -81,7 +81,7 @@ def read_picture(path: Path, size: int) -> np.ndarray:
                 if min(picture.size) < LEAST_SIDE:
                     raise UnreadablePicture(f"a side is shorter than {LEAST_SIDE} pixels")
                 square = ImageOps.fit(_rgb(picture), (size, size), images.Resampling.BICUBIC)
-                return np.asarray(square, dtype=np.uint8)
+                return np.array(square, dtype=np.uint8)
     except UnidentifiedImageError as error:
         raise UnreadablePicture("not a picture") from error
     except (images.DecompressionBombWarning, images.DecompressionBombError) as error:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from reknit.claim import Experiment, Outcome, Pair, Size
 from reknit.errors import ReknitError
@@ -111,7 +111,6 @@ class PhotoExperiment(Experiment):
         """
         from reknit import catalogue
         from reknit.data.images.store import PictureCorpus
-        from reknit.recipe import Recipe
         from reknit.runs.config import with_overrides
 
         name, *settings = arm.split(":")
@@ -131,7 +130,7 @@ class PhotoExperiment(Experiment):
             "optimiser.learning_rate": self.pretraining_rate,
         }
         words = (*(f"{path}={value}" for path, value in sizes.items()), *settings)
-        recipe = cast(Recipe, with_overrides(found, words))
+        recipe = with_overrides(found, words)
         recipe.encoder.check()
         return recipe
 
