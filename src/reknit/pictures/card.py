@@ -22,7 +22,7 @@ vectors = model.encode(["photo.jpg", "another.png"])  # float32, a row of length
 or the states of all patches, with transformers:
 
 ```python
-from transformers import ViTImageProcessorFast, ViTModel
+from transformers import ViTModel
 
 model = ViTModel.from_pretrained("path/to/this/folder")
 ```
