@@ -1,12 +1,14 @@
 """What a refactoring must not change: tiny jobs run with the code of a checkout, and everything they write.
 
     python benchmarks/frozen_set.py make CHECKOUT RECORD.json [--keep FOLDER]
-    python benchmarks/frozen_set.py compare BEFORE.json AFTER.json
+    python benchmarks/frozen_set.py compare BEFORE.json AFTER.json [--moved PATTERN=NAME ...] [--json SUMMARY.json]
 
 `make` runs the command line of CHECKOUT (a folder with `src/`) in processes of one thread each, on made-up texts, and
 records every JSON value, every training loss, the names, shapes and bytes of all weights, exported folders, vectors
 and search results; times, dates, versions and places on the disk are left out. `compare` prints each difference and
-exits with 1 where there is one. --keep leaves the folders of the jobs there.
+exits with 1 where there is one. --keep leaves the folders of the jobs there. --moved gives files another name in both
+records before they are compared, where a regular expression matches. --json writes how often each kind of difference
+occurs: numbers in names are N, and what a value was is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -254,9 +258,26 @@ def differences(before: Any, after: Any, place: str = "") -> list[str]:
     return [] if before == after else [f"{place}: {str(before)[:80]} -> {str(after)[:80]}"]
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """What `make` wrote, by file and output."""
-    return {name: recorded(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
+def read_record(path: Path, moved: Sequence[str] = ()) -> dict[str, Any]:
+    """What `make` wrote, by file and output, under the names that `moved` gives them."""
+
+    def named(name: str) -> str:
+        for change in moved:
+            pattern, _, new = change.rpartition("=")
+            name = re.sub(pattern, new, name)
+        return name
+
+    return {named(name): recorded(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def summary(lines: Sequence[str]) -> dict[str, int]:
+    """How many differences there are of each kind, by what differs and how ("gone", "new" or "changed")."""
+
+    def kind(line: str) -> str:
+        place, _, what = line.partition(": ")
+        return f"{re.sub(r'[0-9]+', 'N', place)}: {what if what in ('gone', 'new') else 'changed'}"
+
+    return dict(sorted(Counter(map(kind, lines)).items()))
 
 
 def main() -> None:
@@ -269,10 +290,15 @@ def main() -> None:
     compare = verbs.add_parser("compare")
     compare.add_argument("before", type=Path)
     compare.add_argument("after", type=Path)
+    compare.add_argument("--moved", action="append", default=[])
+    compare.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.verb == "compare":
-        before, after = map(read_record, (given.before, given.after))
+        before, after = (read_record(record, given.moved) for record in (given.before, given.after))
         lines = differences(before, after)
+        if given.json:
+            counts = {"files_before": len(before), "files_after": len(after), "differences": summary(lines)}
+            given.json.write_text(json.dumps(counts | {"moved": given.moved}, indent=1) + "\n", encoding="utf-8")
         print("\n".join(lines) or f"equal: {len(before)} files and outputs")
         sys.exit(1 if lines else 0)
     with tempfile.TemporaryDirectory() as temporary:

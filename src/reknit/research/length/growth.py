@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import torch
-from torch import Tensor
 
 from reknit.data.attention_rules import AttentionRule, causal
 from reknit.data.batch import View
 from reknit.encoders.base import Encoder
+from reknit.research.kept_bytes import kept_bytes
 
 SHORT, LONG = 512, 16_384
 
@@ -42,18 +42,8 @@ def _seconds(encoder: Encoder, length: int, vocabulary: int, rule: AttentionRule
 
 
 def _kept_bytes(encoder: Encoder, length: int, vocabulary: int, rule: AttentionRule) -> int:
-    kept: dict[int, int] = {}
-    alive: list[Tensor] = []  # so that no storage gets the place of another
-
-    def count(tensor: Tensor) -> Tensor:
-        alive.append(tensor)
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        encoder(_texts(encoder, length, vocabulary, rule))
-    weights = {parameter.untyped_storage().data_ptr() for parameter in encoder.parameters()}
-    return sum(size for place, size in kept.items() if place not in weights)
+    view = _texts(encoder, length, vocabulary, rule)
+    return kept_bytes(lambda: encoder(view).last, encoder.parameters())
 
 
 def _texts(encoder: Encoder, length: int, vocabulary: int, rule: AttentionRule) -> View:
