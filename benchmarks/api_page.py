@@ -12,10 +12,11 @@ from typing import Any
 import reknit
 from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.picture_model import PictureModel
 from reknit.models.sentence_transformer_model import SentenceTransformerModel
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
-CLASSES = (Embedder, EmbeddingModel, SentenceTransformerModel)
+CLASSES = (Embedder, EmbeddingModel, SentenceTransformerModel, PictureModel)
 
 
 class Plain(str):

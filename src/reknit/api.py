@@ -5,28 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.retrieval import evaluate_retrieval
 from reknit.evaluation.scores import Evaluation, Hybrid
 from reknit.jobs.precision import PrecisionChoice, best_device
+from reknit.models.any_model import load_any
 from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.models.loading import load_model
+from reknit.models.picture_model import PictureModel
 from reknit.runs.search import hybrid_weight_of
 
+Loaded = TypeVar("Loaded", Embedder, Embedder | PictureModel)
 
-def load(path: str | Path) -> Embedder:
+
+def load(path: str | Path) -> Embedder | PictureModel:
     """An embedding model from a sentence-transformers folder, a plain Hugging Face folder, a run folder or a hub id.
 
     Its `encode(texts, layers=None, dims=None)` gives float32 vectors [texts, dim]; `prompt_name="query"` is for
-    queries: it adds the model's prompt and expands them, where the model has that. Only safetensors weights are read
-    and no remote code is run. Raises ReknitError when the model cannot be loaded.
+    queries: it adds the model's prompt and expands them, where the model has that. A vision transformer gives a
+    `PictureModel`, whose `encode(files)` does the same for pictures. Only safetensors weights are read and no remote
+    code is run. Raises ReknitError when the model cannot be loaded.
     """
-    model = load_model(path)
-    if isinstance(model, EmbeddingModel):
+    return _on_best_device(load_any(path))
+
+
+def load_embedder(path: str | Path) -> Embedder:
+    """As `load`, for what works on texts alone. Raises ReknitError for a model of anything else."""
+    return _on_best_device(load_model(path))
+
+
+def _on_best_device(model: Loaded) -> Loaded:
+    if isinstance(model, EmbeddingModel | PictureModel):
         model.encoder.to(best_device())
     return model
 
@@ -51,7 +65,7 @@ def evaluate(
     names = [str(path) for path in (model, *baselines)]
     if len(set(names)) < len(names):
         raise ReknitError("the same model is given twice: name each model once")
-    loaded = {name: load(name) for name in names}
+    loaded = {name: load_embedder(name) for name in names}
     models = {name: encoder_function(of_name, precision) for name, of_name in loaded.items()}
     notes = tuple(
         f"queries of {name} are expanded by its words, which other libraries leave out"

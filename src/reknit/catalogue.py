@@ -83,7 +83,7 @@ def usage(system: System) -> str:
     """How the system is used, in a few words with a command."""
     name = system.card.name
     if isinstance(system, Recipe):
-        return f"train by it with `reknit pretrain {name} --corpus CORPUS --out RUN`"
+        return f"train by it with `reknit pretrain {name} --corpus {system.data.example} --out RUN`"
     if isinstance(system, Method):
         return f"it is a method ({system.part.role}), used with `{system.part.usage(name)}`"
     return f"measure it with `reknit claim {name}`"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 from torch import Tensor, nn
-from toy_models import TOY_VOCABULARY, batch_for, generator, toy_encoder, toy_spec
+from toy_models import TOY_VOCABULARY, batch_for, generator, toy_encoder, toy_pair, toy_spec
 
 from reknit.catalogue import recipes
 from reknit.data.batch import View, positions_of
@@ -37,7 +37,7 @@ class Numbers(Encoder):
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_predicts_tokens_needs_their_table(name: str) -> None:
     spec = toy_spec(RECIPES[name].objective)
-    made = spec.build(toy_encoder(), TOY_VOCABULARY, "cls")
+    made = toy_pair(RECIPES[name])[1]
     # A detector decides about tokens and predicts none; vectors may be of anything.
     if isinstance(made, ReconstructionObjective) and not isinstance(made, RandomTokenDetection):
         with pytest.raises(ReknitError, match="reads no tokens"):

@@ -16,6 +16,7 @@ import pytest
 import torch
 from cases import RECIPES, by_age, kind
 from toy_models import TOY_VOCABULARY, fit_for, kind_of, toy_batch, toy_encoder, toy_pairs, toy_queries, toy_spec
+from toys import toys_of
 from twins import twin_of
 
 from reknit import collectives
@@ -60,6 +61,8 @@ SOME_DIVIDED = DIVIDED[::5]
 
 def batch_of(name: str, step: int) -> Batch:
     """Ragged batches; among them one too small to divide, and one that leaves a process nothing to predict."""
+    if toys := toys_of(find(name)):
+        return toys.batch(step, {3: 1, 4: 2}.get(step, 9))
     made_of = kind_of(find(name))
     if made_of == "pairs":
         batch = toy_pairs(step, pairs=1 if step == 3 else 7)
@@ -75,8 +78,12 @@ def pair_of(name: str) -> tuple[Encoder, Objective]:
         spec = replace(spec, dropout=0.0)
     own = find(name).encoder.pooling
     pooling = own if own in TRAINED_POOLINGS else "mean"
-    encoder = toy_encoder(dropout=0.0, pooling=pooling, latents=8)
-    objective = spec.build(encoder, TOY_VOCABULARY, pooling)
+    toys, vocabulary = toys_of(find(name)), TOY_VOCABULARY
+    if toys:
+        encoder, vocabulary = toys.encoder(dropout=0.0), toys.VOCABULARY
+    else:
+        encoder = toy_encoder(dropout=0.0, pooling=pooling, latents=8)
+    objective = spec.build(encoder, vocabulary, pooling)
     twin_of(objective).prepare(objective)
     return encoder, objective
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from toys import toys_of
 from twins import twin_of
 
 from reknit.corruptions.masking import ordinary_tokens
@@ -39,8 +40,9 @@ def toy_pair(
     recipe: Recipe, seed: int = 0, pooling: str = "cls", progress: float = 0.0
 ) -> tuple[HuggingFaceEncoder, Objective]:
     """An encoder and the recipe's objective, as it is when this share of its training is over."""
-    encoder = toy_encoder(seed)
-    objective = toy_spec(recipe.objective).build(encoder, TOY_VOCABULARY, pooling)
+    toys = toys_of(recipe)
+    encoder, vocabulary = (toys.encoder(seed), toys.VOCABULARY) if toys else (toy_encoder(seed), TOY_VOCABULARY)
+    objective = toy_spec(recipe.objective).build(encoder, vocabulary, pooling)
     if progress:
         twin_of(objective).prepare(objective)
         objective.after_step(encoder, progress)
@@ -123,11 +125,11 @@ def with_spans(batch: Batch, seed: int) -> Batch:
     return replace(batch, tagged=counted_spans(numbers, batch.cu_seqlens))
 
 
-def kind_of(recipe: Recipe) -> Literal["passages", "pairs", "queries"]:
-    """What a batch of the recipe is made of."""
-    kinds: dict[type[DataSpec], Literal["passages", "pairs", "queries"]]
-    kinds = {PassageSpec: "passages", PairSpec: "pairs", QuerySpec: "queries"}
-    return kinds[type(recipe.data)]
+def kind_of(recipe: Recipe) -> str:
+    """What a batch of the recipe is made of: "passages", "pairs" or "queries", or the name of its toys."""
+    kinds: dict[type[DataSpec], str] = {PassageSpec: "passages", PairSpec: "pairs", QuerySpec: "queries"}
+    toys = toys_of(recipe)
+    return toys.__name__.rpartition(".")[2] if toys else kinds[type(recipe.data)]
 
 
 def tagger_of(recipe: Recipe) -> str:
@@ -144,17 +146,23 @@ def fit_for(recipe: Recipe, batch: Batch, seed: int = 0) -> Batch:
 
 
 def batch_for(recipe: Recipe, seed: int) -> Batch:
+    if toys := toys_of(recipe):
+        return toys.batch(seed)
     makers = {"pairs": toy_pairs, "queries": toy_queries, "passages": toy_batch}
     return fit_for(recipe, makers[kind_of(recipe)](seed), seed)
 
 
 def noise_for(recipe: Recipe, step: int) -> Batch:
     """A fresh batch for each step, from which nothing can be learnt."""
+    if toys := toys_of(recipe):
+        return toys.noise(step)
     return toy_pairs(step + 100, pairs=16) if kind_of(recipe) == "pairs" else batch_for(recipe, step + 100)
 
 
 def texts_for(recipe: Recipe, seed: int) -> Batch:
     """So many texts that of every kind of token that is asked for there are several."""
+    if toys := toys_of(recipe):
+        return toys.several(seed)
     if kind_of(recipe) == "queries":
         return toy_queries(seed, SEVERAL)
     per_example = 2 if kind_of(recipe) == "pairs" else 1
@@ -170,6 +178,8 @@ def grouped_for(recipe: Recipe, seed: int) -> Batch:
 
 def neighbours(recipe: Recipe) -> tuple[Batch, Batch]:
     """Two batches that begin with the same sequence, or the same pair, and go on differently."""
+    if toys := toys_of(recipe):
+        return toys.neighbours()
     lengths = ((20, 4, 30), (13, 24, 3, 3, 40))
     per_example = 2 if kind_of(recipe) == "pairs" else 1
     first = [toy_sequence(11 + 3 * number, generator(number + 1)) for number in range(per_example)]

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
-from reknit.adaptation.candidate import Candidate
-from reknit.adaptation.deliver import FinishedRun, deliver
-from reknit.adaptation.distillation import make_distillation_targets
-from reknit.adaptation.hybrid_weight import weigh
-from reknit.adaptation.judge import judge
-from reknit.adaptation.probe_roles import ProbeRoles
-from reknit.adaptation.train import train
-from reknit.data.retrieval_set import RetrievalSet
-from reknit.data.text.corpus import Corpus
-from reknit.data.text.holdout import PROBE
+from reknit.adaptation.kinds import kind_of
 from reknit.errors import ReknitError
-from reknit.evaluation.beir import load_beir
 from reknit.jobs.files import disk_full_explained
-from reknit.jobs.interrupt import Interrupted, listen_for_stop
-from reknit.models.embedding_model import EmbeddingModel
-from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
+from reknit.jobs.interrupt import Interrupted
 from reknit.recipe import BudgetSpec
 from reknit.runs.config import DEFAULT_START, SCRATCH, ExpansionSpec, RunConfig, with_overrides
-from reknit.runs.corpus import check_corpus_path, prepare_corpus
-from reknit.runs.phases import check_batches, check_parts, phases_of, train_phases
-from reknit.runs.result import RunResult
+from reknit.runs.corpus import check_corpus_path
+from reknit.runs.kind import not_here
+from reknit.runs.phases import check_batches
 from reknit.runs.run_folder import RunFolder
-from reknit.runs.start import build_start, check_start, load_start
-from reknit.sources.queries import QuerySpec
+from reknit.runs.start import check_start
 from reknit.training.budget import parse_budget
 from reknit.training.team import Team, join_team
-
-logger = logging.getLogger("reknit")
 
 # Published rates are for large batches and days of training. A run of minutes has a small model to fit from nothing,
 # where many short steps of a shallow encoder that pools by the mean go furthest, or a trained model to move gently.
@@ -167,12 +150,12 @@ def run(
         if not team.is_rank_zero:
             _help_to_train(team, RunFolder(out))
             return {}
-        return _run(team, config, out, settings, resume=resume, overwrite=overwrite).to_json()
+        return _run(team, config, out, settings, resume=resume, overwrite=overwrite)
 
 
 def _run(
     team: Team, config: RunConfig, out: str | Path, settings: Sequence[str], *, resume: bool, overwrite: bool
-) -> RunResult:
+) -> dict[str, Any]:
     folder, asked = RunFolder(out), config
     # What can be wrong without the corpus being read is found first, before anything is written.
     folder.check(resume=resume, overwrite=overwrite)
@@ -184,86 +167,27 @@ def _run(
         raise ReknitError("a run without a budget would never end: give one with --budget, such as 10m or 5Mtok")
     check_batches(config, team)
     check_start(config, settings)
+    run = kind_of(config)(config, folder)
+    run.check(settings)
     if not resume:
         check_corpus_path(config.corpus, folder.path)
-    collections = _named_apart([load_beir(path) for path in config.eval])
-    given = load_start(config)
+    run.load()
     folder.open(config, asked, settings, overwrite=overwrite)
     try:
         with folder.logging(), disk_full_explained(str(folder.path)):
             with folder.preparing(resume=resume):
-                corpus = prepare_corpus(config, folder, _query_texts(collections), indexed=config.index, reader=given)
-                check_parts(config, corpus)
-                start = given or build_start(config, folder, corpus)
-            return _train_and_deliver(team, config, folder, corpus, start, collections)
+                run.prepare()
+            team.from_rank_zero(lambda: config)
+            return run.train_and_deliver(team)
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None
 
 
 def _help_to_train(team: Team, folder: RunFolder) -> None:
     """The whole part of a process that does not lead: wait until corpus and start are on disk, and train."""
-    config = team.from_rank_zero(_not_here)
-    corpus = prepare_corpus(config, folder, ())
-    model = load_start(config) or build_start(config, folder, corpus)
-    with listen_for_stop() as stop:
-        train_phases(config, folder, corpus, model, _not_here, stop, team)
+    config = team.from_rank_zero(not_here)
+    kind_of(config)(config, folder).help_to_train(team)
     team.leave()
-
-
-def _not_here() -> Any:
-    raise AssertionError("the first process does this")
-
-
-def _train_and_deliver(
-    team: Team,
-    config: RunConfig,
-    folder: RunFolder,
-    corpus: Corpus,
-    model: EmbeddingModel,
-    collections: list[RetrievalSet],
-) -> RunResult:
-    team.from_rank_zero(lambda: config)
-    before = "".join(f", {kind} prompt {text!r}" for kind, text in model.side_prompts.items())
-    logger.info("start: %s, %d layers of width %d%s", config.start, model.encoder.depth, model.encoder.dim, before)
-    start = Candidate("start", model, cached(encoder_function(model, config.precision)))
-    roles = ProbeRoles(config, corpus.held_out)
-
-    _teach(config, folder, corpus, start.encode)
-    adapted, training = train(config, folder, corpus, start, roles, team)
-    if config.verdict or config.index:
-        start, adapted = weigh(start, adapted, roles.choosing, config)
-    judgement = judge(start, adapted, roles.judging, collections, config.seed) if config.verdict else None
-    keeps_start = config.keep == "best" and judgement is not None and judgement.verdict.use == "start"
-    chosen = start if keeps_start else adapted
-    return deliver(FinishedRun(config, folder, corpus, adapted, chosen, training, roles.judged_by_all, judgement))
-
-
-def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: EncodeTexts) -> None:
-    """Make the distillation targets of the phase that learns from a teacher, if there is one."""
-    for phase in phases_of(config):
-        if isinstance(phase.recipe.data, QuerySpec):
-            spec, limit = phase.recipe.data.teacher, config.budget.seconds
-            seconds = None if limit is None else spec.time_share * limit
-            make_distillation_targets(
-                folder.distillation_targets, corpus, encode_start, spec, seconds=seconds, seed=config.seed
-            )
-
-
-def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:
-    return {text for collection in collections for text in collection.queries.values()}
-
-
-def _named_apart(collections: list[RetrievalSet]) -> list[RetrievalSet]:
-    """The same collections, none of them named like another or like the corpus's own probe."""
-    taken = {PROBE}
-    for place, collection in enumerate(collections):
-        name, copy = collection.name, 1
-        while name in taken:
-            copy += 1
-            name = f"{collection.name} ({copy})"
-        taken.add(name)
-        collections[place] = replace(collection, name=name)
-    return collections
 
 
 def _budget(budget: str | BudgetSpec) -> BudgetSpec:

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from reknit.api import load
+from reknit.api import load_embedder
 from reknit.bench.peer_adaptation import ROUTES
 from reknit.bench.places import Places, run_module
 from reknit.data.retrieval_set import RetrievalSet
@@ -217,7 +217,7 @@ def _value(run: Rankings, collection: RetrievalSet) -> float:
 
 
 def _dense(collection: RetrievalSet, model: str | Path) -> Rankings:
-    return dense_search(collection, encoder_function(load(model)))
+    return dense_search(collection, encoder_function(load_embedder(model)))
 
 
 def _baselines(collection: RetrievalSet, start: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from reknit.api import load
+from reknit.api import load_embedder
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
@@ -39,7 +39,7 @@ def frontier(
     and passages encoded per second. Signs of all dimensions are a size too, as a first pass. Raises ReknitError for
     sizes that the model does not have.
     """
-    found = load(model)
+    found = load_embedder(model)
     if not isinstance(found, EmbeddingModel):
         raise ReknitError(f"{model} has modules that cannot be cut: give a model of Transformer, Pooling and Normalize")
     depth, width = found.encoder.depth, found.dim

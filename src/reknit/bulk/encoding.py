@@ -75,10 +75,10 @@ class PassageEncoder:
     """A model, loaded once, that encodes passages as its index would."""
 
     def __init__(self, spec: EncodingSpec) -> None:
-        from reknit.api import load
+        from reknit.api import load_embedder
 
         self.spec = spec
-        self.model: Embedder = load(spec.model)
+        self.model: Embedder = load_embedder(spec.model)
         self.precision = resolve_precision(spec.precision, best_device())
         self.keep_memory = MemoryKeeper()
         # A wrong size is found before the corpus is read.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,6 +26,7 @@ def adapt(
 ) -> None:
     """Adapt a search model to a corpus: train, give a verdict, export, index, report."""
     from reknit.adaptation.job import adapt as job
+    from reknit.adaptation.kinds import show_result
     from reknit.runs.config import DEFAULT_START
 
     result = job(
@@ -40,12 +40,12 @@ def adapt(
         resume=resume,
         overwrite=overwrite,
     )
-    _show(result, out)
+    show_result(result, out)
 
 
 def pretrain(
     recipe: Annotated[str, typer.Argument(help="A name from `reknit recipes`.")],
-    corpus: Annotated[str, typer.Option(help='Folder or file of texts, or "python-docs".')],
+    corpus: Annotated[str, typer.Option(help='Folder or file of what the recipe reads, or "python-docs".')],
     out: Out,
     start: Annotated[str, typer.Option(help='Start model: folder, hub id, or "scratch" for a new one.')] = "scratch",
     budget: Budget = None,
@@ -61,6 +61,7 @@ def pretrain(
     With --eval the model is compared with the one it started from, which gives a verdict.
     """
     from reknit.adaptation.job import pretrain as job
+    from reknit.adaptation.kinds import show_result
 
     result = job(
         recipe,
@@ -74,23 +75,4 @@ def pretrain(
         resume=resume,
         overwrite=overwrite,
     )
-    _show(result, out)
-
-
-def _show(result: dict[str, Any], out: Path) -> None:
-    if not result:
-        return  # one of several processes that train together, and not the one that tells
-    from rich.console import Console
-
-    from reknit.report.table import results_table
-    from reknit.runs.result import RunResult
-
-    found = RunResult.from_json(result)
-    results_table(found, Console())
-    for search in found.searches or ():
-        print(f"\nsearch: {search.query}")
-        for hit in search.hits:
-            print(f"  {hit.score:.4f}  {hit.title or hit.text[:80]!r}")
-    places = [f"model: {out / 'model'}", f"report: {out / 'report.html'}"]
-    places += [] if found.searches is None else [f'search: reknit search {out} "..."']
-    print("\n" + "   ".join(places))
+    show_result(result, out)

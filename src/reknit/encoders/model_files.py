@@ -43,6 +43,12 @@ def local_folder(path_or_id: str | Path) -> Path:
         ) from error
 
 
+def model_folder(folder: Path) -> Path:
+    """The folder of a model: where a run's folder is given, the model in it (a run has a config.json of its own)."""
+    inner = folder / "model"
+    return inner if (inner / "config.json").exists() else folder
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises ReknitError when it is missing, damaged or something else than an object."""
     try:

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from reknit.encoders.base import Encoder
-from reknit.encoders.huggingface.families import OWN, ConfigDict
+from reknit.encoders.huggingface.family import OWN, ConfigDict
 from reknit.encoders.huggingface.loading import HuggingFaceEncoder, native_config
 from reknit.encoders.mixers.named import MixerName, named_mixer
 from reknit.encoders.native.latent_semantic import LEAST_DIM

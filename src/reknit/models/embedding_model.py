@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reknit.data.batch import View
+from reknit.data.batch import View, Vocabulary
 from reknit.encoders.base import TokenEncoder
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.encoders.native.packed_weights import WeightsWatch, can_be_packed, packed_for_inference
@@ -79,6 +79,11 @@ class EmbeddingModel(Embedder):
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights can neither be copied nor pickled; a copy packs its own when it first encodes.
         return self.__dict__ | {"_packed": None}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Of its tokenizer."""
+        return self.tokenizer.vocabulary
 
     @property
     def dim(self) -> int:

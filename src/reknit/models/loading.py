@@ -8,8 +8,10 @@ from pathlib import Path
 from reknit.adapters.encoder import AdaptedEncoder
 from reknit.adapters.files import FOLDER as ADAPTER
 from reknit.adapters.files import with_saved
+from reknit.encoders.huggingface.families import family_at
+from reknit.encoders.huggingface.family import Family
 from reknit.encoders.huggingface.loading import load_encoder
-from reknit.encoders.model_files import local_folder
+from reknit.encoders.model_files import local_folder, model_folder
 from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
 from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
@@ -30,7 +32,7 @@ def load_model(path_or_id: str | Path) -> Embedder:
     with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`, which encodes but
     cannot be trained or exported; everything else an `EmbeddingModel`. A `trained_pooling/` in the folder makes the
     vectors. An `adapter/` in it is merged into the weights, or attached where it cannot be merged. Raises ReknitError
-    as `load_encoder` and `attach_saved` do.
+    as `load_encoder` and `attach_saved` do, and for a model that reads no texts.
     """
     folder, described = _described(path_or_id)
     similarity = _similarity(described.similarity, path_or_id)
@@ -93,6 +95,9 @@ def load_embedding_model(path_or_id: str | Path) -> EmbeddingModel:
 def _described(path_or_id: str | Path) -> tuple[Path, SentenceFolder]:
     """The folder that holds the model, and what it says of itself."""
     folder = local_folder(path_or_id)
+    family = family_at(model_folder(folder))
+    if family is not None and family.reads != Family.reads:
+        raise ReknitError(f"{path_or_id} is a model of {family.reads}, and this needs one of {Family.reads}")
     # A run folder has a config.json too, of another kind.
     if not (folder / "modules.json").exists() and (folder / "model" / "modules.json").exists():
         folder = folder / "model"

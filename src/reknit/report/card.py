@@ -32,10 +32,10 @@ def model_card(result: RunResult, config: dict[str, Any]) -> str:
         _pooling(result.model_trained_pooling),
         _evaluation(result),
         _training(result, config),
-        _fact_section("Corpus", facts.corpus_facts(result)),
-        _fact_section("Export check", facts.export_facts(result)),
-        _repeat(result),
-        _citations(config),
+        fact_section("Corpus", facts.corpus_facts(result)),
+        fact_section("Export check", facts.export_facts(result)),
+        repeat(result.command, result.seed, result.reknit_version),
+        citations(config),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -162,7 +162,7 @@ def _training(result: RunResult, config: dict[str, Any]) -> str:
     if not result.training.phases:
         return "## Training\n\nNothing was trained in this run."
     lines = [
-        f"- {markdown(phase.name)}, recipe {markdown(phase.recipe)}{_paper(_recipe_card(config, phase.name))}: "
+        f"- {markdown(phase.name)}, recipe {markdown(phase.recipe)}{paper(recipe_card(config, phase.name))}: "
         f"{phase.steps:,} steps, {phase.tokens:,} tokens, {format_duration(phase.seconds)} (h:mm:ss); stopped because: "
         f"{markdown(phase.stopped_because)}"
         for phase in result.training.phases
@@ -171,37 +171,42 @@ def _training(result: RunResult, config: dict[str, Any]) -> str:
     return "\n\n".join(["## Training", "\n".join(lines), "In all:", "\n".join(listed)])
 
 
-def _recipe_card(config: dict[str, Any], phase: str) -> dict[str, Any]:
+def recipe_card(config: dict[str, Any], phase: str) -> dict[str, Any]:
+    """The card of a phase's recipe, of what config.json holds; empty where there is none."""
     recipe = config.get(phase)
     card = recipe.get("card") if isinstance(recipe, dict) else None
     return card if isinstance(card, dict) else {}
 
 
-def _paper(card: dict[str, Any]) -> str:
+def paper(card: dict[str, Any]) -> str:
+    """Title and address of a recipe's paper, in brackets."""
     about = ", ".join(markdown(card[key]) for key in ("title", "paper") if card.get(key))
     return f" ({about})" if about else ""
 
 
-def _fact_section(title: str, pairs: Facts) -> str:
+def fact_section(title: str, pairs: Facts) -> str:
+    """A section of names and values; empty without any."""
     lines = [f"- {markdown(name)}: {markdown(value)}" for name, value in pairs]
     return "\n".join([f"## {title}", "", *lines]) if lines else ""
 
 
-def _repeat(result: RunResult) -> str:
-    if not result.command:
+def repeat(command: str, seed: int | None, version: str) -> str:
+    """The section that says how the run is repeated; empty without a command."""
+    if not command:
         return ""
-    seed = f"\n\nSeed {result.seed}." if result.seed is not None else ""
-    version = f" reknit {markdown(result.reknit_version)}." if result.reknit_version else ""
-    return f"## Repeat this run\n\n{_code_block(result.command)}{seed}{version}"
+    seeded = f"\n\nSeed {seed}." if seed is not None else ""
+    made_by = f" reknit {markdown(version)}." if version else ""
+    return f"## Repeat this run\n\n{code_block(command)}{seeded}{made_by}"
 
 
-def _citations(config: dict[str, Any]) -> str:
-    cards = [_recipe_card(config, phase) for phase in ("pretrain", "tune")]
+def citations(config: dict[str, Any]) -> str:
+    """The section of the recipes' BibTeX entries; empty without any."""
+    cards = [recipe_card(config, phase) for phase in ("pretrain", "tune")]
     entries = dict.fromkeys(str(card["citation"]).strip() for card in cards if card.get("citation"))
-    return "\n\n".join(["## Citation", *(_code_block(entry, "bibtex") for entry in entries)]) if entries else ""
+    return "\n\n".join(["## Citation", *(code_block(entry, "bibtex") for entry in entries)]) if entries else ""
 
 
-def _code_block(text: str, language: str = "") -> str:
+def code_block(text: str, language: str = "") -> str:
     """A fenced block whose fence is longer than any run of backticks in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)

@@ -25,8 +25,8 @@ def render_report(result: RunResult, metrics: list[dict[str, Any]], config: dict
         training(result, metrics),
         sections.corpus(result),
         sections.export(result),
-        sections.machine(result),
-        sections.repeat(result, config),
+        sections.machine(result.machine, result.versions, result.reknit_version),
+        sections.repeat(result.command, result.seed, config),
     ]
     page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
     title = f"{facts.headline(result)} · reknit"

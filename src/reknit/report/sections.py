@@ -138,21 +138,21 @@ def export(result: RunResult) -> str:
     return f'<h2>Export check</h2><p class="quiet">{note}</p>{fact_list(pairs)}'
 
 
-def machine(result: RunResult) -> str:
+def machine(machine: dict[str, Any], libraries: dict[str, str], reknit: str) -> str:
     """The machine and the versions of what ran on it."""
-    hardware = facts.flatten(result.machine)
-    versions = [("reknit", result.reknit_version)] if result.reknit_version else []
-    versions += [(name, value) for name, value in result.versions.items() if name != "reknit"]
+    hardware = facts.flatten(machine)
+    versions = [("reknit", reknit)] if reknit else []
+    versions += [(name, value) for name, value in libraries.items() if name != "reknit"]
     if not hardware and not versions:
         return ""
     return f"<h2>Machine and versions</h2>{fact_list(hardware)}{fact_list(versions)}"
 
 
-def repeat(result: RunResult, config: dict[str, Any]) -> str:
+def repeat(command: str, seed: int | None, config: dict[str, Any]) -> str:
     """The command and the whole configuration, to run it again."""
-    shown = f'<pre tabindex="0">{text(result.command)}</pre>' if result.command else ""
-    if result.seed is not None:
-        shown += f'<p class="quiet">Seed {result.seed}.</p>'
+    shown = f'<pre tabindex="0">{text(command)}</pre>' if command else ""
+    if seed is not None:
+        shown += f'<p class="quiet">Seed {seed}.</p>'
     if config:
         stored = text(json.dumps(config, indent=2, ensure_ascii=False, default=str))
         shown += f'<details><summary>The whole configuration</summary><pre tabindex="0">{stored}</pre></details>'

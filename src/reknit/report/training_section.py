@@ -9,20 +9,21 @@ import numpy as np
 from reknit.jobs.progress import format_duration
 from reknit.report import curves, facts, plots
 from reknit.report.markup import charts, fact_list, table, text
-from reknit.runs.result import RunResult
+from reknit.runs.result import RunResult, Training
 
 
 def training(result: RunResult, metrics: list[dict[str, Any]]) -> str:
     """The budget spent, the phases, and the curves of the probe and of each loss."""
     if not result.training.phases:
         return "<h2>Training</h2><p>Nothing was trained in this run.</p>"
-    spent = fact_list(facts.training_facts(result)) + _phases(result)
-    return f"<h2>Training</h2>{spent}{_probe_curve(result, metrics)}{_loss_curves(metrics)}"
+    spent = fact_list(facts.training_facts(result)) + phases(result.training)
+    return f"<h2>Training</h2>{spent}{_probe_curve(result, metrics)}{loss_curves(metrics)}"
 
 
-def _phases(result: RunResult) -> str:
+def phases(training: Training, unit: str = "tokens") -> str:
+    """The table of the phases. unit: what a row of a batch is called."""
     rows = []
-    for phase in result.training.phases:
+    for phase in training.phases:
         cells = [
             text(phase.name, 80),
             text(phase.recipe, 80),
@@ -32,7 +33,7 @@ def _phases(result: RunResult) -> str:
             text(phase.stopped_because, 200),
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return table(("phase", "recipe", "steps", "tokens", "time", "stopped because"), rows)
+    return table(("phase", "recipe", "steps", unit, "time", "stopped because"), rows)
 
 
 def _probe_curve(result: RunResult, metrics: list[dict[str, Any]]) -> str:
@@ -74,7 +75,8 @@ def _probe_use(result: RunResult) -> str:
     return "This chooses the checkpoint; the results above are measured on other queries."
 
 
-def _loss_curves(metrics: list[dict[str, Any]]) -> str:
+def loss_curves(metrics: list[dict[str, Any]]) -> str:
+    """A chart for each loss of each phase. metrics: the lines of metrics.jsonl."""
     figures = []
     for curve in curves.loss_curves(metrics):
         per_point = -(-curve.samples // len(curve.values))

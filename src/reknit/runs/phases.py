@@ -12,15 +12,14 @@ from typing import Any
 
 import torch
 
-from reknit.data.text.corpus import Corpus
 from reknit.encoders.base import Encoder
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.precision import resolve_precision
-from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
+from reknit.models.trainable import Trainable
 from reknit.objectives.companions import START, Companions
 from reknit.recipe import BudgetSpec, Recipe
 from reknit.runs.config import RunConfig
@@ -57,9 +56,9 @@ class Training:
 
     config: RunConfig
     folder: RunFolder
-    corpus: Corpus
-    model: EmbeddingModel
-    probe: Probe
+    corpus: object
+    model: Trainable
+    probe: Probe | None
     stop: StopRequest
     team: Team
 
@@ -89,7 +88,7 @@ def check_batches(config: RunConfig, team: Team) -> None:
             )
 
 
-def check_parts(config: RunConfig, corpus: Corpus) -> None:
+def check_parts(config: RunConfig, corpus: object) -> None:
     """Raise ReknitError when a phase cannot be trained on the corpus."""
     for phase in phases_of(config):
         phase.recipe.data.check(corpus, phase.recipe.card.name)
@@ -98,14 +97,15 @@ def check_parts(config: RunConfig, corpus: Corpus) -> None:
 def train_phases(
     config: RunConfig,
     folder: RunFolder,
-    corpus: Corpus,
-    model: EmbeddingModel,
-    probe: Probe,
+    corpus: object,
+    model: Trainable,
+    probe: Probe | None,
     stop: StopRequest,
     team: Team,
 ) -> dict[str, Any]:
     """Train `model` in place through the configured phases; returns the "training" part of result.json.
 
+    corpus: of the class that the phases' data is made of. probe: watches the training, None where nothing does.
     A finished phase is not repeated on resume: its final weights are loaded. A phase that stops early leaves the rest
     of its budget to the next one; making a teacher's targets counts for the phase that learns from them. All processes
     of `team` call this with the same arguments.
@@ -199,7 +199,7 @@ def _companion(training: Training, name: str, start: Encoder | None) -> Encoder:
         training.folder.phase(stages[name]).load_encoder("final", encoder)
         return encoder
     other = load_embedding_model(name)
-    if other.tokenizer.vocabulary != training.model.tokenizer.vocabulary:
+    if other.vocabulary != training.model.vocabulary:
         raise ReknitError(f"the companion {name} has another vocabulary: name a model with the tokenizer of this run")
     return other.encoder.to(training.device)
 
@@ -224,9 +224,10 @@ def _trainer(training: Training, phase: Phase, source: Source, budget: BudgetSpe
         parallel=config.parallel,
     )
     torch.manual_seed(step_seed(config.seed, phase.name, "heads"))
-    built = phase.recipe.objective.build(model.encoder, model.tokenizer.vocabulary, model.pooling)
+    built = phase.recipe.objective.build(model.encoder, model.vocabulary, model.pooling)
     built.meet(companions)
-    logger.info("%s: recipe %s, probe before it %.4f", phase.name, phase.recipe.card.name, plan["initial"])
+    before = "" if plan["initial"] is None else f", probe before it {plan['initial']:.4f}"
+    logger.info("%s: recipe %s%s", phase.name, phase.recipe.card.name, before)
     return Trainer(
         settings,
         model.encoder,
@@ -243,6 +244,8 @@ def _trainer(training: Training, phase: Phase, source: Source, budget: BudgetSpe
 
 def _plan(training: Training, phase: Phase, budget: BudgetSpec) -> dict[str, Any]:
     """The probe's value before the phase and how often it will run; stored, so that a resume follows the same plan."""
+    if training.probe is None:
+        return {"initial": None, "probes": 0}
     stored = training.folder.phase(phase.name).folder / "plan.json"
     if stored.exists():
         plan: dict[str, Any] = read_json(stored)

@@ -5,25 +5,33 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Generic, Self
+
+from typing_extensions import TypeVar
 
 from reknit.data.text.corpus import Corpus
-from reknit.models.embedding_model import EmbeddingModel
 from reknit.sources.source import Source
+
+CorpusT = TypeVar("CorpusT", contravariant=True, default=Any)
+ModelT = TypeVar("ModelT", contravariant=True, default=Any)
+"""What batches are made of and for: texts and a model of texts, or pictures and a model of pictures."""
 
 
 @dataclass(frozen=True)
-class DataSpec(ABC):
+class DataSpec(ABC, Generic[CorpusT, ModelT]):
     """Settings of a source; concrete ones are frozen dataclasses.
 
-    learns_from_start: whether a trained start model is needed, as the teacher.
+    corpus: the class of the corpora that batches are made of; the kind of a run follows from it. example: how a corpus
+    is called where a command is shown. learns_from_start: whether a trained start model is needed, as the teacher.
     """
 
+    corpus: ClassVar[type] = Corpus
+    example: ClassVar[str] = "CORPUS"
     learns_from_start: ClassVar[bool] = False
 
     @abstractmethod
-    def open(self, corpus: Corpus, model: EmbeddingModel, folder: Path, seed: int) -> Source:
-        """The batches for `model`, whose tokenizer, limits and prompts they follow; what is made once lies in `folder`.
+    def open(self, corpus: CorpusT, model: ModelT, folder: Path, seed: int) -> Source:
+        """The batches for `model`, whose limits they follow; what is made once lies in `folder`.
 
         Raises ReknitError where the corpus has nothing to make batches of.
         """
@@ -43,7 +51,7 @@ class DataSpec(ABC):
         """The setting that gives a batch room for `examples` examples, such as "pairs_per_batch=4"."""
 
     @abstractmethod
-    def check(self, corpus: Corpus, name: str) -> None:
+    def check(self, corpus: CorpusT, name: str) -> None:
         """Raise ReknitError where the recipe `name` could not be trained on the corpus with these settings."""
 
     def as_compared(self, max_length: int, tokens_per_batch: int) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from reknit.data.batch import Batch, View
 from reknit.encoders.base import Encoded, Encoder
 from reknit.objectives.base import EmbeddingObjective
-from reknit.objectives.predictions import Predictions, ReconstructionObjective
+from reknit.objectives.predictions import Choices, Predictions, ReconstructionObjective
 from twins.losses.binary_cross_entropy import naive_binary_cross_entropy
 from twins.losses.cross_entropy import naive_cross_entropy
 from twins.losses.distribution_divergence import naive_distribution_divergence
@@ -42,6 +43,19 @@ class Twin(ABC):
     ) -> dict[str, Predictions]:
         """What it predicts of masked tokens, or of tokens that come later."""
         return objective.predictions(encoder, batch, rng) if isinstance(objective, ReconstructionObjective) else {}
+
+    def put_another(self, batch: Batch, position: int, choices: Choices | None) -> tuple[Batch, Any]:
+        """The batch with something else at a position that is predicted (at all of a choice that begins there), and
+        what then is to be predicted there."""
+        tokens = batch.tokens.clone()
+        if choices is None:
+            tokens[position] = 5 if tokens[position] != 5 else 6
+            return replace(batch, tokens=tokens), int(tokens[position])
+        here = tokens[position : position + choices.tokens.shape[1]]
+        # Every token must change: one that stays would hide that it is seen.
+        other = int((choices.tokens != here).logical_and(choices.tokens >= 0).all(dim=1).nonzero()[0])
+        here.copy_(choices.tokens[other])
+        return replace(batch, tokens=tokens), other
 
     def alone(self) -> AbstractContextManager[object]:
         """Within it, no example meets another one of the batch, where that is meant to be."""

@@ -1,55 +1,20 @@
 """How each native family names its settings and its tensors in Hugging Face folders.
 
-Read from `transformers.models.{bert,roberta,xlm_roberta,distilbert,modernbert}`. A family is described once, and the
-same table serves reading and writing.
+Read from `transformers.models.{bert,roberta,xlm_roberta,distilbert,modernbert,vit}`. A family is described once, and
+the same table serves reading and writing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
+from reknit.encoders.huggingface.family import OWN, ConfigDict, Family, OwnFamily, number
+from reknit.encoders.huggingface.vit import VIT_FAMILY
+from reknit.encoders.model_files import read_json
 from reknit.encoders.native.config import NativeConfig
 from reknit.errors import ReknitError
-
-ConfigDict = dict[str, Any]
-OWN = "reknit"
-"""`model_type` of encoders that transformers has no class for: other mixers than attention."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """One architecture of transformers.
-
-    architecture: class name for `architectures` in config.json. token_table: name of the token embedding tensor, by
-    which the prefix of a checkpoint ("bert.", "model.", none) is found. depth_key: where config.json has the number of
-    layers. to_config: config.json -> NativeConfig. embeddings and block: {native name: hf names}, where several hf
-    tensors stand one below the other in the native one; block names have {layer} in them.
-    """
-
-    architecture: str
-    token_table: str
-    depth_key: str
-    to_config: Callable[[ConfigDict], NativeConfig]
-    embeddings: Mapping[str, tuple[str, ...]]
-    block: Mapping[str, tuple[str, ...]]
-
-    def names(self, native: str) -> tuple[str, ...]:
-        """The hf tensors of a native parameter such as "blocks.3.up.weight" or "embedding_norm.bias"."""
-        module, _, kind = native.rpartition(".")
-        if not module.startswith("blocks."):
-            return tuple(f"{name}.{kind}" for name in self.embeddings[module])
-        _, layer, part = module.split(".", 2)
-        return tuple(f"{name.format(layer=layer)}.{kind}" for name in self.block[part])
-
-
-@dataclass(frozen=True)
-class OwnFamily(Family):
-    """Encoders that reknit alone computes; their tensors have the names that they have here."""
-
-    def names(self, native: str) -> tuple[str, ...]:
-        return (native,)
 
 
 def family_of(model_type: str) -> Family | None:
@@ -57,12 +22,10 @@ def family_of(model_type: str) -> Family | None:
     return FAMILIES.get(model_type)
 
 
-def _number(raw: ConfigDict, name: str, default: Any = None) -> Any:
-    value = raw.get(name)
-    value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ReknitError(f"config.json: {name!r} must be a number, found {value!r}; the file is broken or incomplete")
-    return value
+def family_at(folder: Path) -> Family | None:
+    """The family of a model's folder; None where it has no config.json of one, or no native encoder."""
+    config = folder / "config.json"
+    return family_of(str(read_json(config).get("model_type"))) if config.exists() else None
 
 
 def _bert(raw: ConfigDict, position_offset: int = 0) -> NativeConfig:
@@ -72,18 +35,18 @@ def _bert(raw: ConfigDict, position_offset: int = 0) -> NativeConfig:
             "only models with absolute positions can be read"
         )
     return NativeConfig(
-        vocabulary=_number(raw, "vocab_size"),
-        dim=_number(raw, "hidden_size"),
-        depth=_number(raw, "num_hidden_layers"),
-        heads=_number(raw, "num_attention_heads"),
-        intermediate=_number(raw, "intermediate_size"),
-        max_positions=_number(raw, "max_position_embeddings", 512) - position_offset,
+        vocabulary=number(raw, "vocab_size"),
+        dim=number(raw, "hidden_size"),
+        depth=number(raw, "num_hidden_layers"),
+        heads=number(raw, "num_attention_heads"),
+        intermediate=number(raw, "intermediate_size"),
+        max_positions=number(raw, "max_position_embeddings", 512) - position_offset,
         activation=raw.get("hidden_act") or "gelu",
-        dropout=_number(raw, "hidden_dropout_prob", 0.1),
-        attention_dropout=_number(raw, "attention_probs_dropout_prob", 0.1),
-        norm_epsilon=_number(raw, "layer_norm_eps", 1e-12),
-        initializer_range=_number(raw, "initializer_range", 0.02),
-        token_types=_number(raw, "type_vocab_size", 2),
+        dropout=number(raw, "hidden_dropout_prob", 0.1),
+        attention_dropout=number(raw, "attention_probs_dropout_prob", 0.1),
+        norm_epsilon=number(raw, "layer_norm_eps", 1e-12),
+        initializer_range=number(raw, "initializer_range", 0.02),
+        token_types=number(raw, "type_vocab_size", 2),
         position_offset=position_offset,
         causal=bool(raw.get("is_decoder")),
     )
@@ -91,50 +54,50 @@ def _bert(raw: ConfigDict, position_offset: int = 0) -> NativeConfig:
 
 def _roberta(raw: ConfigDict) -> NativeConfig:
     # Places are counted from padding_idx + 1 (fairseq's convention).
-    return _bert(raw, position_offset=_number(raw, "pad_token_id", 1) + 1)
+    return _bert(raw, position_offset=number(raw, "pad_token_id", 1) + 1)
 
 
 def _distilbert(raw: ConfigDict) -> NativeConfig:
     return NativeConfig(
-        vocabulary=_number(raw, "vocab_size"),
-        dim=_number(raw, "dim", 768),
-        depth=_number(raw, "n_layers", 6),
-        heads=_number(raw, "n_heads", 12),
-        intermediate=_number(raw, "hidden_dim", 3072),
-        max_positions=_number(raw, "max_position_embeddings", 512),
+        vocabulary=number(raw, "vocab_size"),
+        dim=number(raw, "dim", 768),
+        depth=number(raw, "n_layers", 6),
+        heads=number(raw, "n_heads", 12),
+        intermediate=number(raw, "hidden_dim", 3072),
+        max_positions=number(raw, "max_position_embeddings", 512),
         activation=raw.get("activation") or "gelu",
-        dropout=_number(raw, "dropout", 0.1),
-        attention_dropout=_number(raw, "attention_dropout", 0.1),
-        initializer_range=_number(raw, "initializer_range", 0.02),
+        dropout=number(raw, "dropout", 0.1),
+        attention_dropout=number(raw, "attention_dropout", 0.1),
+        initializer_range=number(raw, "initializer_range", 0.02),
         token_types=0,
     )
 
 
 def _modernbert(raw: ConfigDict) -> NativeConfig:
-    depth = _number(raw, "num_hidden_layers", 22)
-    every = _number(raw, "global_attn_every_n_layers", 3)
+    depth = number(raw, "num_hidden_layers", 22)
+    every = number(raw, "global_attn_every_n_layers", 3)
     kinds = raw.get("layer_types") or [
         "sliding_attention" if layer % every else "full_attention" for layer in range(depth)
     ]
     if len(kinds) < depth or set(kinds) - {"sliding_attention", "full_attention"}:
         raise ReknitError(f"config.json: layer_types does not describe the {depth} layers; the file is broken")
-    reach = _number(raw, "local_attention", 128) // 2
+    reach = number(raw, "local_attention", 128) // 2
     thetas = {
         "full_attention": _rope_theta(raw, "full_attention", "global_rope_theta", 160_000.0),
         "sliding_attention": _rope_theta(raw, "sliding_attention", "local_rope_theta", 10_000.0),
     }
     return NativeConfig(
-        vocabulary=_number(raw, "vocab_size"),
-        dim=_number(raw, "hidden_size", 768),
+        vocabulary=number(raw, "vocab_size"),
+        dim=number(raw, "hidden_size", 768),
         depth=depth,
-        heads=_number(raw, "num_attention_heads", 12),
-        intermediate=_number(raw, "intermediate_size", 1152),
-        max_positions=_number(raw, "max_position_embeddings", 8192),
+        heads=number(raw, "num_attention_heads", 12),
+        intermediate=number(raw, "intermediate_size", 1152),
+        max_positions=number(raw, "max_position_embeddings", 8192),
         activation=raw.get("hidden_activation") or "gelu",
-        dropout=_number(raw, "mlp_dropout", 0.0),
-        attention_dropout=_number(raw, "attention_dropout", 0.0),
-        norm_epsilon=_number(raw, "norm_eps", 1e-5),
-        initializer_range=_number(raw, "initializer_range", 0.02),
+        dropout=number(raw, "mlp_dropout", 0.0),
+        attention_dropout=number(raw, "attention_dropout", 0.0),
+        norm_epsilon=number(raw, "norm_eps", 1e-5),
+        initializer_range=number(raw, "initializer_range", 0.02),
         pre_norm=True,
         gated=True,
         token_types=0,
@@ -153,7 +116,7 @@ def _rope_theta(raw: ConfigDict, kind: str, old_name: str, default: float) -> fl
     rope_type = parameters.get("rope_type") or scaling.get("rope_type") or "default"
     if rope_type != "default":
         raise ReknitError(f"config.json: rotary embeddings of type {rope_type!r} are not supported, only 'default'")
-    return float(_number(parameters, "rope_theta", raw.get(old_name) or default))
+    return float(number(parameters, "rope_theta", raw.get(old_name) or default))
 
 
 def _own(raw: ConfigDict) -> NativeConfig:
@@ -242,6 +205,7 @@ FAMILIES: Mapping[str, Family] = {
     "xlm-roberta": _roberta_family("XLMRobertaModel"),
     "distilbert": _DISTILBERT_FAMILY,
     "modernbert": _MODERNBERT_FAMILY,
+    "vit": VIT_FAMILY,
     OWN: OwnFamily(
         architecture="ReknitEncoder",
         token_table="tokens.weight",

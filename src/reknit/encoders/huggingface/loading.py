@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from reknit.encoders.base import TokenEncoder
-from reknit.encoders.huggingface.families import FAMILIES, OWN, ConfigDict, Family, family_of
+from reknit.encoders.huggingface.families import FAMILIES, family_of
+from reknit.encoders.huggingface.family import OWN, ConfigDict, Family
 from reknit.encoders.model_files import local_folder, read_json, read_weights
 from reknit.encoders.native.config import NativeConfig
 from reknit.encoders.native.encoder import NativeEncoder
@@ -86,12 +87,9 @@ def native_state_to_hf(encoder: NativeEncoder, layers: int | None = None) -> tup
         )
     family = _native_family(encoder.source)
     config = {name: value for name, value in encoder.source.items() if name not in ("auto_map", "torch_dtype")}
-    config |= {
-        "architectures": [family.architecture],
-        family.depth_key: depth,
-        "vocab_size": encoder.table.shape[0],
-        "dtype": "float32",
-    }
+    config |= {"architectures": [family.architecture], family.depth_key: depth, "dtype": "float32"}
+    if "vocab_size" in config:
+        config["vocab_size"] = encoder.table.shape[0]
     if config.get("layer_types"):
         config["layer_types"] = config["layer_types"][:depth]
     tensors = {name: tensor.clone() for name, tensor in encoder.passengers.items()}
@@ -100,8 +98,7 @@ def native_state_to_hf(encoder: NativeEncoder, layers: int | None = None) -> tup
             continue
         if native.startswith("pooler."):  # no part of the plain model
             continue
-        names = family.names(native)
-        for name, part in zip(names, value.detach().float().cpu().chunk(len(names)), strict=True):
+        for name, part in family.hf_values(native, value.detach().float().cpu(), encoder.source).items():
             tensors[name] = part.clone()
     return config, tensors
 
@@ -128,11 +125,14 @@ def _native_from_weights(source: ConfigDict, weights: dict[str, Tensor], folder:
         encoder = HuggingFaceEncoder(source)
     state: dict[str, Tensor] = {}
     for native, expected in encoder.state_dict().items():
-        parts = [_take(base, name, folder) for name in family.names(native)]
-        value = parts[0].float() if len(parts) == 1 else torch.cat([part.float() for part in parts])
+        names = family.names(native)
+        if names[0] not in base and names[0] in family.optional:
+            state[native] = torch.zeros(expected.shape)
+            continue
+        value = family.native_value(native, [_take(base, name, folder).float() for name in names])
         if value.shape != expected.shape:
             raise ReknitError(
-                f"{folder}: {family.names(native)[0]} gives shape {list(value.shape)} where config.json asks for "
+                f"{folder}: {names[0]} gives shape {list(value.shape)} where config.json asks for "
                 f"{list(expected.shape)}; weights and config.json do not belong together"
             )
         state[native] = value.contiguous()

@@ -40,7 +40,7 @@ class TransformerBlock(nn.Module):
         self.mixer = mixer
         self.attention_output = nn.Linear(mixer.mixed, config.dim, bias=config.attention_bias)
         # ModernBERT norms the embeddings and then not again before its first attention.
-        skip_norm = config.pre_norm and layer == 0
+        skip_norm = config.pre_norm and config.embedding_norm and layer == 0
         self.attention_norm = nn.Identity() if skip_norm else layer_norm(config)
         self.up = nn.Linear(config.dim, widened, bias=config.feed_forward_bias)
         self.down = nn.Linear(config.intermediate, config.dim, bias=config.feed_forward_bias)

@@ -29,7 +29,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class NativeConfig:
     """The shape of a `NativeEncoder`.
 
-    pre_norm: norm before each sublayer and one at the end (ModernBERT), otherwise after each sublayer (BERT).
+    pre_norm: norm before each sublayer and one at the end (ModernBERT, ViT), otherwise after each sublayer (BERT).
+    embedding_norm: the embeddings are normed, and of a pre-norm encoder's first sublayer they are not again (ViT: not).
     gated: the feed-forward network multiplies two halves (GeGLU, Shazeer 2020).
     position_offset: row of the position table that place 0 uses (RoBERTa: 2).
     token_types: rows of BERT's segment table, of which row 0 is added to every token; 0 means that there is none.
@@ -52,6 +53,7 @@ class NativeConfig:
     norm_epsilon: float = 1e-12
     initializer_range: float = 0.02
     pre_norm: bool = False
+    embedding_norm: bool = True
     gated: bool = False
     position_offset: int = 0
     token_types: int = 2

@@ -48,7 +48,7 @@ class NativeEncoder(TokenEncoder):
             self.position_table = nn.Embedding(config.max_positions + config.position_offset, config.dim)
         if config.token_types:
             self.token_types = nn.Embedding(config.token_types, config.dim)
-        self.embedding_norm = layer_norm(config)
+        self.embedding_norm = layer_norm(config) if config.embedding_norm else nn.Identity()
         self.embedding_dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(_block(config, layer) for layer in range(config.depth))
         self.final_norm = layer_norm(config) if config.pre_norm else nn.Identity()

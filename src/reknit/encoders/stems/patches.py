@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from reknit.data.batch import View
+from reknit.data.images.patches import KIND
 from reknit.encoders.stems.base import LookUp, Rows, Stem
 from reknit.errors import ReknitError
 
@@ -17,8 +18,6 @@ class PatchStem(Stem):
 
     values: numbers that a patch has. dim: width of the encoder.
     """
-
-    KIND = "patch"
 
     def __init__(self, values: int, dim: int) -> None:
         super().__init__()
@@ -40,7 +39,7 @@ class PatchStem(Stem):
         """[P, dim], the vectors of the view's patches."""
         assert view.signal is not None
         values, width = view.signal.values, self.projection.in_features
-        if view.signal.kind != self.KIND or values.shape[1] != width:
+        if view.signal.kind != KIND or values.shape[1] != width:
             raise ReknitError(
                 f"this encoder reads patches of {width} numbers, and the batch has rows of kind {view.signal.kind!r} "
                 f"with {values.shape[1]}: cut the pictures into patches as for its training"
