@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from labelled_texts import labelled, write_tsv
+from photos import write_photos
 from small_corpus import small_documents, write_small_corpus
 from small_model import write_small_model
 
@@ -48,6 +49,7 @@ def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for split in ("train", "test"):
         (tmp_path / "classes" / f"{split}.tsv").write_text("\n".join(labelled_lines) + "\n")
     write_tsv(tmp_path / "tickets.tsv", labelled(120, seed=0))
+    write_photos(tmp_path / "photos", 24)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -55,7 +57,7 @@ def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shortened(command: list[str], folder: Path) -> list[str]:
     """The command with minutes made into a few thousand tokens, one seed, and the hub's model by the same on disk."""
     replaced = [str(folder / "other-model") if part.startswith("sentence-transformers/") else part for part in command]
-    short = [{"10m": "6ktok", "2m": "1ktok"}.get(part, part) for part in replaced]
+    short = [{"10m": "6ktok", "1h": "2ktok", "2m": "1ktok"}.get(part, part) for part in replaced]
     return ["1" if before == "--seeds" else part for before, part in zip(["", *short], short, strict=False)]
 
 

@@ -24,7 +24,7 @@ def refused(corpus: Path | str, out: Path, *more: str, **changes: Any) -> str:
 
 def test_missing_corpus(tmp_path: Path) -> None:
     line = refused(tmp_path / "absent", tmp_path / "run")
-    assert line == f"no corpus at {tmp_path / 'absent'}: the path does not exist; give a file or folder of texts"
+    assert line == f"no corpus at {tmp_path / 'absent'}: there is no such file or folder"
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", None])

@@ -29,7 +29,7 @@ def render_page(result: PictureResult, metrics: list[dict[str, Any]], config: di
         f'<section class="verdict"><h1><strong>{text(headline)}:</strong> {text(rest)}</h1>'
         "<p><code>model/</code> holds the model at the end of training, ready to load.</p></section>",
         f"<h2>Training</h2>{fact_list(words.training_facts(result))}{phases(result.training, words.UNIT)}",
-        loss_curves(metrics),
+        loss_curves(metrics, "patches"),
         f"<h2>Pictures</h2>{fact_list(words.corpus_facts(result))}{_problems(result)}",
         f'<h2>Export check</h2><p class="quiet">{_CHECK}</p>{fact_list(words.export_facts(result))}',
         sections.machine(result.machine, result.versions, result.reknit_version),

@@ -51,12 +51,12 @@ class PictureRun(RunKind):
         if self.config.eval or self.config.verdict:
             raise ReknitError("--eval takes labelled texts, and this run is on pictures: leave it out")
         if self.config.index:
-            raise ReknitError("--index is of texts, and this run is on pictures: leave it out and use model/")
+            raise ReknitError("--index is for texts, and this run is on pictures: leave it out and use model/")
         if any(phase.keeps_best for phase in phases_of(self.config)):
             raise ReknitError("keep=best needs a probe, which a run on pictures does not have: use keep=last")
         for setting in settings:
             if setting.strip().startswith(_OF_TEXTS):
-                raise ReknitError(f"--set {setting} would change nothing: it is of texts, and this run is on pictures")
+                raise ReknitError(f"--set {setting} would change nothing: it is for texts, and this run is on pictures")
 
     def load(self) -> None:
         if not self.config.from_scratch:

@@ -43,12 +43,14 @@ def curve_chart(
     kept: tuple[float, float] | None = None,
     parts: Sequence[float] = (),
     span: tuple[float, float] | None = None,
+    unit: str = "tokens",
 ) -> str:
     """One curve over tokens.
 
     tokens, values: [n] its points. title: read out by screen readers. band: [n] lowest and highest value behind the
     curve. points: mark each one. kept: (tokens, value) to ring. parts: tokens where a new phase begins, drawn as
-    vertical lines. span: the tokens that the axis covers; those of the curve when None.
+    vertical lines. span: the tokens that the axis covers; those of the curve when None. unit: what
+    a token is called.
     """
     left, right = span or (float(tokens[0]), float(tokens[-1]))
     if right <= left:
@@ -62,7 +64,7 @@ def curve_chart(
         shown = min(max(value, low), high)
         return HEIGHT - BOTTOM - (shown - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    drawn = [_horizontal_grid(nice_ticks(low, high, 4), y), _axis(nice_ticks(left, right, 4), x, "tokens")]
+    drawn = [_horizontal_grid(nice_ticks(low, high, 4), y), _axis(nice_ticks(left, right, 4), x, unit)]
     drawn += [_line("phase", x(t), TOP, x(t), HEIGHT - BOTTOM) for t in parts if left < t < right]
     if band is not None and len(tokens) > 1:
         upper = [(x(t), y(v)) for t, v in zip(tokens, band[1], strict=True)]

@@ -75,8 +75,8 @@ def _probe_use(result: RunResult) -> str:
     return "This chooses the checkpoint; the results above are measured on other queries."
 
 
-def loss_curves(metrics: list[dict[str, Any]]) -> str:
-    """A chart for each loss of each phase. metrics: the lines of metrics.jsonl."""
+def loss_curves(metrics: list[dict[str, Any]], unit: str = "tokens") -> str:
+    """A chart for each loss of each phase. metrics: the lines of metrics.jsonl. unit: what a token is called."""
     figures = []
     for curve in curves.loss_curves(metrics):
         per_point = -(-curve.samples // len(curve.values))
@@ -84,6 +84,7 @@ def loss_curves(metrics: list[dict[str, Any]]) -> str:
         remark += f"; mean and range of {per_point:,} steps a point" if per_point > 1 else ""
         remark += f"; {curve.dropped:,} steps without a finite value" if curve.dropped else ""
         band = (curve.low, curve.high) if per_point > 1 else None
-        picture = plots.curve_chart(curve.tokens, curve.values, title=f"{curve.name}, {curve.phase}", band=band)
+        title = f"{curve.name}, {curve.phase}"
+        picture = plots.curve_chart(curve.tokens, curve.values, title=title, band=band, unit=unit)
         figures.append((curve.name, remark, picture))
     return f"<h3>Losses</h3>{charts(figures)}" if figures else ""

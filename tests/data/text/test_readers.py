@@ -338,7 +338,7 @@ def test_a_loop_of_links_ends(tmp_path):
 
 
 def test_a_missing_corpus(tmp_path):
-    with pytest.raises(ReknitError, match="the path does not exist"):
+    with pytest.raises(ReknitError, match="there is no such file or folder"):
         read(tmp_path / "nowhere")
 
 

@@ -22,7 +22,7 @@ def random_crops(pictures: Tensor, rng: torch.Generator, least: float) -> Tensor
     area = least + (1.0 - least) * draws[:, 0]
     ratio = torch.exp(math.log(_NARROWEST) + (math.log(_WIDEST) - math.log(_NARROWEST)) * draws[:, 1])
     width, height = (area * ratio).sqrt().clamp(max=1.0), (area / ratio).sqrt().clamp(max=1.0)
-    # In coordinates from -1 to 1, as grid_sample has them.
+    # Positions lie between -1 and 1, as grid_sample has them.
     middle_x, middle_y = (1.0 - width) * (2 * draws[:, 2] - 1), (1.0 - height) * (2 * draws[:, 3] - 1)
     mirrored = torch.where(draws[:, 4] < 0.5, -width, width)
     nothing = torch.zeros_like(width)

@@ -81,7 +81,7 @@ def empty_corpus(path: Path, report: ReadReport) -> ReknitError:
 def check_exists(corpus: Path) -> None:
     """Raise ReknitError when there is no such file or folder."""
     if not corpus.exists():
-        raise ReknitError(f"no corpus at {corpus}: the path does not exist; give a file or folder of texts")
+        raise ReknitError(f"no corpus at {corpus}: there is no such file or folder")
 
 
 def corpus_sources(path: Path, report: ReadReport, *, max_bad: int = 100) -> Iterator[Source]:
