@@ -322,6 +322,7 @@ def test_words(tmp_path: Path, words: list[str], message: str) -> None:
         (["pretrain", "nonsuch", "--corpus", "c", "--out", "o"], "there is no recipe 'nonsuch'"),
         (["export", "./absent", "--out", "./new"], "model folder ./absent does not exist"),
         (["evaluate", "./absent"], "Missing option '--data'"),
+        (["claim", "--fixtures", "--dry-run"], "--fixtures trains, and --dry-run does not: give one of them"),
         (["bench", "index", "--json", "/tmp"], "/tmp is a folder: give a file with --json"),
     ],
 )  # fmt: skip

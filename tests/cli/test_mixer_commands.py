@@ -30,6 +30,7 @@ def test_pretrain_clm(corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     ended = reknit(*pretrain("clm", corpus, run)).succeeded()
     assert "Only reknit runs this model" in ended.out + ended.err
+    assert "You are using a model of type" not in ended.out + ended.err
     assert set(read_result(run)["export"]["against"]) == {"reknit"}
     assert "Only reknit runs this model" in (run / "model" / "README.md").read_text()
     assert "Only reknit runs this model" in (run / "report.html").read_text()
@@ -46,6 +47,10 @@ def test_pretrain_clm(corpus: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "onnx").exists()
     reknit("encode", run, corpus, "--out", tmp_path / "vectors").succeeded()
     assert list((tmp_path / "vectors").glob("*.parquet"))
+    # What is refused takes nothing of what it was to replace.
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert "set encoder.mixer=attention" in reknit(*pretrain("gem", corpus, run, "--overwrite")).complaint()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +103,7 @@ SHAPE = {"pretrain.encoder.dim": 32, "pretrain.encoder.heads": 2, "pretrain.enco
 def test_a_recipe_with_rules_is_refused_before_the_first_step(recipe: str, corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     complaint = reknit(*pretrain(recipe, corpus, run)).complaint()
-    assert "a linear mixer reads a text forwards or both ways and no other: take encoder.mixer=attention" in complaint
+    assert "a linear mixer only supports causal and bidirectional reading: set encoder.mixer=attention" in complaint
     assert not list((run / "checkpoints").rglob("step-*"))
     assert not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").read_text()
 

@@ -122,7 +122,9 @@ def test_bad_input_is_one_line(model: Path, labels: Path, tmp_path: Path) -> Non
         "there is no method of tune 'bitfitt'; did you mean bitfit?"
     )
     assert "mlm is not a method of tune" in refused(model, labels, *out, "--method", "mlm")
-    assert "there is no field 'rank'" in refused(model, labels, *out, "--method", "bitfit", "--set", "part.rank=8")
+    assert "there is no field 'rank' here; it has no settings" in refused(
+        model, labels, *out, "--method", "bitfit", "--set", "part.rank=8"
+    )
     assert "this is not a model folder" in refused(tmp_path / "folder", labels, *out)
 
 

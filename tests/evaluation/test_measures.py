@@ -82,6 +82,8 @@ def test_a_linear_probe_learns_what_is_there_and_no_more(tmp_path: Path) -> None
     assert linear_probe(data, counts).mean() == 1.0
     assert linear_probe(data, blind).mean() == 0.5
     assert len(linear_probe(data, counts)) == len(data.test)
+    with pytest.raises(ReknitError, match="the model gives NaN or infinity for texts of classes"):
+        linear_probe(data, lambda texts, kind: np.full((len(texts), 2), np.nan))
 
 
 def test_a_linear_probe_sees_only_so_many_texts(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_names_of_places(tmp_path: Path, place: str, name: str) -> None:
 
 
 def test_places_without_text(tmp_path: Path) -> None:
-    with pytest.raises(ReknitError, match="does not exist"):
+    with pytest.raises(ReknitError, match="there is no such file or folder"):
         load_unseen_texts(tmp_path / "none", 4)
     (tmp_path / "blank.jsonl").write_text('{"text": " "}\n')
     with pytest.raises(ReknitError, match="holds no text"):

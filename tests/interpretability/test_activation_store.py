@@ -65,6 +65,10 @@ def test_states_that_half_precision_cannot_hold(tmp_path: Path) -> None:
         model.encoder.blocks[0].feed_forward_norm.weight.mul_(1e6)
     with pytest.raises(ReknitError, match="too large for float16: set stored=float32"):
         small_store(tmp_path, model, stored="float16")
+    with torch.no_grad():
+        model.encoder.blocks[0].feed_forward_norm.weight.fill_(float("nan"))
+    with pytest.raises(ReknitError, match="the model gives NaN or infinity in the states of layer"):
+        small_store(tmp_path, model)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 from encoder_samples import SENTENCES, minilm_folder, small_tokenizer
 
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.pooling_modes import POOLING_MODES
 from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.export.sentence_transformers import save
+from reknit.jobs.quiet import quiet_libraries
 from reknit.models.embedding_model import EmbeddingModel, Precision
 from reknit.models.loading import load_embedding_model
 from reknit.tokenizers.tokenizer import Tokenizer

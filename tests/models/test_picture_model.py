@@ -80,3 +80,33 @@ def test_models_of_texts_are_none(tmp_path: Path) -> None:
         PictureModel.load(folder)
     with pytest.raises(ReknitError, match="model reads texts and no pictures"):
         PictureModel(toy_encoder())
+
+
+def test_another_model_keeps_its_normalisation(model: PictureModel, photos: Path, tmp_path: Path) -> None:
+    """As ViT's own checkpoints have it: a mean and deviation of 0.5."""
+    own = PictureModel(model.encoder, pooling="cls", mean=[0.5] * 3, deviation=[0.5] * 3)
+    own.save(tmp_path / "own", "# A card\n")
+    loaded = PictureModel.load(tmp_path / "own")
+    pixels = np.stack([read_picture(file, 12) for file in sorted(photos.rglob("*.*"))])
+    assert torch.equal(loaded.normalised(torch.from_numpy(pixels)), own.normalised(torch.from_numpy(pixels)))
+    by_hand = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    assert (loaded.normalised(torch.from_numpy(pixels)) - by_hand).abs().max() < 1e-6
+    assert np.abs(loaded.encode(pixels) - model.encode(pixels)).max() > 1e-3
+    check_picture_export(loaded, tmp_path / "own", pixels)
+    settings = tmp_path / "own" / "preprocessor_config.json"
+    settings.write_text('{"do_normalize": false}')
+    assert float(PictureModel.load(tmp_path / "own").normalised(torch.full((1, 12, 12, 3), 255)).max()) == 1.0
+    settings.write_text('{"image_mean": [0.5]}')
+    with pytest.raises(ReknitError, match="image_mean and image_std must be three numbers each"):
+        PictureModel.load(tmp_path / "own")
+
+
+def test_what_cannot_be_encoded_is_said(model: PictureModel, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReknitError, match=r"give a list of files instead of '.*000\.jpg' alone"):
+        model.encode(str(photos / "000.jpg"))
+    with pytest.raises(ReknitError, match=r"absent\.jpg cannot be read \(cannot be opened\)"):
+        model.encode([tmp_path / "absent.jpg"])
+    grey = SPEC.build()
+    grey.source["num_channels"] = 1
+    with pytest.raises(ReknitError, match=r"reads pictures of 1 channel\(s\), and only those of 3"):
+        PictureModel(grey)

@@ -13,8 +13,8 @@ import pytest
 import torch
 from encoder_samples import SENTENCES, saved_family, small_tokenizer
 
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 from reknit.models.loading import load_embedding_model, load_model
 from reknit.models.sentence_folder import is_truncation, read_max_length, read_sentence_folder
 from reknit.models.sentence_transformer_model import SentenceTransformerModel

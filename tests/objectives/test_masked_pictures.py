@@ -9,6 +9,7 @@ import recipe_checks as checks
 import torch
 from planted import fails
 from toy_models import batch_for, generator, neighbours, noise_for, texts_for, toy_encoder, toy_pair
+from toys import pictures
 from toys.pictures import several
 
 from reknit.catalogue import find
@@ -143,3 +144,10 @@ def test_the_floor_is_the_loss_of_the_median() -> None:
 def test_an_encoder_of_texts_is_refused() -> None:
     with pytest.raises(ReknitError, match="predicts patches of pictures, which the encoder does not read"):
         SIMMIM.objective.build(toy_encoder(), SIMMIM.objective, "mean")
+
+
+def test_squares_larger_than_a_picture_are_refused() -> None:
+    encoder = pictures.encoder()
+    MaskedPicturesSpec(unit=4).build(encoder, pictures.VOCABULARY, "mean")
+    with pytest.raises(ReknitError, match="unit is 5 patches, and a picture has 4 a side: set it lower"):
+        MaskedPicturesSpec(unit=5).build(encoder, pictures.VOCABULARY, "mean")

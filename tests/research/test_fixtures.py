@@ -113,7 +113,7 @@ def test_a_training_that_was_stopped_is_resumed(data: Path, monkeypatch: pytest.
 
 def test_a_fixture_that_is_too_large_is_none(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fixtures, "LARGEST", 1000)
-    with pytest.raises(ReknitError, match=r"tiny has [\d,]+ bytes: a fixture has 1,000 at most"):
+    with pytest.raises(ReknitError, match=r"tiny has [\d,]+ bytes; a fixture may have 1,000"):
         train_fixture(TINY, data, StopRequest())
     assert not fixture_folder(TINY, data).exists()
 

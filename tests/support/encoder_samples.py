@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reknit.data.attention_rules import AttentionRule, bidirectional
 from reknit.data.batch import View
-from reknit.encoders.huggingface.quiet import quiet_libraries
+from reknit.jobs.quiet import quiet_libraries
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
 
 FAMILY_NAMES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "modernbert")

@@ -76,3 +76,22 @@ def test_notes() -> None:
     seen, unknown = notes_on(mixed)
     assert seen.startswith("4 of the texts that judge are also")
     assert unknown.startswith("2 of the texts that judge have a label")
+
+
+def test_rows_that_are_not_complete_are_refused(tmp_path: Path) -> None:
+    rows = labelled(200, 0)
+    for row, said in (
+        (("", "a text"), "the text 'a text' has no label"),
+        (("a", "  "), "one of label 'a' has no text"),
+    ):
+        with pytest.raises(
+            ReknitError, match=f"1 rows without a text or a label \\({said}\\): complete or remove them"
+        ):
+            load_labels(write_tsv(tmp_path / "tickets.tsv", [*rows, row]), 0.25, seed=0)
+
+
+def test_labels_that_nobody_learnt_are_refused(tmp_path: Path) -> None:
+    write_tsv(tmp_path / "train.tsv", labelled(40, 0))
+    write_tsv(tmp_path / "test.tsv", [(f"new {label}", text) for label, text in labelled(40, 1)])
+    with pytest.raises(ReknitError, match="no text that judges has a label that was learnt"):
+        load_labels(tmp_path, 0.25, seed=0)

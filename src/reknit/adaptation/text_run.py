@@ -25,7 +25,7 @@ from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
 from reknit.runs.config import RunConfig
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.kind import RunKind, not_here
-from reknit.runs.phases import check_parts, phases_of, train_phases
+from reknit.runs.phases import check_parts, check_rules, phases_of, train_phases
 from reknit.runs.result import RunResult
 from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import build_start, load_start
@@ -58,6 +58,7 @@ class TextRun(RunKind):
         self.corpus = prepare_corpus(config, folder, excluded, indexed=config.index, reader=self.given)
         check_parts(config, self.corpus)
         self.model = self.given or build_start(config, folder, self.corpus)
+        check_rules(config, self.model.encoder)
 
     def help_to_train(self, team: Team) -> None:
         corpus = prepare_corpus(self.config, self.folder, ())

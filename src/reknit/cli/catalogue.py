@@ -116,6 +116,8 @@ def claim(
     from reknit.research.forecast import show_forecast
     from reknit.research.listing import CLAIMS
 
+    if fixtures and dry_run:
+        raise ReknitError("--fixtures trains, and --dry-run does not: give one of them")
     if fixtures:
         from reknit.research.fixture_record import make_fixtures, shown
 

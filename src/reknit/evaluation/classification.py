@@ -83,8 +83,14 @@ def linear_probe(data: ClassificationSet, encode: EncodeTexts, *, texts: int = 4
     Trained on at most `texts` texts, drawn by `seed`: the same ones for every model.
     """
     train = drawn_texts(data, texts, seed)
-    classifier = fitted_probe(encode([text for _, text in train], "document"), [label for label, _ in train])
-    found = classifier.predict(encode([text for _, text in data.test], "document"))
+    vectors, judging = (encode([text for _, text in rows], "document") for rows in (train, data.test))
+    for made in (vectors, judging):
+        if not np.isfinite(made).all():
+            raise ReknitError(
+                f"the model gives NaN or infinity for texts of {data.name}: the model is broken, do not use it"
+            )
+    classifier = fitted_probe(vectors, [label for label, _ in train])
+    found = classifier.predict(judging)
     correct: np.ndarray = (found == np.array([label for label, _ in data.test])).astype(np.float64)
     return correct
 

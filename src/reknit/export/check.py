@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from reknit.encoders.huggingface.families import family_of
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.model_files import read_json
 from reknit.errors import ReknitError
 from reknit.export.sentence_transformers import only_here
+from reknit.jobs.quiet import quiet_libraries
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.models.sentence_folder import read_sentence_folder

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
 from reknit.export.check import MAX_DIFFERENCE, SAMPLE_TEXTS, PlainTransformer
+from reknit.jobs.quiet import quiet_libraries
 
 FILE = Path("onnx") / "model.onnx"
 

@@ -160,6 +160,10 @@ def _write_states(
             batch = tokens.batch(numbers)
             with torch.inference_mode():
                 states = model.encoder(View.clean(batch.to(device)), layers=[layer]).states[layer].float().cpu().numpy()
+            if not np.isfinite(states).all():
+                raise ReknitError(
+                    f"the model gives NaN or infinity in the states of layer {layer}: it is broken, do not use it"
+                )
             with np.errstate(over="ignore"):
                 written = states.astype(stored)
             if not np.isfinite(written).all():

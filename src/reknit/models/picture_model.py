@@ -31,13 +31,25 @@ _PICTURES_AT_ONCE = 128
 class PictureModel:
     """Pictures in, vectors of length 1 out.
 
-    encoder: a vision transformer. pooling: how the vector is made of a picture's states, "cls" or "mean". name: for
-    messages.
+    encoder: a vision transformer. pooling: how the vector is made of a picture's states, "cls" or "mean". mean,
+    deviation: of red, green and blue between 0 and 1, which pictures are normalised with. name: for messages.
     """
 
-    def __init__(self, encoder: HuggingFaceEncoder, *, pooling: str = "mean", name: str = "model") -> None:
+    def __init__(
+        self,
+        encoder: HuggingFaceEncoder,
+        *,
+        pooling: str = "mean",
+        mean: Sequence[float] = MEAN,
+        deviation: Sequence[float] = DEVIATION,
+        name: str = "model",
+    ) -> None:
         if not isinstance(encoder.stem, PatchStem):
             raise ReknitError(f"{name} reads texts and no pictures")
+        channels = int(encoder.source.get("num_channels", len(MEAN)))
+        if channels != len(MEAN):
+            raise ReknitError(f"{name} reads pictures of {channels} channel(s), and only those of 3 are supported")
+        self.mean, self.deviation = tuple(mean), tuple(deviation)
         self.encoder, self.pooling, self.name = encoder, pooling, name
         self.size, self.patch = int(encoder.source["image_size"]), int(encoder.source["patch_size"])
 
@@ -53,7 +65,11 @@ class PictureModel:
 
     def batch(self, pixels: Tensor) -> Batch:
         """[n, size, size, 3] uint8 -> n sequences of patches."""
-        return picture_batch(normalised(pixels), self.patch)
+        return picture_batch(self.normalised(pixels), self.patch)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """[n, size, size, 3] of 0 to 255 -> [n, 3, size, size] as the encoder expects them."""
+        return normalised(pixels, self.mean, self.deviation)
 
     def encode(self, pictures: Sequence[str | Path] | np.ndarray) -> np.ndarray:
         """float32 [n, dim], rows of length 1.
@@ -61,6 +77,8 @@ class PictureModel:
         pictures: files, or uint8 [n, size, size, 3] as `reknit.data.images.reading.read_picture` reads them. Raises
         ReknitError for a file that is no picture.
         """
+        if isinstance(pictures, str | Path):
+            raise ReknitError(f"give a list of files instead of {str(pictures)!r} alone")
         device = next(self.encoder.parameters()).device
         made = []
         self.encoder.eval()
@@ -89,14 +107,22 @@ class PictureModel:
     @classmethod
     def load(cls, path: str | Path) -> PictureModel:
         """A folder that `save` wrote, a run folder that holds one, or a ViT of transformers (a folder or hub id), whose
-        pooling is then the mean. Raises ReknitError when it cannot be read, or reads texts."""
+        pooling is then the mean, and whose pictures are normalised as its preprocessor_config.json says but cropped and
+        scaled as all others. Raises ReknitError when it cannot be read, or reads texts."""
         folder = model_folder(local_folder(path))
         if not isinstance(family_at(folder), PictureFamily):
             raise ReknitError(f"{path} is no vision transformer, so it reads no pictures: give a ViT of transformers")
         own = read_json(folder / _OWN) if (folder / _OWN).exists() else {}
         encoder = load_encoder(folder)
         assert isinstance(encoder, HuggingFaceEncoder), "a family with a native encoder"
-        return cls(encoder, pooling=str(own.get("pooling", "mean")), name=str(path).rstrip("/").rsplit("/", 1)[-1])
+        mean, deviation = _normalisation(folder)
+        return cls(
+            encoder,
+            pooling=str(own.get("pooling", "mean")),
+            mean=mean,
+            deviation=deviation,
+            name=str(path).rstrip("/").rsplit("/", 1)[-1],
+        )
 
     def _pixels(self, pictures: Sequence[str | Path] | np.ndarray) -> Tensor:
         if isinstance(pictures, np.ndarray):
@@ -108,7 +134,7 @@ class PictureModel:
             raise ReknitError(f"{bad} cannot be read ({error}): leave it out") from error
 
     def _preprocessing(self) -> dict[str, Any]:
-        """As transformers reads it: the middle square, scaled, with ImageNet's mean and deviation."""
+        """As transformers reads it: the middle square, scaled, normalised."""
         return {
             "image_processor_type": "CLIPImageProcessor",
             "do_convert_rgb": True,
@@ -120,9 +146,22 @@ class PictureModel:
             "do_rescale": True,
             "rescale_factor": 1 / 255,
             "do_normalize": True,
-            "image_mean": list(MEAN),
-            "image_std": list(DEVIATION),
+            "image_mean": list(self.mean),
+            "image_std": list(self.deviation),
         }
+
+
+def _normalisation(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and deviation that pictures are normalised with; ImageNet's where the folder does not say it."""
+    file = folder / _PREPROCESSING
+    stored = read_json(file) if file.exists() else {}
+    if stored.get("do_normalize", True) is False:
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    found = stored.get("image_mean", list(MEAN)), stored.get("image_std", list(DEVIATION))
+    for values in found:
+        if not (isinstance(values, list) and len(values) == 3 and all(isinstance(one, int | float) for one in values)):
+            raise ReknitError(f"{file}: image_mean and image_std must be three numbers each; the file is broken")
+    return found
 
 
 def _readable(file: Path, size: int) -> bool:

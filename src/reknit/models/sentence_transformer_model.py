@@ -8,8 +8,8 @@ from typing import Any, final
 
 import numpy as np
 
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 from reknit.models.embedder import Embedder, OnProgress, Precision, Similarity, check_texts
 from reknit.models.sentence_folder import SentenceFolder
 

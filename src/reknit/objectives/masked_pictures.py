@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -39,6 +40,9 @@ class MaskedPicturesSpec(ObjectiveSpec):
     def build(self, encoder: Encoder, vocabulary: Vocabulary, pooling: str) -> MaskedPictures:
         if not isinstance(encoder, NativeEncoder) or not isinstance(encoder.stem, PatchStem):
             raise ReknitError("this recipe predicts patches of pictures, which the encoder does not read")
+        side = math.isqrt(encoder.config.max_positions - 1)
+        if self.unit > side:
+            raise ReknitError(f"objective.unit is {self.unit} patches, and a picture has {side} a side: set it lower")
         return MaskedPictures(self, encoder.dim, encoder.stem.projection.in_features)
 
 

@@ -27,8 +27,8 @@ from transformers import ViTModel
 model = ViTModel.from_pretrained("path/to/this/folder")
 ```
 
-Pictures are cut to their middle square, scaled, and normalised with the mean and deviation of ImageNet
-(`preprocessor_config.json`)."""
+Pictures are cropped to their central square, scaled, and normalised with the mean and deviation in
+`preprocessor_config.json`."""
 
 
 def picture_card(result: PictureResult, config: dict[str, Any]) -> str:

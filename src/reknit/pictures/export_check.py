@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from reknit.data.batch import View
-from reknit.data.images.patches import normalised
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 from reknit.models.picture_model import PictureModel
 from reknit.pictures.result import PictureExportCheck
 
@@ -33,7 +32,7 @@ def check_picture_export(model: PictureModel, folder: Path, pixels: np.ndarray) 
     states = model.encoder.eval()(View.clean(model.batch(shown.to(device)))).last.cpu().unflatten(0, (len(shown), -1))
     against = {
         "reknit": float(np.abs(loaded.encode(pixels) - model.encode(pixels)).max()),
-        "transformers": float((theirs(normalised(shown)).last_hidden_state - states).abs().max()),
+        "transformers": float((theirs(model.normalised(shown)).last_hidden_state - states).abs().max()),
     }
     # Written so that NaN fails too.
     wrong = [library for library, difference in against.items() if not difference <= MAX_DIFFERENCE]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reknit.data.images.patches import normalised, patches_of
+from reknit.data.images.patches import patches_of
 from reknit.losses.absolute_error import absolute_error
 from reknit.models.picture_model import PictureModel
 from reknit.objectives.base import Objective
@@ -37,7 +37,7 @@ def held_out_losses(
         return None
     objective.eval(), model.encoder.eval()
     device = next(model.encoder.parameters()).device
-    guess = patches_of(normalised(mean[None].to(device)), model.patch)[0]
+    guess = patches_of(model.normalised(mean[None].to(device)), model.patch)[0]
     sums: dict[str, float] = {}
     guessed = 0.0
     for start in range(0, len(numbers), _AT_ONCE):

@@ -37,13 +37,15 @@ class PictureFacts:
 class HeldOutLosses:
     """What the objective loses on the pictures that were held out, with one draw of masks.
 
-    losses: by name, at the end of training. mean_picture: the loss of pixels where every picture is guessed to be the
+    losses: by name, at the end of training. before: the same before training, with new heads; empty in older results.
+    mean_picture: the loss of pixels where every picture is guessed to be the
     mean of those trained on; None where the objective predicts no pixels. pictures: how many.
     """
 
     losses: dict[str, float]
     mean_picture: float | None
     pictures: int
+    before: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from reknit.jobs.machine import machine, versions
 from reknit.jobs.precision import best_device
 from reknit.jobs.typed_json import from_plain
 from reknit.models.picture_model import PictureModel
+from reknit.objectives.base import Objective
 from reknit.pictures.card import picture_card
 from reknit.pictures.export_check import check_picture_export
 from reknit.pictures.held_out import held_out_losses, mean_picture
@@ -84,12 +85,18 @@ class PictureRun(RunKind):
 
     def train_and_deliver(self, team: Team) -> dict[str, Any]:
         logger.info("start: %s, %d layers of width %d", self.config.start, self.model.encoder.depth, self.model.dim)
+        before = self._held_out(self._objective())
         with listen_for_stop() as stop:
             spent = train_phases(self.config, self.folder, self.corpus, self.model, None, stop, team)
         team.leave()
         if stop.asked:
             raise Interrupted("stopped after training")
-        return self._deliver(from_plain(Training, spent, "training")).to_json()
+        objective = self._objective()
+        self.folder.phase(phases_of(self.config)[-1].name).load_objective("final", objective)
+        held_out = self._held_out(objective)
+        if held_out is not None and before is not None:
+            held_out = replace(held_out, before=before.losses)
+        return self._deliver(from_plain(Training, spent, "training"), held_out).to_json()
 
     @staticmethod
     def show(result: dict[str, Any], out: Path) -> None:
@@ -112,10 +119,9 @@ class PictureRun(RunKind):
         with listen_for_stop() as stop:
             train_phases(self.config, self.folder, self.corpus, self.model, None, stop, team)
 
-    def _deliver(self, training: Training) -> PictureResult:
+    def _deliver(self, training: Training, held_out: HeldOutLosses | None) -> PictureResult:
         """Write model/, result.json and report.html. Killed here, a resume does it again."""
         folder, config = self.folder, to_json(self.config)
-        held_out = self._held_out()
         self.model.save(folder.model, "")
         export = check_picture_export(self.model, folder.model, self.corpus.pixels[:_CHECKED])
         logger.info("export checked: largest difference %.1e", max(export.against.values()))
@@ -137,14 +143,18 @@ class PictureRun(RunKind):
         write_json(folder.result, result.to_json())
         return result
 
-    def _held_out(self) -> HeldOutLosses | None:
-        """Of the last phase's objective, with the heads that it ended with."""
-        phase, model, corpus = phases_of(self.config)[-1], self.model, self.corpus
-        objective = phase.recipe.objective.build(model.encoder, model.vocabulary, model.pooling)
-        objective.to(next(model.encoder.parameters()).device)
-        self.folder.phase(phase.name).load_objective("final", objective)
+    def _objective(self) -> Objective:
+        """Of the last phase, with new heads; no random number of the training is used up."""
+        phase, model = phases_of(self.config)[-1], self.model
+        with torch.random.fork_rng():
+            torch.manual_seed(self.config.seed)
+            objective = phase.recipe.objective.build(model.encoder, model.vocabulary, model.pooling)
+        return objective.to(next(model.encoder.parameters()).device)
+
+    def _held_out(self, objective: Objective) -> HeldOutLosses | None:
+        corpus = self.corpus
         mean = mean_picture(corpus.pixels, corpus.trained_on)
-        return held_out_losses(objective, model, corpus.pixels, corpus.held_out, mean)
+        return held_out_losses(objective, self.model, corpus.pixels, corpus.held_out, mean)
 
     def _facts(self) -> PictureFacts:
         corpus = self.corpus

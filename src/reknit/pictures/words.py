@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from reknit.jobs.progress import format_duration
-from reknit.pictures.result import PictureResult
+from reknit.pictures.result import HeldOutLosses, PictureResult
 from reknit.report.facts import Facts, format_flops
 
 UNIT = "patches"
@@ -24,12 +25,18 @@ def held_out_sentence(result: PictureResult) -> str:
     held = result.held_out
     if held is None:
         return ""
-    losses = ", ".join(f"{name} {value:.3f}" for name, value in held.losses.items())
+    losses = ", ".join(f"{name} {value:.3f}{_before(held, name)}" for name, value in held.losses.items())
     sentence = f"On {held.pictures:,} held-out pictures the losses are: {losses}"
+    fell = all(value < held.before.get(name, math.inf) for name, value in held.losses.items())
     if held.mean_picture is None:
-        return f"{sentence}."
-    better = "more" if min(held.losses.values()) < held.mean_picture else "no more: nothing was learnt"
-    return f"{sentence}; guessing the mean picture loses {held.mean_picture:.3f}, which is {better}."
+        return f"{sentence}." if fell else f"{sentence}: nothing was learnt."
+    sentence = f"{sentence}; guessing the mean picture loses {held.mean_picture:.3f}"
+    learnt = fell and min(held.losses.values()) < held.mean_picture
+    return f"{sentence}, which is more." if learnt else f"{sentence}: nothing was learnt."
+
+
+def _before(held: HeldOutLosses, name: str) -> str:
+    return f" (before training {held.before[name]:.3f})" if name in held.before else ""
 
 
 def corpus_facts(result: PictureResult) -> Facts:

@@ -225,7 +225,8 @@ def _assign(config: Any, path: list[str], text: str, whole: str) -> Any:
         raise ReknitError(f"--set {whole}: {parent} has no fields below it")
     names = [item.name for item in dataclasses.fields(config)]
     if path[0] not in names:
-        raise ReknitError(f"--set {whole}: there is no field {path[0]!r} here; there are {', '.join(names)}")
+        known = f"there are {', '.join(names)}" if names else "it has no settings"
+        raise ReknitError(f"--set {whole}: there is no field {path[0]!r} here; {known}")
     current = getattr(config, path[0])
     if len(path) > 1:
         return dataclasses.replace(config, **{path[0]: _assign(current, path[1:], text, whole)})

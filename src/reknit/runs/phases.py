@@ -112,7 +112,7 @@ def train_phases(
     """
     training = Training(config, folder, corpus, model, probe, stop, team)
     phases = phases_of(config)
-    _check_rules(phases, model.encoder)
+    check_rules(config, model.encoder)
     together = f" by {team.size} processes ({config.parallel})" if team.size > 1 else ""
     precision = resolve_precision(config.precision, training.device)
     logger.info("training on %s in %s%s", training.device, precision, together)
@@ -163,10 +163,10 @@ def phases_of(config: RunConfig) -> list[Phase]:
     return found
 
 
-def _check_rules(phases: list[Phase], encoder: Encoder) -> None:
+def check_rules(config: RunConfig, encoder: Encoder) -> None:
     """Raise ReknitError where some step of a phase has an attention rule that the encoder cannot honour."""
     if isinstance(encoder, NativeEncoder):
-        for phase in phases:
+        for phase in phases_of(config):
             for rule in phase.recipe.objective.rules():
                 encoder.check_rule(rule)
 

@@ -11,7 +11,7 @@ import torch
 
 from reknit.data.batch import Batch
 from reknit.data.images.crops import random_crops
-from reknit.data.images.patches import normalised, picture_batch
+from reknit.data.images.patches import picture_batch
 from reknit.data.images.store import PictureCorpus
 from reknit.data.order import EpochOrder
 from reknit.errors import ReknitError
@@ -34,7 +34,7 @@ class PictureSpec(DataSpec[PictureCorpus, PictureModel]):
     """Smallest part of a picture's area that a step sees, 1 for whole pictures."""
 
     def open(self, corpus: PictureCorpus, model: PictureModel, folder: Path, seed: int) -> PictureBatches:
-        return PictureBatches(corpus, self.pictures_per_batch, model.patch, self.least_area, seed)
+        return PictureBatches(corpus, model, self.pictures_per_batch, self.least_area, seed)
 
     @property
     def longest(self) -> int:
@@ -55,10 +55,10 @@ class PictureSpec(DataSpec[PictureCorpus, PictureModel]):
 class PictureBatches(Source):
     """Fresh crops of the pictures of each step, in a fresh order each epoch."""
 
-    def __init__(self, corpus: PictureCorpus, pictures: int, patch: int, least_area: float, seed: int) -> None:
+    def __init__(self, corpus: PictureCorpus, model: PictureModel, pictures: int, least_area: float, seed: int) -> None:
         self.pixels, self.numbers = corpus.pixels, corpus.trained_on
         self.pictures = min(pictures, len(self.numbers))
-        self.patch, self.least_area, self.seed = patch, least_area, seed
+        self.model, self.least_area, self.seed = model, least_area, seed
         self.order = EpochOrder(len(self.numbers), seed)
         self.steps_per_epoch = len(self.numbers) // self.pictures  # what is left over comes in another epoch
 
@@ -67,4 +67,4 @@ class PictureBatches(Source):
         chosen = self.order(epoch)[place * self.pictures : (place + 1) * self.pictures]
         pixels = torch.from_numpy(np.stack([self.pixels[number] for number in self.numbers[chosen]]))
         rng = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
-        return picture_batch(random_crops(normalised(pixels), rng, self.least_area), self.patch)
+        return picture_batch(random_crops(self.model.normalised(pixels), rng, self.least_area), self.model.patch)

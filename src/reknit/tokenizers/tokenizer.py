@@ -15,6 +15,7 @@ import torch
 from reknit.data.batch import Batch, Vocabulary, counted_spans
 from reknit.data.text.taggers import TaggerName, span_numbers, tagger_named
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 from reknit.tokenizers.files import TokenizerFacts, facts_of, read_facts
 from reknit.tokenizers.training import train_byte_level, train_wordpiece
 
@@ -262,7 +263,9 @@ def _load_with_transformers(path: str | Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
+        # It warns of model types that it does not know; reknit's own is one.
+        with quiet_libraries():
+            return AutoTokenizer.from_pretrained(str(path), use_fast=True, trust_remote_code=False)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         where = "cannot be read" if Path(path).is_dir() else "is no local folder and could not be loaded from the hub"

@@ -18,7 +18,8 @@ def load_labels(place: str | Path, test_fraction: float, seed: int) -> Classific
     place: a folder with train.tsv and test.tsv, or a file; tab-separated, with the columns "label" and "text". A single
     file is divided by a hash of the seed and the text, so that a text that occurs twice is on one side.
 
-    Raises ReknitError as `read_table` does, and where there is only one label or too few texts.
+    Raises ReknitError as `read_table` does, and where a row is not complete, there is only one label, no label of the
+    texts that judge is learnt, or there are too few texts.
     """
     place = Path(place)
     if place.is_dir():
@@ -29,6 +30,7 @@ def load_labels(place: str | Path, test_fraction: float, seed: int) -> Classific
         data = ClassificationSet(
             place.stem, [row for row in rows if not is_held_out(row[1], test_fraction, seed)], judging
         )
+    _check_filled(place, data)
     if len({label for label, _ in data.train}) < 2:
         raise ReknitError(f"{place} has only one label: there is nothing to learn")
     if len(data.train) < LEAST_TRAINED or len(data.test) < LEAST_JUDGING:
@@ -36,7 +38,17 @@ def load_labels(place: str | Path, test_fraction: float, seed: int) -> Classific
             f"{place} has {len(data.train)} texts to learn from and {len(data.test)} to test on: at least "
             f"{LEAST_TRAINED} and {LEAST_JUDGING} are needed, so give more labelled texts"
         )
+    if not {label for label, _ in data.train} & {label for label, _ in data.test}:
+        raise ReknitError(f"{place}: no text that judges has a label that was learnt: give several texts of each label")
     return data
+
+
+def _check_filled(place: Path, data: ClassificationSet) -> None:
+    empty = [(label, text) for label, text in (*data.train, *data.test) if not label.strip() or not text.strip()]
+    if empty:
+        label, text = empty[0]
+        which = f"the text {text[:40]!r} has no label" if text.strip() else f"one of label {label!r} has no text"
+        raise ReknitError(f"{place} has {len(empty)} rows without a text or a label ({which}): complete or remove them")
 
 
 def is_held_out(text: str, fraction: float, seed: int) -> bool:

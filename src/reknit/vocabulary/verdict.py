@@ -91,14 +91,17 @@ def _sentence(
     names = ", ".join(one.dataset for one in labelled)
     old, new = (float(np.mean([one.rows[name][METRIC].value for one in labelled])) for name in (OLD, NEW))
     low, high = search.ci95
+    ends = saved_ci95 if saved >= 0 else (-saved_ci95[1], -saved_ci95[0])
     tokens = (
         f"texts have {abs(saved):.1%} {'fewer' if saved >= 0 else 'more'} tokens "
-        f"(95% interval of what is saved {saved_ci95[0]:.1%} to {saved_ci95[1]:.1%})"
+        f"(95% interval {ends[0]:.1%} to {ends[1]:.1%})"
     )
     quality = (
         f"{METRIC} on {names} goes from {old:.3f} to {new:.3f} ({search.difference:+.3f}, 95% interval {low:+.3f} to "
         f"{high:+.3f})"
     )
+    if use == "new" and saved_ci95[0] <= 0:
+        return f"Use the new tokenizer: {quality}, though {tokens}."
     if use == "new":
         return f"Use the new tokenizer: {tokens}, and {quality}, so it costs at most {margin:g} of it."
     if worse and len(labelled) > 1:

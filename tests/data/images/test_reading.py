@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,14 @@ def test_too_many_bad_files_end_the_reading() -> None:
     assert report.unreadable == {"damaged": 3}
     with pytest.raises(ReknitError, match=r"more than 3 unreadable pictures, the first are: 0\.jpg: damaged; 1\.jpg"):
         report.add_problem("3.png", "not a picture", max_bad=3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    write_photos(tmp_path, 2)
+    files = picture_files(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert picture_files(tmp_path) == files
+    (tmp_path / "lost.jpg").symlink_to(tmp_path / "absent")
+    assert len(picture_files(tmp_path)) == len(files) + 1, "it is counted when it cannot be opened"
+    with pytest.raises(UnreadablePicture, match="cannot be opened"):
+        read_picture(tmp_path / "lost.jpg", 8)

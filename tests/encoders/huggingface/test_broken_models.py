@@ -14,8 +14,8 @@ from encoder_samples import ragged_view, saved_family
 from reknit.data.attention_rules import causal
 from reknit.encoders.huggingface.automodel import AutoModelEncoder
 from reknit.encoders.huggingface.loading import load_encoder
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from encoder_samples import FAMILY_NAMES, family_config, family_model, one_by_on
 
 from reknit.data.batch import View
 from reknit.encoders.huggingface.loading import HuggingFaceEncoder, load_encoder, native_state_to_hf
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 
 TOLERANCE = 1e-4
 

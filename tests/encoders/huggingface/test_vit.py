@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from reknit.data.batch import View
 from reknit.data.images.patches import picture_batch
 from reknit.encoders.huggingface.loading import HuggingFaceEncoder, load_encoder, native_state_to_hf
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.encoders.picture_spec import PictureEncoderSpec
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 
 SPEC = PictureEncoderSpec(dim=32, depth=3, heads=4, intermediate=48, picture=12, patch=4)
 

@@ -37,8 +37,8 @@ def noise(step: int) -> Batch:
 
 
 def neighbours() -> tuple[Batch, Batch]:
-    """Two batches that begin with the same picture and go on differently."""
-    first = _pictures(1, 1)
+    """Two batches that begin with the same picture, the smallest, and go on differently."""
+    first = _pictures(1, len(SIDES))[3:4]
     return packed([*first, *_pictures(7, 3)]), packed([*first, *_pictures(8, 5)[1:]])
 
 

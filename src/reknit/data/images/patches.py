@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,14 +15,17 @@ PICTURE_VOCABULARY = Vocabulary(size=2, pad=-1, mask=-1, cls=OPENS, sep=-1, spec
 """A picture is an opening row and its patches; no token has a meaning of its own."""
 KIND = "patch"
 
-# Of ImageNet, which image models expect everywhere: of red, green and blue between 0 and 1.
+# Of ImageNet, of red, green and blue between 0 and 1: what most image models expect.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def normalised(pixels: Tensor) -> Tensor:
-    """[n, h, w, 3] uint8 or float of 0 to 255 -> [n, 3, h, w] float32 of about mean 0 and deviation 1."""
-    mean, deviation = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (MEAN, DEVIATION))
-    return (pixels.permute(0, 3, 1, 2).float() / 255.0 - mean) / deviation
+def normalised(pixels: Tensor, mean: Sequence[float] = MEAN, deviation: Sequence[float] = DEVIATION) -> Tensor:
+    """[n, h, w, 3] uint8 or float of 0 to 255 -> [n, 3, h, w] float32 of about mean 0 and deviation 1.
+
+    mean, deviation: of red, green and blue between 0 and 1.
+    """
+    by, less = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (deviation, mean))
+    return (pixels.permute(0, 3, 1, 2).float() / 255.0 - less) / by
 
 
 def patches_of(pictures: Tensor, patch: int) -> Tensor:

@@ -89,7 +89,8 @@ def read_picture(path: Path, size: int) -> np.ndarray:
     except UnreadablePicture:
         raise
     except Exception as error:  # each decoder has errors of its own
-        raise UnreadablePicture("damaged") from error
+        unopened = isinstance(error, OSError) and error.errno is not None
+        raise UnreadablePicture("cannot be opened" if unopened else "damaged") from error
 
 
 def _rgb(picture: Image) -> Image:
@@ -110,5 +111,8 @@ def _below(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(place) / name
+            path = Path(place) / name
+            # A pipe or socket of that name would be waited for without end.
+            special = path.exists() and not path.is_file()
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not special:
+                yield path

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from reknit.data.attention_rules import bidirectional
 from reknit.data.batch import View, positions_of, segments_of
 from reknit.encoders.base import Encoded, TokenEncoder
-from reknit.encoders.huggingface.quiet import quiet_libraries
 from reknit.errors import ReknitError
+from reknit.jobs.quiet import quiet_libraries
 
 
 class AutoModelEncoder(TokenEncoder):
