@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 from reknit.explanation.result import Excerpt, ExplainResult, Feature, Hit
 from reknit.interpretability.descriptions import FeatureWord
 from reknit.jobs.files import disk_full_explained, written_aside
-from reknit.report.markup import fact_list, table, text
+from reknit.report.markup import fact_list, table, text, whole_page
 
 EXCERPT_CHARACTERS = 260
 _WORDS_IN_NAME = 3
@@ -40,8 +38,7 @@ def render_page(result: ExplainResult) -> str:
         fact_list(_facts(result)),
         f"<pre><code>{text(result.command)}</code></pre>",
     ]
-    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
-    return Template(page).substitute(title=f"{text(headline)} · reknit", body="\n".join(part for part in body if part))
+    return whole_page(headline, body)
 
 
 def feature_name(number: int, words: Sequence[FeatureWord]) -> str:

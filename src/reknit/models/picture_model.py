@@ -112,7 +112,7 @@ class PictureModel:
         folder = model_folder(local_folder(path))
         if not isinstance(family_at(folder), PictureFamily):
             raise ReknitError(f"{path} is no vision transformer, so it reads no pictures: give a ViT of transformers")
-        own = read_json(folder / _OWN) if (folder / _OWN).exists() else {}
+        own = _read_if_there(folder / _OWN)
         encoder = load_encoder(folder)
         assert isinstance(encoder, HuggingFaceEncoder), "a family with a native encoder"
         mean, deviation = _normalisation(folder)
@@ -127,11 +127,7 @@ class PictureModel:
     def _pixels(self, pictures: Sequence[str | Path] | np.ndarray) -> Tensor:
         if isinstance(pictures, np.ndarray):
             return torch.from_numpy(np.array(pictures))  # a copy: mapped ones cannot be written to
-        try:
-            return torch.from_numpy(np.stack([read_picture(Path(file), self.size) for file in pictures]))
-        except UnreadablePicture as error:
-            bad = next(file for file in pictures if not _readable(Path(file), self.size))
-            raise ReknitError(f"{bad} cannot be read ({error}): leave it out") from error
+        return torch.from_numpy(np.stack([_read(Path(file), self.size) for file in pictures]))
 
     def _preprocessing(self) -> dict[str, Any]:
         """As transformers reads it: the middle square, scaled, normalised."""
@@ -151,22 +147,26 @@ class PictureModel:
         }
 
 
+def _read_if_there(file: Path) -> dict[str, Any]:
+    return read_json(file) if file.exists() else {}
+
+
 def _normalisation(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
     """Mean and deviation that pictures are normalised with; ImageNet's where the folder does not say it."""
-    file = folder / _PREPROCESSING
-    stored = read_json(file) if file.exists() else {}
+    stored = _read_if_there(folder / _PREPROCESSING)
     if stored.get("do_normalize", True) is False:
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     found = stored.get("image_mean", list(MEAN)), stored.get("image_std", list(DEVIATION))
     for values in found:
         if not (isinstance(values, list) and len(values) == 3 and all(isinstance(one, int | float) for one in values)):
-            raise ReknitError(f"{file}: image_mean and image_std must be three numbers each; the file is broken")
+            raise ReknitError(
+                f"{folder / _PREPROCESSING}: image_mean and image_std must be three numbers each; the file is broken"
+            )
     return found
 
 
-def _readable(file: Path, size: int) -> bool:
+def _read(file: Path, size: int) -> np.ndarray:
     try:
-        read_picture(file, size)
-    except UnreadablePicture:
-        return False
-    return True
+        return read_picture(file, size)
+    except UnreadablePicture as error:
+        raise ReknitError(f"{file} cannot be read ({error}): leave it out") from error

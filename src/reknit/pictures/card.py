@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from reknit.pictures import words
 from reknit.pictures.result import PictureResult
-from reknit.report.card import citations, fact_section, hub_id, markdown, paper, recipe_card, repeat
+from reknit.report.card import citations, fact_section, front_matter, markdown, paper, recipe_card, repeat
 from reknit.runs.config import SCRATCH
 
 _USE = """## Use
@@ -48,12 +47,9 @@ def picture_card(result: PictureResult, config: dict[str, Any]) -> str:
 
 
 def _front_matter(result: PictureResult) -> str:
-    tags = dict.fromkeys(["image-feature-extraction", "vit", "reknit", *(p.recipe for p in result.training.phases)])
-    base = hub_id(result.start)
-    lines = ["---", "library_name: transformers", "pipeline_tag: image-feature-extraction", "tags:"]
-    lines += [f"- {json.dumps(tag)}" for tag in tags]
-    lines += [f"base_model: {json.dumps(base)}"] if base else []
-    return "\n".join([*lines, "---"])
+    task = "image-feature-extraction"
+    tags = [task, "vit", "reknit", *(phase.recipe for phase in result.training.phases)]
+    return front_matter("transformers", task, tags, result.start)
 
 
 def _introduction(result: PictureResult) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.pictures import words
 from reknit.pictures.result import PictureResult
 from reknit.report import sections
-from reknit.report.markup import fact_list, text
+from reknit.report.markup import fact_list, text, whole_page
 from reknit.report.training_section import loss_curves, phases
 
 
@@ -29,14 +27,13 @@ def render_page(result: PictureResult, metrics: list[dict[str, Any]], config: di
         f'<section class="verdict"><h1><strong>{text(headline)}:</strong> {text(rest)}</h1>'
         "<p><code>model/</code> holds the model at the end of training, ready to load.</p></section>",
         f"<h2>Training</h2>{fact_list(words.training_facts(result))}{phases(result.training, words.UNIT)}",
-        loss_curves(metrics, "patches"),
+        loss_curves(metrics, words.UNIT),
         f"<h2>Pictures</h2>{fact_list(words.corpus_facts(result))}{_problems(result)}",
         f'<h2>Export check</h2><p class="quiet">{_CHECK}</p>{fact_list(words.export_facts(result))}',
         sections.machine(result.machine, result.versions, result.reknit_version),
         sections.repeat(result.command, result.seed, config),
     ]
-    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
-    return Template(page).substitute(title=f"{text(headline)} · reknit", body="\n".join(part for part in body if part))
+    return whole_page(headline, body)
 
 
 _CHECK = (

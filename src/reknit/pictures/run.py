@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from reknit.data.images.store import PictureCorpus, prepare_pictures
 from reknit.encoders.picture_spec import PictureEncoderSpec
@@ -85,15 +86,15 @@ class PictureRun(RunKind):
 
     def train_and_deliver(self, team: Team) -> dict[str, Any]:
         logger.info("start: %s, %d layers of width %d", self.config.start, self.model.encoder.depth, self.model.dim)
-        before = self._held_out(self._objective())
-        with listen_for_stop() as stop:
-            spent = train_phases(self.config, self.folder, self.corpus, self.model, None, stop, team)
+        mean = mean_picture(self.corpus.pixels, self.corpus.trained_on)
+        before = self._held_out(self._objective(), mean)
+        spent, stopped = self._train(team)
         team.leave()
-        if stop.asked:
+        if stopped:
             raise Interrupted("stopped after training")
         objective = self._objective()
         self.folder.phase(phases_of(self.config)[-1].name).load_objective("final", objective)
-        held_out = self._held_out(objective)
+        held_out = self._held_out(objective, mean)
         if held_out is not None and before is not None:
             held_out = replace(held_out, before=before.losses)
         return self._deliver(from_plain(Training, spent, "training"), held_out).to_json()
@@ -115,9 +116,11 @@ class PictureRun(RunKind):
             encoder = size.build()
             self.model = PictureModel(encoder.to(best_device()), pooling=size.pooling, name=self.folder.path.name)
 
-    def _train(self, team: Team) -> None:
+    def _train(self, team: Team) -> tuple[dict[str, Any], bool]:
+        """What was spent, and whether a stop was asked for meanwhile."""
         with listen_for_stop() as stop:
-            train_phases(self.config, self.folder, self.corpus, self.model, None, stop, team)
+            spent = train_phases(self.config, self.folder, self.corpus, self.model, None, stop, team)
+        return spent, stop.asked
 
     def _deliver(self, training: Training, held_out: HeldOutLosses | None) -> PictureResult:
         """Write model/, result.json and report.html. Killed here, a resume does it again."""
@@ -151,10 +154,8 @@ class PictureRun(RunKind):
             objective = phase.recipe.objective.build(model.encoder, model.vocabulary, model.pooling)
         return objective.to(next(model.encoder.parameters()).device)
 
-    def _held_out(self, objective: Objective) -> HeldOutLosses | None:
-        corpus = self.corpus
-        mean = mean_picture(corpus.pixels, corpus.trained_on)
-        return held_out_losses(objective, self.model, corpus.pixels, corpus.held_out, mean)
+    def _held_out(self, objective: Objective, mean: Tensor) -> HeldOutLosses | None:
+        return held_out_losses(objective, self.model, self.corpus.pixels, self.corpus.held_out, mean)
 
     def _facts(self) -> PictureFacts:
         corpus = self.corpus

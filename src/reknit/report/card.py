@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,21 @@ def markdown(value: Any) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(str(value).split())).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 
 
+def front_matter(library: str, pipeline: str, tags: Iterable[str], start: str) -> str:
+    """YAML as the hub reads it. tags: a tag that comes again is left out. start: named where it is of the hub."""
+    lines = ["---", f"library_name: {library}", f"pipeline_tag: {pipeline}", "tags:"]
+    # A JSON string is a YAML string, whatever is in it.
+    lines += [f"- {json.dumps(tag)}" for tag in dict.fromkeys(tags)]
+    base = hub_id(start)
+    lines += [f"base_model: {json.dumps(base)}"] if base else []
+    return "\n".join([*lines, "---"])
+
+
 def _front_matter(result: RunResult) -> str:
     recipes = [phase.recipe for phase in result.training.phases]
     library = "reknit" if facts.runs_only_here(result) else "sentence-transformers"
-    tags = dict.fromkeys([library, "feature-extraction", "sentence-similarity", "reknit", *recipes])
-    lines = ["---", f"library_name: {library}", "pipeline_tag: sentence-similarity", "tags:"]
-    # A JSON string is a YAML string, whatever is in it.
-    lines += [f"- {json.dumps(tag)}" for tag in tags]
-    base = hub_id(result.start)
-    lines += [f"base_model: {json.dumps(base)}"] if base else []
-    return "\n".join([*lines, "---"])
+    tags = [library, "feature-extraction", "sentence-similarity", "reknit", *recipes]
+    return front_matter(library, "sentence-similarity", tags, result.start)
 
 
 def _introduction(result: RunResult) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.report import facts, sections
-from reknit.report.markup import text
+from reknit.report.markup import text, whole_page
 from reknit.report.training_section import training
 from reknit.runs.result import RunResult
 
@@ -28,9 +26,7 @@ def render_report(result: RunResult, metrics: list[dict[str, Any]], config: dict
         sections.machine(result.machine, result.versions, result.reknit_version),
         sections.repeat(result.command, result.seed, config),
     ]
-    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
-    title = f"{facts.headline(result)} · reknit"
-    return Template(page).substitute(title=text(title), body="\n".join(part for part in body if part))
+    return whole_page(facts.headline(result), body)
 
 
 def write_report(path: Path, result: RunResult, metrics: list[dict[str, Any]], config: dict[str, Any]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
+from string import Template
 from typing import Any
 
 from reknit.report.facts import Facts
@@ -21,6 +23,12 @@ def text(value: Any, limit: int | None = None) -> str:
         end = max(kept.rfind(" "), 0)
         shown = kept[: end if end > limit // 2 else limit - 1].rstrip() + "…"
     return escape(shown, quote=True)
+
+
+def whole_page(title: str, sections: Iterable[str]) -> str:
+    """A page without any outside resource. title: plain text. sections: HTML, of which empty ones are left out."""
+    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
+    return Template(page).substitute(title=text(f"{title} · reknit"), body="\n".join(part for part in sections if part))
 
 
 def fact_list(pairs: Facts) -> str:

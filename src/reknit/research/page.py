@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
 from reknit.jobs.files import disk_full_explained, written_aside
-from reknit.report.markup import charts, fact_list, table, text
+from reknit.report.markup import charts, fact_list, table, text, whole_page
 from reknit.report.plots import Series, curves_chart
 from reknit.research.table import explanation, ranked, tables
 
@@ -57,8 +55,7 @@ def render_page(result: dict[str, Any]) -> str:
         ),
         f"<p><code>{text(result['command'])}</code></p>",
     ]
-    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
-    return Template(page).substitute(title="Objectives compared · reknit", body="\n".join(body))
+    return whole_page("Objectives compared", body)
 
 
 def _cell(shown: str) -> str:

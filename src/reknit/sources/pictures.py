@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from reknit.data.batch import Batch
-from reknit.data.images.crops import random_crops
+from reknit.data.images.crops import generator_of, random_crops
 from reknit.data.images.patches import picture_batch
 from reknit.data.images.store import PictureCorpus
 from reknit.data.order import EpochOrder
@@ -66,5 +66,5 @@ class PictureBatches(Source):
         epoch, place = divmod(step, self.steps_per_epoch)
         chosen = self.order(epoch)[place * self.pictures : (place + 1) * self.pictures]
         pixels = torch.from_numpy(np.stack([self.pixels[number] for number in self.numbers[chosen]]))
-        rng = torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+        rng = generator_of(self.seed, step)
         return picture_batch(random_crops(self.model.normalised(pixels), rng, self.least_area), self.model.patch)

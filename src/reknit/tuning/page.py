@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from string import Template
-
 from reknit.jobs.progress import format_duration
-from reknit.report.markup import fact_list, table, text
+from reknit.report.markup import fact_list, table, text, whole_page
 from reknit.report.plots import interval_bar
 from reknit.tuning.result import PROBE, TUNED, Arm, TuningResult
 
@@ -34,8 +31,7 @@ def render_page(result: TuningResult) -> str:
         fact_list(_facts(result)),
         f'<pre tabindex="0">{text(result.command)}</pre>',
     ]
-    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
-    return Template(page).substitute(title=f"{text(headline)} · reknit", body="\n".join(part for part in body if part))
+    return whole_page(headline, body)
 
 
 def arm_name(result: TuningResult, arm: str) -> str:

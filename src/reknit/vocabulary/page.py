@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 from reknit.evaluation.scores import Evaluation
 from reknit.jobs.files import disk_full_explained, written_aside
 from reknit.jobs.progress import format_duration
-from reknit.report.markup import fact_list, table, text
+from reknit.report.markup import fact_list, table, text, whole_page
 from reknit.vocabulary.result import VocabularyResult
 from reknit.vocabulary.verdict import NEW, OLD
 
@@ -45,8 +43,7 @@ def render_page(result: VocabularyResult) -> str:
         fact_list(_facts(result)),
         f"<pre><code>{text(result.command)}</code></pre>",
     ]
-    page = files("reknit.report").joinpath("page.html").read_text(encoding="utf-8")
-    return Template(page).substitute(title=f"{text(headline)} · reknit", body="\n".join(part for part in body if part))
+    return whole_page(headline, body)
 
 
 def _meaning(result: VocabularyResult) -> str:

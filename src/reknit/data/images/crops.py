@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 _NARROWEST, _WIDEST = 3 / 4, 4 / 3
+
+
+def generator_of(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one training step's crops."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
 
 
 def random_crops(pictures: Tensor, rng: torch.Generator, least: float) -> Tensor:

@@ -110,9 +110,7 @@ def _rgb(picture: Image) -> Image:
 def _below(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(place) / name
+        for path in (Path(place) / name for name in files if not name.startswith(".")):
             # A pipe or socket of that name would be waited for without end.
-            special = path.exists() and not path.is_file()
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not special:
+            if path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists()):
                 yield path

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reknit.data.batch import View
-from reknit.data.images.crops import random_crops
-from reknit.data.images.patches import normalised, picture_batch
+from reknit.data.batch import Batch, View
+from reknit.data.images.crops import generator_of, random_crops
+from reknit.data.images.patches import picture_batch
 from reknit.data.order import EpochOrder
 from reknit.encoders.pooling import pool
 from reknit.jobs.interrupt import Interrupted, StopRequest
@@ -60,12 +60,12 @@ def fine_tuned_accuracy(
             raise Interrupted("stopped while fine-tuning")
         epoch, place = divmod(step, steps)
         rows = order(epoch)[place * spec.pictures_per_batch : (place + 1) * spec.pictures_per_batch]
-        rng = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
-        pictures = random_crops(_normalised(learnt.pixels[rows], device), rng, spec.least_area)
+        pixels = _on_device(learnt.pixels[rows], device)
+        pictures = random_crops(model.normalised(pixels), generator_of(seed, step), spec.least_area)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(spec.optimiser, step / (spec.epochs * steps))
         with autocast(precision, device):
-            logits = classify(_vectors(model, pictures))
+            logits = classify(_vectors(model, picture_batch(pictures, model.patch)))
         loss = functional.cross_entropy(logits.float(), torch.from_numpy(learnt.labels[rows]).to(device))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, spec.optimiser.max_grad_norm)
@@ -80,14 +80,14 @@ def _accuracy(model: PictureModel, classify: nn.Linear, judging: LabelledPicture
     for start in range(0, len(judging.labels), _JUDGED_AT_ONCE):
         rows = slice(start, start + _JUDGED_AT_ONCE)
         with autocast(precision, device):
-            named = classify(_vectors(model, _normalised(judging.pixels[rows], device))).argmax(dim=1)
+            named = classify(_vectors(model, model.batch(_on_device(judging.pixels[rows], device)))).argmax(dim=1)
         right += int((named.cpu().numpy() == judging.labels[rows]).sum())
     return right / len(judging.labels)
 
 
-def _vectors(model: PictureModel, pictures: Tensor) -> Tensor:
-    return pool(model.encoder(View.clean(picture_batch(pictures, model.patch))), model.pooling)
+def _vectors(model: PictureModel, batch: Batch) -> Tensor:
+    return pool(model.encoder(View.clean(batch)), model.pooling)
 
 
-def _normalised(pixels: np.ndarray, device: torch.device) -> Tensor:
-    return normalised(torch.from_numpy(np.array(pixels)).to(device))
+def _on_device(pixels: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(pixels)).to(device)
