@@ -26,6 +26,7 @@ from reknit.bench.adaptation import found_by_run
 from reknit.report.card import model_card
 from reknit.report.html import render_report
 from reknit.report.table import results_table
+from reknit.runs.result import RunResult
 from reknit.runs.run_folder import RunFolder
 from reknit.training.log import MetricsLog
 
@@ -56,6 +57,8 @@ def without_what_is_new(result: dict[str, Any]) -> dict[str, Any]:
     old["corpus"] = old["corpus"] | {"probe": dict(old["corpus"]["probe"])}
     del old["corpus"]["probe"]["judged_by_all"]
     old["training"] = {name: value for name, value in old["training"].items() if value is not None}
+    new = ("systems", "by_weight")
+    old["evaluations"] = [{name: one[name] for name in one if name not in new} for one in old["evaluations"]]
     return old
 
 
@@ -111,6 +114,12 @@ def test_every_part_of_an_older_result_is_read(name: str, older: Path) -> None:
     found = RunFolder(older / name).found()
     assert found is not None
     assert found.version == 0
+    for evaluation, of_before in zip(found.evaluations, before["evaluations"], strict=True):
+        hybrids = of_before.pop("hybrids")
+        assert {name: (one.models, one.vector_weight) for name, one in evaluation.systems.items()} == {
+            name: ((one["model"],), one["weight"]) for name, one in hybrids.items()
+        }
+        assert evaluation.by_weight == {name: one["by_weight"] for name, one in hybrids.items()}
     again = without_what_is_new(found.to_json())
     assert again == {part: value for part, value in before.items() if part in again}
     assert before.keys() - again.keys() == {"date", "machine", "versions"}
@@ -150,8 +159,9 @@ def test_an_older_pretraining_keeps_its_index_and_its_verdict(older: Path) -> No
     after = read_result(older / "pretrained")
     for part in ("verdict", "probe_verdict"):
         assert {**after[part], "sentence": ""} == {**before[part], "sentence": ""}
-    for part in ("model_holds", "hybrid_weight", "evaluations"):
+    for part in ("model_holds", "hybrid_weight"):
         assert after[part] == before[part]
+    assert RunResult.from_json(after).evaluations == RunResult.from_json(before).evaluations
     assert len(after["searches"]) == len(before["searches"])
     assert "barak" in reknit("search", "pretrained", "barak turns").succeeded().out
 

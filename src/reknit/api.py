@@ -10,7 +10,7 @@ from typing import TypeVar
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
 from reknit.evaluation.retrieval import evaluate_retrieval
-from reknit.evaluation.scores import Evaluation, Hybrid
+from reknit.evaluation.scores import Evaluation
 from reknit.jobs.precision import PrecisionChoice, best_device
 from reknit.models.any_model import load_any
 from reknit.models.embedder import Embedder
@@ -18,6 +18,7 @@ from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.models.loading import load_model
 from reknit.models.picture_model import PictureModel
+from reknit.retrieval.system import SearchSystem
 from reknit.runs.search import hybrid_weight_of
 
 Loaded = TypeVar("Loaded", Embedder, Embedder | PictureModel)
@@ -73,5 +74,5 @@ def evaluate(
         if of_name.expansion is not None
     )
     collections = [replace(one, notes=(*one.notes, *notes)) for one in collections]
-    hybrids = {"hybrid": Hybrid(names[0], hybrid_weight_of(Path(model)))}
-    return [evaluate_retrieval(one, models, hybrids=hybrids, seed=seed) for one in collections]
+    systems = {"hybrid": SearchSystem.of([names[0]], hybrid_weight_of(Path(model)))}
+    return [evaluate_retrieval(one, models, systems=systems, seed=seed) for one in collections]

@@ -50,11 +50,13 @@ def test_result(finished_run: Path) -> None:
     check_rows(result["evaluations"][0]["rows"], [*SYSTEMS, "plain", *HYBRIDS])
     notes = result["evaluations"][0]["notes"]
     assert not any("chosen on these queries" in note for note in notes), "from scratch another half chooses"
-    hybrids = result["evaluations"][0]["hybrids"]
-    assert {name: one["model"] for name, one in hybrids.items()} == {"start_hybrid": "start", "hybrid": "adapted"}
-    assert result["hybrid_weight"] == next(
-        one["weight"] for one in hybrids.values() if one["model"] == result["model_holds"]
-    )
+    weights = {name: system["weights"] for name, system in result["evaluations"][0]["systems"].items()}
+    assert {name: set(sides) for name, sides in weights.items()} == {
+        "start_hybrid": {"bm25", "start"},
+        "hybrid": {"bm25", "adapted"},
+    }
+    held = result["model_holds"]
+    assert result["hybrid_weight"] == next(sides[held] for sides in weights.values() if held in sides)
     assert result["query_expansion"]["terms"] > 20
     expanded = (finished_run / "model" / "query_expansion").is_dir()
     assert expanded == (result["model_holds"] == "adapted")
@@ -193,12 +195,12 @@ def test_evaluate(finished_run: Path, collection: Path, tmp_path: Path) -> None:
     assert f"{rows['bm25']['nDCG@10']['value']:.3f}" in shown
     assert "verdict" not in shown.lower()
     # Nobody chose a weight for a model alone; a run is measured as it is searched.
-    of_model = library.evaluate(model, [collection])[0].hybrids["hybrid"].weight
-    of_run = evaluation["hybrids"]["hybrid"]["weight"]
+    of_model = library.evaluate(model, [collection])[0].systems["hybrid"].vector_weight
+    of_run = evaluation["systems"]["hybrid"]["weights"][str(finished_run)]
     assert (of_model, of_run) == (0.5, read_result(finished_run)["hybrid_weight"])
     other = shutil.copytree(finished_run, tmp_path / "other")
     (other / "result.json").write_text(json.dumps(read_result(finished_run) | {"hybrid_weight": 0.8}))
-    assert library.evaluate(other, [collection])[0].hybrids["hybrid"].weight == 0.8
+    assert library.evaluate(other, [collection])[0].systems["hybrid"].vector_weight == 0.8
     scores = [hit["score"] for hit in search_run(other, "turns")]
     assert scores != [hit["score"] for hit in search_run(finished_run, "turns")], "searches weigh as it is measured"
     (other / "result.json").unlink()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from reknit.errors import ReknitError
 from reknit.retrieval.bm25 import BM25
-from reknit.retrieval.fusion import fuse
+from reknit.retrieval.fusion import fuse, rooted
 from reknit.retrieval.index import Hit, Index, build_index
 from reknit.retrieval.search import search
 
@@ -140,7 +140,7 @@ def test_hybrid_is_the_fusion_that_evaluation_measures(index):
     assert found - both[0].keys(), "some share no word"
     assert len(both[0]) > 100, "some are found by words too, only deeper down"
     words, vectors = ({"q": {document: side.get(document, 0.0) for document in found}} for side in both)
-    expected = list(fuse(words, vectors, 0.3)["q"].items())
+    expected = list(fuse([{"q": rooted(words["q"])}, vectors], [0.7, 0.3])["q"].items())
     hits = index.search(query, text, 20, mode="hybrid", hybrid_weight=0.3)
     assert [hit.id for hit in hits] == [document for document, _ in expected[:20]]
     assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected[:20]], abs=1e-6)

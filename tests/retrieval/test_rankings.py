@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reknit.errors import ReknitError
 from reknit.retrieval import dense
 from reknit.retrieval.dense import dense_rankings
-from reknit.retrieval.fusion import fuse, random_rankings
+from reknit.retrieval.fusion import fuse, random_rankings, rooted
 from reknit.retrieval.ranking import ranking, top_places
 
 
@@ -93,7 +93,7 @@ def test_fusion_equals_a_loop(given_scores, weight):
         }
         for side in (0, 1)
     )
-    fused = fuse(words, vectors, weight)
+    fused = fuse([{query: rooted(found) for query, found in words.items()}, vectors], [1 - weight, weight])
     assert list(fused) == list(given_scores)
     for query, found in fused.items():
         roots = {document: score**0.5 for document, score in words[query].items()}
@@ -109,14 +109,17 @@ def test_fusion_equals_a_loop(given_scores, weight):
 def test_fusion_does_not_look_at_the_size_of_scores():
     words, small = {"q": {"a": 4.0, "b": 1.0, "c": 0.0}}, {"q": {"a": 0.2, "b": 0.4, "c": 0.3}}
     large = {"q": {document: 1e6 * score - 5 for document, score in small["q"].items()}}
-    assert fuse(words, small, 0.4)["q"] == pytest.approx(fuse(words, large, 0.4)["q"])
+    assert fuse([words, small], [0.6, 0.4])["q"] == pytest.approx(fuse([words, large], [0.6, 0.4])["q"])
 
 
 def test_fusion_refuses_sides_that_do_not_match():
     with pytest.raises(ReknitError, match="different queries"):
-        fuse({"q": {"a": 1.0}}, {}, 0.5)
+        fuse([{"q": {"a": 1.0}}, {}], [0.5, 0.5])
     with pytest.raises(ReknitError, match="different documents for query 'q'"):
-        fuse({"q": {"a": 1.0}}, {"q": {"b": 1.0}}, 0.5)
+        fuse([{"q": {"a": 1.0}}, {"q": {"b": 1.0}}], [0.5, 0.5])
+    for sides, weights in (([], []), ([{"q": {"a": 1.0}}], [0.5, 0.5])):
+        with pytest.raises(ReknitError, match="one weight for each side"):
+            fuse(sides, weights)
 
 
 def test_random_run_is_fair_repeatable_and_without_repeats():

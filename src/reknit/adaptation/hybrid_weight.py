@@ -10,12 +10,11 @@ import numpy as np
 from reknit.adaptation.candidate import Candidate
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
-from reknit.evaluation.retrieval import vectors_of
+from reknit.evaluation.retrieval import sides_of
 from reknit.evaluation.significance import nearest_as_good
 from reknit.models.encode_texts import EncodeTexts
-from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.fusion import EQUAL_PARTS
-from reknit.retrieval.hybrid import candidates
+from reknit.retrieval.system import SearchSystem
 from reknit.runs.config import RunConfig
 
 logger = logging.getLogger("reknit")
@@ -47,8 +46,8 @@ def hybrid_values(
 
     split_identifiers: as for `BM25`; a search of users' questions splits them.
     """
-    bm25 = BM25(collection.documents, split_identifiers=split_identifiers)
-    return values_by_weight(collection, *candidates(collection, bm25, *vectors_of(collection, encode)), metric)
+    sides = sides_of(collection, {"model": encode}, split_identifiers=split_identifiers)
+    return values_by_weight(collection, sides, {"hybrid": SearchSystem.of(["model"], EQUAL_PARTS)}, metric)["hybrid"]
 
 
 def choose_hybrid_weight(

@@ -10,7 +10,8 @@ from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.verdict import decide
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.retrieval import evaluate_retrieval
-from reknit.evaluation.scores import Evaluation, Hybrid
+from reknit.evaluation.scores import Evaluation
+from reknit.retrieval.system import SearchSystem
 from reknit.runs.result import Verdict
 
 logger = logging.getLogger("reknit")
@@ -39,16 +40,16 @@ def judge(
     models = {"start": start.encode_expanded, "adapted": adapted.encode_expanded}
     if adapted.expansion is not None:
         models["plain"] = adapted.encode
-    hybrids = {
-        "start_hybrid": Hybrid("start", start.hybrid_weight),
-        "hybrid": Hybrid("adapted", adapted.hybrid_weight),
+    systems = {
+        "start_hybrid": SearchSystem.of(["start"], start.hybrid_weight),
+        "hybrid": SearchSystem.of(["adapted"], adapted.hybrid_weight),
     }
     evaluations = []
     for collection in (probe, *labelled):
         logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
         # The probe's queries are cut out of documents, which share their identifiers.
         split = collection is not probe
-        evaluations.append(evaluate_retrieval(collection, models, hybrids=hybrids, split_identifiers=split, seed=seed))
+        evaluations.append(evaluate_retrieval(collection, models, systems=systems, split_identifiers=split, seed=seed))
     verdict = decide(evaluations, seed=seed)
     logger.info("verdict: %s", verdict.sentence)
     plain = None if adapted.expansion is None else decide(evaluations, system="plain", seed=seed)

@@ -250,12 +250,10 @@ def found_by_run(result: RunResult) -> dict[str, Any]:
         "hybrid": labelled.rows["hybrid"][METRIC].value,
         "start_hybrid": labelled.rows["start_hybrid"][METRIC].value,
         "teacher": to_plain(result.teacher),
-        "hybrid_weight": labelled.hybrids["hybrid"].weight,
-        "start_hybrid_weight": labelled.hybrids["start_hybrid"].weight,
+        "hybrid_weight": labelled.systems["hybrid"].vector_weight,
+        "start_hybrid_weight": labelled.systems["start_hybrid"].vector_weight,
         # So that another way to choose the weight can be tried on this record.
-        "hybrid_by_weight": {
-            what: of.hybrids["hybrid"].by_weight for what, of in (("probe", probe), ("labels", labelled))
-        },
+        "hybrid_by_weight": {what: of.by_weight["hybrid"] for what, of in (("probe", probe), ("labels", labelled))},
         "query_expansion": to_plain(result.query_expansion),
         "kept_share": result.training.kept_share,
         "probe": {name: row[METRIC].value for name, row in probe.rows.items()},

@@ -16,16 +16,18 @@ from reknit.evaluation.beir import load_beir
 from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
 from reknit.evaluation.measure import Measure, Size, Subject, shown_size
 from reknit.evaluation.metrics import mean, per_query, values_of
-from reknit.evaluation.scores import Evaluation, Hybrid, Score
+from reknit.evaluation.scores import Evaluation, Score
 from reknit.evaluation.significance import bootstrap_interval, distances_from_the_best
 from reknit.models.encode_texts import EncodeTexts, encoder_function
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.dense import dense_rankings
-from reknit.retrieval.fusion import fuse, random_rankings
-from reknit.retrieval.hybrid import candidates
+from reknit.retrieval.fusion import random_rankings
+from reknit.retrieval.rank_systems import rank_systems
 from reknit.retrieval.ranking import Rankings
+from reknit.retrieval.sides import Side, VectorSide, WordSide
+from reknit.retrieval.system import WORDS, SearchSystem
 
-BASELINES = ("random", "bm25")
+BASELINES = ("random", WORDS)
 
 
 @dataclass(frozen=True)
@@ -59,49 +61,57 @@ def opened(folder: Path) -> list[Measure] | None:
 
 def evaluate_retrieval(
     collection: RetrievalSet,
-    models: dict[str, EncodeTexts],
+    models: Mapping[str, EncodeTexts],
     *,
-    hybrids: Mapping[str, Hybrid] | None = None,
+    systems: Mapping[str, SearchSystem] | None = None,
     split_identifiers: bool = True,
     seed: int,
     top: int = 100,
 ) -> Evaluation:
     """Rank every document for every query with each system and score the rankings.
 
-    Rows in this order: random, bm25, each model (exact search over dot products), and each of `hybrids` under its name:
-    the `top` best by bm25 and by its model, scored by both (`candidates`), the model's scores weighted (`fuse`). Each
-    model is called twice: all documents, all queries. `split_identifiers`: as for `BM25`, which says why queries cut
-    out of documents should be asked without. `top`: results of a ranking, of a hybrid's sides each; at least 100 for
-    R@100 to mean what it says. What `load_beir` leaves out of a ranking stands in none. Raises ReknitError on an empty
-    collection, a hybrid of an unknown model, a model named like another row, or a model that returns the wrong shape
-    or values that are not finite.
+    Rows in this order: random, bm25, each model (exact search over dot products), and each of `systems`, which search
+    by "bm25" and by these models. Each model is called twice: all documents, all queries. `split_identifiers`: as for
+    `BM25`, which says why queries cut out of documents should be asked without. `top`: results of a ranking, of each
+    side of a system; at least 100 for R@100 to mean what it says. What `load_beir` leaves out of a ranking stands in
+    none. Raises ReknitError on an empty collection, a system of an unknown model, a model named like another row, or a
+    model that returns the wrong shape or values that are not finite.
     """
-    hybrids = hybrids or {}
-    _check(collection, models, hybrids)
-    bm25 = BM25(collection.documents, split_identifiers=split_identifiers)
-    runs = {"random": random_rankings(collection, seed, top), "bm25": bm25.search(collection.queries, top)}
-    found_by_both = {}
-    for name, encode in models.items():
-        documents, queries = vectors_of(collection, encode)
-        runs[name] = _model_run(collection, name, documents, queries, top)
-        if any(hybrid.model == name for hybrid in hybrids.values()):
-            found_by_both[name] = candidates(collection, bm25, documents, queries, top)
-    for name, hybrid in hybrids.items():
-        runs[name] = fuse(*found_by_both[hybrid.model], hybrid.weight)
+    systems = systems or {}
+    _check(collection, models, systems)
+    sides = sides_of(collection, models, split_identifiers=split_identifiers)
+    alone = {name: SearchSystem({name: 1.0}) for name in sides}
+    runs = {"random": random_rankings(collection, seed, top)}
+    runs |= rank_systems(collection, sides, {**alone, **systems}, top)
     qrels = {query: collection.qrels[query] for query in collection.queries}
     scores = {system: per_query(run, qrels) for system, run in runs.items()}
+    hybrids = {name: system for name, system in systems.items() if system.is_hybrid}
     return Evaluation(
         dataset=collection.name,
         queries=len(collection.queries),
         documents=len(collection.documents),
         notes=tuple(collection.notes),
-        hybrids={
-            name: replace(hybrid, by_weight=_by_weight(values_by_weight(collection, *found_by_both[hybrid.model])))
-            for name, hybrid in hybrids.items()
-        },
+        systems=dict(systems),
+        by_weight={name: _by_weight(values) for name, values in values_by_weight(collection, sides, hybrids).items()},
         rows={system: {name: _score(values, seed) for name, values in of.items()} for system, of in scores.items()},
         per_query=scores,
     )
+
+
+def sides_of(
+    collection: RetrievalSet, models: Mapping[str, EncodeTexts], *, split_identifiers: bool = True
+) -> dict[str, Side]:
+    """Words, and each model's vectors: what `rank_systems` takes. Raises ReknitError as `evaluate_retrieval` does."""
+    sides: dict[str, Side] = {
+        WORDS: WordSide(collection, BM25(collection.documents, split_identifiers=split_identifiers))
+    }
+    for name, encode in models.items():
+        documents, queries = vectors_of(collection, encode)
+        try:
+            sides[name] = VectorSide(collection, documents, queries)
+        except ReknitError as error:
+            raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
+    return sides
 
 
 def dense_search(collection: RetrievalSet, encode: EncodeTexts, top: int = 100) -> Rankings:
@@ -121,7 +131,7 @@ def vectors_of(collection: RetrievalSet, encode: EncodeTexts) -> tuple[np.ndarra
     )
 
 
-def _check(collection: RetrievalSet, models: dict[str, EncodeTexts], hybrids: Mapping[str, Hybrid]) -> None:
+def _check(collection: RetrievalSet, models: Mapping[str, EncodeTexts], systems: Mapping[str, SearchSystem]) -> None:
     if not collection.documents or not collection.queries:
         raise ReknitError(
             f"collection {collection.name!r} has {len(collection.documents)} documents and {len(collection.queries)} "
@@ -130,20 +140,13 @@ def _check(collection: RetrievalSet, models: dict[str, EncodeTexts], hybrids: Ma
     unjudged = [query for query in collection.queries if query not in collection.qrels]
     if unjudged:
         raise ReknitError(f"query {unjudged[0]!r} of collection {collection.name!r} has no judgements: remove it")
-    times = Counter([*BASELINES, *models, *hybrids])
+    times = Counter([*BASELINES, *models, *systems])
     clash = sorted(name for name in times if times[name] > 1)
     if clash:
         raise ReknitError(f"a model may not be named {clash[0]!r}: that is the name of another row")
-    unknown = [hybrid.model for hybrid in hybrids.values() if hybrid.model not in models]
+    unknown = [model for system in systems.values() for model in system.models if model not in models]
     if unknown:
-        raise ReknitError(f"there is no model {unknown[0]!r} to fuse with BM25: the models are {sorted(models)}")
-
-
-def _model_run(collection: RetrievalSet, name: str, documents: np.ndarray, queries: np.ndarray, top: int) -> Rankings:
-    try:
-        return dense_rankings(list(collection.documents), documents, list(collection.queries), queries, top)
-    except ReknitError as error:
-        raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
+        raise ReknitError(f"there is no model {unknown[0]!r} to search by: the models are {sorted(models)}")
 
 
 def _score(values: dict[str, float], seed: int) -> Score:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from reknit.jobs.typed_json import to_plain
-from reknit.retrieval.fusion import EQUAL_PARTS
+from reknit.retrieval.system import SearchSystem
 
 
 @dataclass(frozen=True)
@@ -18,33 +18,23 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Hybrid:
-    """One model and BM25 together: the model's name, and the weight of its vectors, 0 (words only) to 1.
-
-    by_weight: of what it would be at other weights, {weight: {"value": its nDCG@10, "standard_error": of its distance
-    from the best of them, query by query}}.
-    """
-
-    model: str
-    weight: float = EQUAL_PARTS
-    by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Results of several systems on one collection.
 
-    dataset: its name. queries, documents: how many. notes: remarks for the reader. hybrids: what the rows are that fuse
-    a model with BM25. rows: {system: {metric: score}} with metrics "nDCG@10", "R@100", "RR@10", the same of every
-    system. per_query: {system: {metric: {query id: value}}}, every system over the same queries; empty where the
-    evaluation was read from a file.
+    dataset: its name. queries, documents: how many. notes: remarks for the reader. systems: what the rows are that are
+    more than one model or words. by_weight: what each hybrid among them would be at other weights of its vectors,
+    {system: {weight: {"value": its nDCG@10, "standard_error": of its distance from the best of them, query by query}}}.
+    rows: {system: {metric: score}} with metrics "nDCG@10", "R@100", "RR@10", the same of every system. per_query:
+    {system: {metric: {query id: value}}}, every system over the same queries; empty where the evaluation was read from
+    a file.
     """
 
     dataset: str
     queries: int
     documents: int
     notes: tuple[str, ...] = ()
-    hybrids: dict[str, Hybrid] = field(default_factory=dict)
+    systems: dict[str, SearchSystem] = field(default_factory=dict)
+    by_weight: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     rows: dict[str, dict[str, Score]] = field(default_factory=dict)
     per_query: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 

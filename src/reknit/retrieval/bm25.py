@@ -57,6 +57,15 @@ class BM25:
                 found[row] = self._index.get_scores_from_ids(tokens)
         return found
 
+    def weighted_scores(self, queries: Sequence[Mapping[str, float]]) -> np.ndarray:
+        """As `scores`, of queries that are {word: its weight}, the words as `words` makes them."""
+        found = np.zeros((len(queries), len(self._ids)), dtype=np.float32)
+        for row, weights in enumerate(queries):
+            for word, weight in weights.items():
+                if word in self._vocabulary:
+                    found[row] += weight * self._index.get_scores_from_ids([self._vocabulary[word]])
+        return found
+
     def _search(self, text: str, top: int) -> dict[str, float]:
         tokens = self._known(text)
         if not tokens:

@@ -25,13 +25,7 @@ def dense_rankings(
     document_vectors: [documents, dim] and query_vectors: [queries, dim], one row per id, in float32. Equal scores are
     ordered by document id. Raises ReknitError when rows and ids do not match or a value is not finite.
     """
-    documents = _checked(document_vectors, len(document_ids), "document")
-    queries = _checked(query_vectors, len(query_ids), "query")
-    if documents.shape[1] != queries.shape[1]:
-        raise ReknitError(
-            f"document vectors have {documents.shape[1]} dimensions but query vectors have {queries.shape[1]}: "
-            "encode both with the same model"
-        )
+    documents, queries = checked_vectors(document_vectors, len(document_ids), query_vectors, len(query_ids))
     by_id = sorted(range(len(document_ids)), key=lambda place: document_ids[place])
     ids = [document_ids[place] for place in by_id]
     table = torch.from_numpy(np.ascontiguousarray(documents[by_id].T))
@@ -44,6 +38,20 @@ def dense_rankings(
         for query, row, threshold in zip(query_ids[start : start + block], scores.numpy(), thresholds, strict=True):
             run[query] = {ids[place]: float(row[place]) for place in top_places(row, top, threshold)}
     return run
+
+
+def checked_vectors(
+    documents: np.ndarray, document_count: int, queries: np.ndarray, query_count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both in float32. Raises ReknitError when there is not one row for each, the widths differ, or a value is not
+    finite."""
+    documents, queries = _checked(documents, document_count, "document"), _checked(queries, query_count, "query")
+    if documents.shape[1] != queries.shape[1]:
+        raise ReknitError(
+            f"document vectors have {documents.shape[1]} dimensions but query vectors have {queries.shape[1]}: "
+            "encode both with the same model"
+        )
+    return documents, queries
 
 
 def _checked(vectors: np.ndarray, rows: int, kind: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,33 +14,46 @@ from reknit.retrieval.ranking import Rankings, ranking
 EQUAL_PARTS = 0.5
 
 
-def fuse(by_words: Rankings, by_vectors: Rankings, dense_weight: float) -> Rankings:
-    """Weighted mean of each query's standard scores (mean 0 and deviation 1 over its documents) by the square root of
-    BM25 and by vectors, which have `dense_weight` of 1.
+def fuse(sides: Sequence[Rankings], weights: Sequence[float]) -> Rankings:
+    """Weighted sum of each query's standard scores (mean 0 and deviation 1 over its documents) by each side.
 
-    BM25's scores are skewed, a few documents far above the many: without the root the best weight would differ more
-    from collection to collection (docs/adaptation.md). Bruch, Gai and Ingber (TOIS 2023,
-    https://arxiv.org/abs/2210.11934) find weighted scores better than reciprocal rank fusion, also when the weight is
-    chosen on few queries. Both runs hold the same documents for the same queries, as those of `candidates` in
-    `reknit.retrieval.hybrid` do. Raises ReknitError when they do not.
+    The side of words comes as the square root of BM25 (`rooted`): its scores are skewed, a few documents far above the
+    many, and without the root the best weight would differ more from collection to collection (docs/adaptation.md).
+    Bruch, Gai and Ingber (TOIS 2023, https://arxiv.org/abs/2210.11934) find weighted scores better than reciprocal rank
+    fusion, also when the weight is chosen on few queries. All sides hold the same documents for the same queries.
+    Raises ReknitError when they do not, or when there is not one weight for each side.
     """
+    if not sides or len(sides) != len(weights):
+        raise ReknitError(f"fusion got {len(sides)} sides and {len(weights)} weights: give one weight for each side")
     fused: Rankings = {}
-    if by_words.keys() != by_vectors.keys():
-        raise ReknitError("fusion got runs of different queries: give both sides' scores of the same candidates")
-    for query, words in by_words.items():
-        documents = list(words)
-        if words.keys() != by_vectors[query].keys():
-            raise ReknitError(f"fusion got different documents for query {query!r}: give both sides' scores of each")
-        lexical = _standardised(np.sqrt([words[document] for document in documents]))
-        dense = _standardised(np.array([by_vectors[query][document] for document in documents]))
-        scores = (1 - dense_weight) * lexical + dense_weight * dense
-        sums = dict(zip(documents, scores.tolist(), strict=True))
+    if any(side.keys() != sides[0].keys() for side in sides):
+        raise ReknitError("fusion got runs of different queries: give all sides' scores of the same candidates")
+    for query, first in sides[0].items():
+        documents = list(first)
+        if any(side[query].keys() != first.keys() for side in sides):
+            raise ReknitError(f"fusion got different documents for query {query!r}: give all sides' scores of each")
+        scores = np.array([[side[query][document] for document in documents] for side in sides], dtype=np.float64)
+        sums = dict(zip(documents, weighted_sum(scores, np.asarray(weights, dtype=np.float64)).tolist(), strict=True))
         fused[query] = {document: sums[document] for document in ranking(sums)}
     return fused
 
 
-def _standardised(scores: np.ndarray) -> np.ndarray:
-    return (scores - scores.mean()) / max(scores.std(), 1e-6) if scores.size else scores
+def rooted(words: Mapping[str, float]) -> dict[str, float]:
+    """Scores by BM25 as `fuse` takes them: their square roots."""
+    return dict(zip(words, np.sqrt(list(words.values())).tolist(), strict=True))
+
+
+def weighted_sum(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """[sides, documents] scores, [sides] weights -> [documents]: each side's standard scores, weighted and added.
+
+    A side that scores all documents alike adds nothing.
+    """
+    if not scores.shape[1]:
+        return np.zeros(0)
+    scores = scores.astype(np.float64)
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    summed: np.ndarray = weights @ (centred / np.maximum(scores.std(axis=1, keepdims=True), 1e-6))
+    return summed
 
 
 def reciprocal_rank_fusion(runs: Sequence[Rankings], constant: int = 60) -> Rankings:

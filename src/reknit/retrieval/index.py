@@ -14,7 +14,7 @@ from reknit.errors import ReknitError
 from reknit.retrieval.build import TABLE, build_index, storable
 from reknit.retrieval.description import Description
 from reknit.retrieval.first_pass import CANDIDATES_PER_HIT, LEAST_CANDIDATES, FirstPass, Size
-from reknit.retrieval.fusion import EQUAL_PARTS, fuse
+from reknit.retrieval.fusion import EQUAL_PARTS, fuse, rooted
 
 __all__ = ["Hit", "Index", "Mode", "build_index"]
 
@@ -169,7 +169,7 @@ class Index:
             words = dict.fromkeys(unscored, 0.0) | _best(self._words(text, self._count(unscored), unscored)) | words
         if unscored := found.keys() - vectors.keys():
             vectors |= _best(self._dense(vector, self._count(unscored), unscored))
-        fused = fuse({"": words}, {"": vectors}, weight)[""]
+        fused = fuse([{"": rooted(words)}, {"": vectors}], [1 - weight, weight])[""]
         return [replace(found[identifier], score=score) for identifier, score in fused.items()]
 
     def _count(self, ids: Collection[str]) -> int:

@@ -13,10 +13,12 @@ from reknit.errors import ReknitError
 from reknit.evaluation.scores import Evaluation
 from reknit.jobs.files import read_json
 from reknit.jobs.typed_json import from_plain, to_plain
+from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.retrieval.index import Hit
+from reknit.retrieval.system import WORDS
 from reknit.training.phase_result import PhaseResult
 
-VERSION = 1
+VERSION = 2
 """Of result.json; 0 are the files from before there was a number."""
 
 ModelName = Literal["adapted", "start"]
@@ -200,6 +202,7 @@ class RunResult:
                     "update reknit"
                 )
         try:
+            value = _with_systems(value) if isinstance(value, dict) and value["version"] in (0, 1) else value
             found: RunResult = from_plain(cls, value, "result")
         except ValueError as error:
             raise ReknitError(
@@ -214,3 +217,32 @@ class RunResult:
         value = read_json(path) if path.is_file() else None
         of_another_job = isinstance(value, dict) and "kind" in value
         return None if value is None or of_another_job else cls.from_json(value, str(path))
+
+
+@dataclass(frozen=True)
+class _Hybrid:
+    """One model and BM25, as they were written before version 2."""
+
+    model: str
+    weight: float = EQUAL_PARTS
+    by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def _with_systems(value: dict[str, Any]) -> dict[str, Any]:
+    """A result of before version 2, whose evaluations named the model of each hybrid and the weight of its vectors."""
+    evaluations = value.get("evaluations")
+    if not isinstance(evaluations, list):
+        return value
+    newer = []
+    for evaluation in evaluations:
+        hybrids = evaluation.get("hybrids") if isinstance(evaluation, dict) else None
+        if not isinstance(hybrids, dict):
+            newer.append(evaluation)
+            continue
+        found = {name: from_plain(_Hybrid, hybrid, f"hybrid {name}") for name, hybrid in hybrids.items()}
+        systems = {
+            name: {"weights": {WORDS: 1 - hybrid.weight, hybrid.model: hybrid.weight}} for name, hybrid in found.items()
+        }
+        rest = {key: inner for key, inner in evaluation.items() if key != "hybrids"}
+        newer.append(rest | {"systems": systems, "by_weight": {name: one.by_weight for name, one in found.items()}})
+    return value | {"evaluations": newer}
