@@ -175,6 +175,9 @@ def _write_sentence_folder(out: Path, width: int) -> None:
     ]
     _json(out / "modules.json", modules)
     _json(out / "sentence_bert_config.json", {"max_seq_length": 512, "do_lower_case": True})
+    # As bge's model card says it, for queries that are shorter than what they search.
+    prompts = {"query": "Represent this sentence for searching relevant passages: ", "document": ""}
+    _json(out / "config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": None})
     modes = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
     (out / "1_Pooling").mkdir()
     pooling = {f"pooling_mode_{mode}": mode == "cls_token" for mode in modes}
