@@ -12,9 +12,10 @@ from adapter_checks import disturb
 from encoder_samples import minilm_folder
 from small_model import write_small_model
 
+from reknit.adapters import FOLDER
 from reknit.adapters.base import AdapterSpec
 from reknit.adapters.encoder import AdaptedEncoder, attach
-from reknit.adapters.files import FOLDER, KINDS, save_adapter
+from reknit.adapters.files import KINDS, save_adapter
 from reknit.encoders.native.packed_weights import can_be_packed
 from reknit.errors import ReknitError
 from reknit.export.model import export_model

@@ -16,8 +16,9 @@ from labelled_texts import labelled, write_tsv
 from small_model import write_small_model
 
 import reknit as library
+from reknit.adapters import FOLDER
 from reknit.adapters.encoder import attach
-from reknit.adapters.files import FOLDER, save_adapter
+from reknit.adapters.files import save_adapter
 from reknit.adapters.low_rank import LoRASpec
 from reknit.adapters.mixed import MixAndMatchSpec
 from reknit.models.loading import load_embedding_model, load_model

@@ -25,7 +25,6 @@ from reknit.encoders.model_files import read_json, read_weights
 from reknit.encoders.native.encoder import NativeEncoder
 from reknit.errors import ReknitError
 
-FOLDER = "adapter"
 KINDS: tuple[type[AdapterSpec], ...] = (
     LoRASpec,
     BottleneckSpec,

@@ -25,6 +25,7 @@ class Embedder(ABC):
     name: for tables and messages. prompts: {name: text put in front}. default_prompt: name of the prompt used when
     `encode` is given none. dims: dimensions kept of each vector, None for all. max_length: tokens per text at most.
     similarity: what two of its vectors are compared by. expansion: what queries know of a corpus's words, or None.
+    runs_by: the library that computes its vectors.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Embedder(ABC):
     max_length: int
     similarity: Similarity
     expansion: QueryExpansion | None = None
+    runs_by: str = "reknit"
 
     @property
     @abstractmethod

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reknit.adapters.encoder import AdaptedEncoder
-from reknit.adapters.files import FOLDER as ADAPTER
-from reknit.adapters.files import with_saved
+from reknit.adapters import FOLDER as ADAPTER
 from reknit.encoders.huggingface.families import family_at
 from reknit.encoders.huggingface.family import Family
 from reknit.encoders.huggingface.loading import load_encoder
@@ -17,6 +15,7 @@ from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
 from reknit.models.embedder import Embedder, Similarity
 from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.onnx_file import onnx_file
 from reknit.models.query_expansion import FOLDER as EXPANSION
 from reknit.models.query_expansion import QueryExpansion
 from reknit.models.sentence_folder import SentenceFolder, read_max_length, read_sentence_folder
@@ -30,7 +29,8 @@ def load_model(path_or_id: str | Path) -> Embedder:
     A plain transformers folder says nothing about pooling: mean and normalisation are used, and a line on stderr says
     so. A similarity other than cosine and dot product is taken for cosine, which a line on stderr says too. A folder
     with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`, which encodes but
-    cannot be trained or exported; everything else an `EmbeddingModel`. A `trained_pooling/` in the folder makes the
+    cannot be trained or exported; a folder with an ONNX file and no safetensors an `OnnxModel`, of which the same is
+    true; everything else an `EmbeddingModel`. A `trained_pooling/` in the folder makes the
     vectors. An `adapter/` in it is merged into the weights, or attached where it cannot be merged. Raises ReknitError
     as `load_encoder` and `attach_saved` do, and for a model that reads no texts.
     """
@@ -44,6 +44,10 @@ def load_model(path_or_id: str | Path) -> Embedder:
             file=sys.stderr,
         )
         return SentenceTransformerModel(folder, name, described, similarity)
+    if onnx_file(described.transformer) is not None:
+        from reknit.models.onnx_model import OnnxModel
+
+        return OnnxModel(described.transformer, name, described, similarity)
     encoder = load_encoder(described.transformer)
     tokenizer = Tokenizer.load(described.transformer)
     if tokenizer.vocabulary.size > encoder.table.shape[0]:
@@ -56,6 +60,8 @@ def load_model(path_or_id: str | Path) -> Embedder:
         encoder.pooler = TrainedPooling.load(folder / TRAINED_POOLING, encoder.dim, encoder.depth)
         pooling = encoder.pooler.kind
     if (folder / ADAPTER).is_dir():
+        from reknit.adapters.files import with_saved
+
         encoder = with_saved(encoder, folder / ADAPTER)
     return EmbeddingModel(
         encoder,
@@ -81,15 +87,22 @@ def load_embedding_model(path_or_id: str | Path) -> EmbeddingModel:
     model = load_model(path_or_id)
     if not isinstance(model, EmbeddingModel):
         raise ReknitError(
-            f"{path_or_id} runs only through sentence-transformers: reknit can encode with it and measure it, but not "
+            f"{path_or_id} runs only through {model.runs_by}: reknit can encode with it and measure it, but not "
             "train, cut or export it; take a model of Transformer, Pooling and Normalize, or its plain encoder"
         )
+    check_without_adapter(model, path_or_id)
+    return model
+
+
+def check_without_adapter(model: EmbeddingModel, path_or_id: str | Path) -> None:
+    """Raise ReknitError for a model with an adapter that cannot be merged into its weights."""
+    from reknit.adapters.encoder import AdaptedEncoder
+
     if isinstance(model.encoder, AdaptedEncoder):
         raise ReknitError(
             f"{path_or_id} has an adapter that stays beside the model ({model.encoder.adapter.cannot_merge}): reknit "
             "can encode and search with it, but not export, cut or train it; take the model that it was tuned from"
         )
-    return model
 
 
 def _described(path_or_id: str | Path) -> tuple[Path, SentenceFolder]:

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from reknit.errors import ReknitError
+from reknit.jobs.files import written_aside
 from reknit.jobs.quiet import quiet_libraries
 from reknit.models.embedder import Embedder, OnProgress, Precision, Similarity, check_texts
 from reknit.models.sentence_folder import SentenceFolder
@@ -19,6 +20,8 @@ _TEXTS_PER_CALL = 1024
 @final
 class SentenceTransformerModel(Embedder):
     """Encodes through the sentence_transformers package; it can be measured, but not trained, cut or exported."""
+
+    runs_by = "sentence-transformers"
 
     def __init__(self, folder: Path, name: str, described: SentenceFolder, similarity: Similarity) -> None:
         from sentence_transformers import SentenceTransformer
@@ -47,6 +50,11 @@ class SentenceTransformerModel(Embedder):
     def dim(self) -> int:
         """Width of the vectors that `encode` gives by default."""
         return int(self._model.get_embedding_dimension())
+
+    def save(self, folder: Path) -> None:
+        """Write the model as its own package writes it; a folder that is there is replaced."""
+        with written_aside(folder) as aside, quiet_libraries():
+            self._model.save_pretrained(str(aside), safe_serialization=True)
 
     def encode(
         self,

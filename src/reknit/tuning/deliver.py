@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reknit.adapters import FOLDER as ADAPTER
 from reknit.adapters.encoder import AdaptedEncoder
-from reknit.adapters.files import FOLDER as ADAPTER
 from reknit.adapters.files import save_adapter
 from reknit.errors import ReknitError
 from reknit.evaluation.classification import ClassificationSet
