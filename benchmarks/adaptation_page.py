@@ -1,9 +1,10 @@
-"""Make README's first table and docs/measured.md from the measurements of `reknit adapt`.
+"""Make README's first table, docs/measured.md and the table of probes from the measurements of `reknit adapt`.
 
     python benchmarks/adaptation_page.py
 
 Reads the record of `reknit compare-adapt` in records/adaptation that has the most runs (the newest of several),
-records/adapt/text.json (measure_from_scratch.py) and records/decoded_share.json (measure_decoded_share.py).
+records/adapt/text.json (measure_from_scratch.py), records/decoded_share.json (measure_decoded_share.py) and
+records/adaptation/probe.json (measure_probe.py), whose table it puts into docs/adaptation.md.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ ROOT = Path(__file__).parents[1]
 COMPARISONS = ROOT / "records" / "adaptation"
 FROM_SCRATCH = ROOT / "records" / "adapt" / "text.json"
 SAMPLES = ROOT / "records" / "decoded_share.json"
+PROBES = COMPARISONS / "probe.json"
 README = ROOT / "README.md"
+ADAPTATION = ROOT / "docs" / "adaptation.md"
 MEASURED = ROOT / "docs" / "measured.md"
 IN_README = ("bm25", "start", "rrf", "adapted", "hybrid")
 BEGIN, END = "<!-- made by benchmarks/adaptation_page.py -->", "<!-- end -->"
@@ -35,10 +38,33 @@ def main() -> None:
     parts = README.read_text(encoding="utf-8").split(BEGIN)
     before, after = parts[0], parts[1].split(END)[1]
     README.write_text(f"{before}{BEGIN}\n{summary(widest)}\n{END}{after}", encoding="utf-8")
+    parts = ADAPTATION.read_text(encoding="utf-8").split(BEGIN)
+    before, after = parts[0], parts[1].split(END)[1]
+    probes = probe_table(read_json(PROBES)["collections"])
+    ADAPTATION.write_text(f"{before}{BEGIN}\n{probes}\n{END}{after}", encoding="utf-8")
     lines = ["# Measured", "", "Made by `benchmarks/adaptation_page.py`.", ""]
     lines += ["## From a trained model", "", comparison(widest), "", *runs(widest), ""]
     lines += [*from_scratch(read_json(FROM_SCRATCH)), "", *samples(read_json(SAMPLES)), ""]
     MEASURED.write_text("\n".join(lines), encoding="utf-8")
+
+
+def probe_table(collections: dict[str, Any]) -> str:
+    """A row a collection: rank correlations, and what labels say of what is chosen."""
+    head = ["collection", "queries", "correlation", "chosen by the probe", "nDCG@10", "best", "BM25 + start"]
+    rows = []
+    for name, found in collections.items():
+        for one in found.values():
+            sure = one["gain"]["ci95"][0] > 0 and one["gain"]["p"] < 0.05
+            rows.append(
+                [
+                    name,
+                    f"{one['queries']:,} {one['kind']}s",
+                    f"{one['spearman']:+.2f}",
+                    system_label(one["chosen"]["system"]) + ("" if sure else " (not significant)"),
+                    *(f"{one[what]['labels']:.3f}" for what in ("chosen", "best", "have")),
+                ]
+            )
+    return markdown_table(head, rows)
 
 
 def runs_in(record: dict[str, Any]) -> int:

@@ -18,17 +18,19 @@ from pathlib import Path
 
 import numpy as np
 
-from reknit.adaptation.hybrid_weight import hybrid_values
 from reknit.api import load
+from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS
 from reknit.evaluation.probe import drop_shared_words
+from reknit.evaluation.retrieval import sides_of
 from reknit.evaluation.significance import distances_from_the_best, nearest_as_good
+from reknit.evaluation.system_values import HYBRID_WEIGHTS, values_by_weight
 from reknit.jobs.files import write_json
 from reknit.jobs.machine import machine, versions
 from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
 from reknit.recipe import BudgetSpec
 from reknit.report.table import markdown_table
+from reknit.retrieval.system import SearchSystem
 from reknit.runs.config import RunConfig
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.run_folder import RunFolder
@@ -106,6 +108,12 @@ def tried_on(folder: Path, encode: EncodeTexts) -> dict[str, object]:
             for name, rule in RULES.items()
         },
     }
+
+
+def hybrid_values(collection: RetrievalSet, encode: EncodeTexts, *, split_identifiers: bool = False) -> np.ndarray:
+    """[weights, queries] nDCG@10 of words and the model at each of HYBRID_WEIGHTS."""
+    sides = sides_of(collection, {"model": encode}, split_identifiers=split_identifiers)
+    return values_by_weight(collection, sides, {"hybrid": SearchSystem.of(["model"], 0.5)})["hybrid"]
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from reknit.runs.run_folder import RunFolder
 from reknit.training.log import MetricsLog
 
 ARCHIVES = [Path(__file__).parent / "older" / f"28af6fd{name}.tar.xz" for name in ("", "-pretrained")]
+NOW_CALLED = {"start_hybrid": "bm25+start", "hybrid": "bm25+adapted"}
 TINY = ("encoder.dim=16", "encoder.depth=2", "encoder.heads=2", "encoder.intermediate=32", "encoder.vocabulary=200")
 
 
@@ -53,12 +54,13 @@ def older(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def without_what_is_new(result: dict[str, Any]) -> dict[str, Any]:
     """A result as 28af6fd would have written it, but for what differs from run to run."""
-    old = {name: value for name, value in result.items() if name not in ("version", "date", "machine", "versions")}
+    new = ("version", "system_verdict", "costs", "search", "sides")
+    old = {name: value for name, value in result.items() if name not in (*new, "date", "machine", "versions")}
     old["corpus"] = old["corpus"] | {"probe": dict(old["corpus"]["probe"])}
     del old["corpus"]["probe"]["judged_by_all"]
     old["training"] = {name: value for name, value in old["training"].items() if value is not None}
-    new = ("systems", "by_weight")
-    old["evaluations"] = [{name: one[name] for name in one if name not in new} for one in old["evaluations"]]
+    later = ("systems", "by_weight")
+    old["evaluations"] = [{name: one[name] for name in one if name not in later} for one in old["evaluations"]]
     return old
 
 
@@ -115,14 +117,17 @@ def test_every_part_of_an_older_result_is_read(name: str, older: Path) -> None:
     assert found is not None
     assert found.version == 0
     for evaluation, of_before in zip(found.evaluations, before["evaluations"], strict=True):
-        hybrids = of_before.pop("hybrids")
+        hybrids = {NOW_CALLED[name]: one for name, one in of_before.pop("hybrids").items()}
+        of_before["rows"] = {NOW_CALLED.get(name, name): row for name, row in of_before["rows"].items()}
         assert {name: (one.models, one.vector_weight) for name, one in evaluation.systems.items()} == {
             name: ((one["model"],), one["weight"]) for name, one in hybrids.items()
         }
         assert evaluation.by_weight == {name: one["by_weight"] for name, one in hybrids.items()}
+    assert found.search is not None
+    assert found.search.weights == {"bm25": 1 - before["hybrid_weight"], found.model_holds: before["hybrid_weight"]}
     again = without_what_is_new(found.to_json())
     assert again == {part: value for part, value in before.items() if part in again}
-    assert before.keys() - again.keys() == {"date", "machine", "versions"}
+    assert before.keys() - again.keys() == {"date", "machine", "versions", "hybrid_weight"}
 
 
 @pytest.mark.parametrize("name", ["finished", "distilled", "pretrained"])
@@ -159,9 +164,11 @@ def test_an_older_pretraining_keeps_its_index_and_its_verdict(older: Path) -> No
     after = read_result(older / "pretrained")
     for part in ("verdict", "probe_verdict"):
         assert {**after[part], "sentence": ""} == {**before[part], "sentence": ""}
-    for part in ("model_holds", "hybrid_weight"):
-        assert after[part] == before[part]
-    assert RunResult.from_json(after).evaluations == RunResult.from_json(before).evaluations
+    now, then = RunResult.from_json(after), RunResult.from_json(before)
+    assert now.model_holds == then.model_holds
+    for evaluation, of_before in zip(now.evaluations, then.evaluations, strict=True):
+        for name in ("random", "bm25", "start", "adapted"):
+            assert evaluation.rows[name] == of_before.rows[name]
     assert len(after["searches"]) == len(before["searches"])
     assert "barak" in reknit("search", "pretrained", "barak turns").succeeded().out
 

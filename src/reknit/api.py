@@ -18,8 +18,9 @@ from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import encoder_function
 from reknit.models.loading import load_model
 from reknit.models.picture_model import PictureModel
+from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.retrieval.system import SearchSystem
-from reknit.runs.search import hybrid_weight_of
+from reknit.runs.search import models_of, system_of
 
 Loaded = TypeVar("Loaded", Embedder, Embedder | PictureModel)
 
@@ -56,8 +57,9 @@ def evaluate(
 ) -> list[Evaluation]:
     """Measure a model on BEIR folders beside random order, BM25, other models, and its own hybrid with BM25.
 
-    Each evaluation has the rows random, bm25, one per model under its path as given, and hybrid: of BM25 and `model`,
-    in the parts that its run chose, else in equal ones (`fuse`). Raises ReknitError when a model or a folder cannot be
+    Each evaluation has the rows random, bm25, one per model under its path as given, and "hybrid": BM25 and `model` in
+    equal parts, or, of a run folder, the system that the run is searched with where it is a hybrid; other models of
+    that system have rows of their own. Raises ReknitError when a model or a folder cannot be
     read.
     """
     if not data:
@@ -74,5 +76,16 @@ def evaluate(
         if of_name.expansion is not None
     )
     collections = [replace(one, notes=(*one.notes, *notes)) for one in collections]
-    systems = {"hybrid": SearchSystem.of([names[0]], hybrid_weight_of(Path(model)))}
+    systems, beside = _searched(Path(model), names[0])
+    models |= {name: encoder_function(_on_best_device(of_name), precision) for name, of_name in beside.items()}
     return [evaluate_retrieval(one, models, systems=systems, seed=seed) for one in collections]
+
+
+def _searched(run: Path, name: str) -> tuple[dict[str, SearchSystem], dict[str, Embedder]]:
+    """The system "hybrid", in which the model of model/ goes by `name`, and the other models that it needs."""
+    system = system_of(run)
+    if not system.is_hybrid:
+        system = SearchSystem.of(system.models[:1] or [name], EQUAL_PARTS)
+    main, *others = system.models
+    renamed = {name if side == main else side: weight for side, weight in system.weights.items()}
+    return {"hybrid": replace(system, weights=renamed)}, models_of(run, others)

@@ -37,7 +37,7 @@ def sentences(count: int) -> str:
 
 def test_the_title_of_the_only_document_is_no_lesson(tmp_path: Path) -> None:
     book = corpus(tmp_path, [Document("book", "Amber and birch", sentences(120))])
-    make_distillation_targets(tmp_path / "lessons", book, encode, TeacherSpec(), seconds=None, seed=0)
+    make_distillation_targets(tmp_path / "lessons", book, [encode], TeacherSpec(), seconds=None, seed=0)
     lessons = DistillationTargets.open(tmp_path / "lessons")
     assert lessons.facts["titles"] == 0
     assert len(lessons) > 60
@@ -48,7 +48,7 @@ def test_the_title_of_the_only_document_is_no_lesson(tmp_path: Path) -> None:
 def test_of_several_documents_titles_are_lessons(tmp_path: Path) -> None:
     halves = [Document(str(n), f"{word} and birch", sentences(60 + n)) for n, word in enumerate(("Amber", "Cedar"))]
     books = corpus(tmp_path, halves)
-    make_distillation_targets(tmp_path / "lessons", books, encode, TeacherSpec(), seconds=None, seed=0)
+    make_distillation_targets(tmp_path / "lessons", books, [encode], TeacherSpec(), seconds=None, seed=0)
     lessons = DistillationTargets.open(tmp_path / "lessons")
     assert lessons.facts["titles"] == 2
     assert np.isfinite(lessons.probabilities).all()
@@ -60,4 +60,4 @@ def test_a_corpus_that_asks_for_nothing_is_told_in_one_line(tmp_path: Path) -> N
         [Document(str(n), "", "\n".join(f"{one} {n} {k}" for k, one in enumerate(WORDS * 3))) for n in range(20)],
     )
     with pytest.raises(ReknitError, match="no passage contains a sentence"):
-        make_distillation_targets(tmp_path / "lessons", lists, encode, TeacherSpec(), seconds=None, seed=0)
+        make_distillation_targets(tmp_path / "lessons", lists, [encode], TeacherSpec(), seconds=None, seed=0)

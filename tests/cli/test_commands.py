@@ -14,8 +14,7 @@ from command_line import SETTINGS, adapt, process, read_result, reknit, settings
 from small_corpus import small_documents
 
 import reknit as library
-from reknit.adaptation import hybrid_weight
-from reknit.adaptation.hybrid_weight import choose_hybrid_weight
+from reknit.adaptation.candidate_systems import CandidateSystems
 from reknit.retrieval.index import Index
 from reknit.runs.result import VERSION, RunResult
 from reknit.runs.search import search_run
@@ -31,12 +30,12 @@ RUN_FOLDER = {
     "train.log",
 }
 SYSTEMS = ["random", "bm25", "start", "adapted"]
-HYBRIDS = ["start_hybrid", "hybrid"]
+HYBRIDS = ["bm25+adapted", "bm25+start"]
 METRICS = ["nDCG@10", "R@100", "RR@10"]
 
 
 def test_adapt_fills_the_run_folder(finished_run: Path) -> None:
-    assert {file.name for file in finished_run.iterdir()} == RUN_FOLDER
+    assert {file.name for file in finished_run.iterdir()} - {"models"} == RUN_FOLDER
 
 
 def test_result(finished_run: Path) -> None:
@@ -47,19 +46,20 @@ def test_result(finished_run: Path) -> None:
     assert verdict["ci95"][0] <= verdict["difference"] <= verdict["ci95"][1]
     assert 0 <= verdict["p"] <= 1
     assert [evaluation["dataset"] for evaluation in result["evaluations"]] == ["probe"]
-    check_rows(result["evaluations"][0]["rows"], [*SYSTEMS, "plain", *HYBRIDS])
+    check_rows(result["evaluations"][0]["rows"], [*SYSTEMS, "plain", *HYBRIDS, "bm25+plain"])
     notes = result["evaluations"][0]["notes"]
     assert not any("chosen on these queries" in note for note in notes), "from scratch another half chooses"
-    weights = {name: system["weights"] for name, system in result["evaluations"][0]["systems"].items()}
-    assert {name: set(sides) for name, sides in weights.items()} == {
-        "start_hybrid": {"bm25", "start"},
-        "hybrid": {"bm25", "adapted"},
+    systems = result["evaluations"][0]["systems"]
+    assert {name: set(system["weights"]) for name, system in systems.items()} == {
+        name: set(name.split("+")) for name in (*HYBRIDS, "bm25+plain")
     }
-    held = result["model_holds"]
-    assert result["hybrid_weight"] == next(sides[held] for sides in weights.values() if held in sides)
+    found = result["system_verdict"]
+    assert found["have"] == "bm25", "from scratch nobody has a model"
+    assert set(result["costs"]) == {*systems, "adapted", "plain", "start", "bm25"}
+    assert result["search"] == systems.get(found["use"], {"weights": {found["use"]: 1.0}, "feedback": None})
     assert result["query_expansion"]["terms"] > 20
     expanded = (finished_run / "model" / "query_expansion").is_dir()
-    assert expanded == (result["model_holds"] == "adapted")
+    assert expanded == ("adapted" in result["sides"])
     assert {"tokens", "seconds", "tokens_per_second", "flops"} <= result["training"].keys()
     assert result["training"]["tokens"] >= 3000
     assert [phase["recipe"] for phase in result["training"]["phases"]] == ["dupmae", "infonce-pairs"]
@@ -113,9 +113,11 @@ def test_a_german_corpus_is_searched_by_german_words(tmp_path: Path) -> None:
 
 
 def test_from_scratch_the_hybrid_leans_to_words(corpus: Path, tmp_path: Path) -> None:
-    with mock.patch.object(hybrid_weight, "choose_hybrid_weight", wraps=choose_hybrid_weight) as chosen:
+    with mock.patch.object(
+        CandidateSystems, "weighted", autospec=True, side_effect=CandidateSystems.weighted
+    ) as chosen:
         reknit(*from_scratch(corpus, tmp_path / "run")).succeeded()
-    assert {call.args[2] for call in chosen.call_args_list} == {0.0}
+    assert [call.args[2] for call in chosen.call_args_list] == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_settings_of_an_encoder_that_is_not_built_are_refused(corpus: Path, fini
 
 
 def check_rows(rows: dict, systems: list[str]) -> None:
-    assert list(rows) == systems
+    assert set(rows) == set(systems)
     for row in rows.values():
         assert list(row) == METRICS
         for entry in row.values():
@@ -197,9 +199,12 @@ def test_evaluate(finished_run: Path, collection: Path, tmp_path: Path) -> None:
     # Nobody chose a weight for a model alone; a run is measured as it is searched.
     of_model = library.evaluate(model, [collection])[0].systems["hybrid"].vector_weight
     of_run = evaluation["systems"]["hybrid"]["weights"][str(finished_run)]
-    assert (of_model, of_run) == (0.5, read_result(finished_run)["hybrid_weight"])
+    searched = read_result(finished_run)["search"]["weights"]
+    assert (of_model, of_run) == (0.5, searched.get("adapted", 0.5))
     other = shutil.copytree(finished_run, tmp_path / "other")
-    (other / "result.json").write_text(json.dumps(read_result(finished_run) | {"hybrid_weight": 0.8}))
+    (side,) = read_result(finished_run)["sides"]
+    changed = {"search": {"weights": {"bm25": 0.2, side: 0.8}}}
+    (other / "result.json").write_text(json.dumps(read_result(finished_run) | changed))
     assert library.evaluate(other, [collection])[0].systems["hybrid"].vector_weight == 0.8
     scores = [hit["score"] for hit in search_run(other, "turns")]
     assert scores != [hit["score"] for hit in search_run(finished_run, "turns")], "searches weigh as it is measured"
@@ -260,7 +265,7 @@ def test_pretrain_ends_after_training_and_export(pretrained_run: Path) -> None:
     assert [phase["recipe"] for phase in result["training"]["phases"]] == ["mlm"]
     assert result["model_holds"] == "adapted"
     assert result["export"]["max_abs_diff"] <= 1e-4
-    absent = ("verdict", "probe_verdict", "plain_verdict", "hybrid_weight", "searches")
+    absent = ("system_verdict", "verdict", "probe_verdict", "plain_verdict", "search", "searches")
     assert {name: result[name] for name in absent} == dict.fromkeys(absent)
     assert result["evaluations"] == []
     for file in ("report.html", "model/README.md"):
@@ -282,7 +287,7 @@ def test_a_run_without_index_says_how_to_make_one(pretrained_run: Path, corpus: 
     assert (run / "model" / "model.safetensors").read_bytes() == weights
     result = read_result(run)
     assert len(result["searches"]) == 3
-    assert 0 < result["hybrid_weight"] < 1
+    assert 0 < result["search"]["weights"]["adapted"] < 1
     assert result["verdict"] is None
     assert json.loads(reknit("search", run, "turns", "--json").succeeded().out)
     # Once asked for, it stays; and its command asks for it.

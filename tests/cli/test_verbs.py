@@ -10,7 +10,7 @@ from reknit.catalogue import systems
 from reknit.cli.main import app
 
 VERBS = {
-    "adapt": "corpus out start recipe budget eval resume overwrite max_bad set",
+    "adapt": "corpus out start have recipe budget eval resume overwrite max_bad set",
     "bench": "job against turns json_file",
     "claim": "names size seeds budget data out device records processes overwrite dry_run fixtures",
     "compare": "recipes corpus out budget eval seeds processes resume overwrite max_bad set",
@@ -19,7 +19,7 @@ VERBS = {
     "encode": "model corpus out layers dims precision vectors passage_words ray resume overwrite max_bad",
     "evaluate": "model data baseline json_file",
     "explain": "model corpus out method query resume overwrite max_bad as_json set",
-    "export": "model out layers dims onnx",
+    "export": "model out system layers dims onnx",
     "frontier": "model data layers dims json_file",
     "pretrain": "recipe corpus out start budget eval index resume overwrite max_bad set",
     "recipes": "name as_json",

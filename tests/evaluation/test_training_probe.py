@@ -3,11 +3,14 @@ from __future__ import annotations
 import random
 
 import numpy as np
+from encoder_samples import minilm_folder
 
-from reknit.adaptation.hybrid_weight import choose_hybrid_weight, hybrid_values
+from reknit.adaptation.candidate import Candidate
+from reknit.adaptation.candidate_systems import candidate_systems
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS
-from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents, with_fewer_shared_words
+from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample, with_fewer_shared_words
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.loading import load_embedding_model
 from reknit.retrieval.bm25 import BM25
 
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
@@ -29,22 +32,35 @@ def knows_nothing(texts: list[str], kind: str) -> np.ndarray:
     return np.random.default_rng(len(texts)).normal(size=(len(texts), 64)).astype(np.float32)
 
 
+def model() -> EmbeddingModel:
+    return load_embedding_model(minilm_folder())
+
+
 def test_what_is_chosen_by_the_probe_does_not_look_into_identifiers() -> None:
     """A docstring is found by its function's name as no user's question is."""
     texts = {f"d{n}": f"def {WORDS[n % 8]}{WORDS[n // 8].title()}(value)" for n in range(40)}
     queries = {f"q{n}": f"the {WORDS[n % 8]} of {WORDS[n // 8]}" for n in range(30)}
     code = RetrievalSet("probe-dev", texts, queries, {f"q{n}": {f"d{n}": 1} for n in range(30)})
     assert drop_shared_words(code).queries == queries
-    assert hybrid_values(code, knows_nothing, split_identifiers=True)[0].mean() > 0.9
-    assert hybrid_values(code, knows_nothing)[0].mean() < 0.5
-    assert choose_hybrid_weight(code, knows_nothing)[1][0.1] < 0.5
+    systems = candidate_systems([Candidate("start", model(), knows_nothing)])
+    asked_by_users, asked_by_the_probe = (
+        systems.values(code, split_identifiers=split)["bm25"].mean() for split in (True, False)
+    )
+    assert asked_by_users > 0.9
+    assert asked_by_the_probe < 0.5
 
 
 def test_smaller_keeps_every_answer() -> None:
-    small = subsample_documents(collection(), 12)
+    small = subsample(collection(), documents=12)
     assert len(small.documents) == 12
     assert {f"d{n}" for n in range(8)} <= set(small.documents)
-    assert len(subsample_documents(collection(), 3).documents) == 8
+    assert len(subsample(collection(), documents=3).documents) == 8
+
+
+def test_smaller_keeps_the_first_queries_and_their_answers() -> None:
+    small = subsample(collection(), documents=0, queries=3)
+    assert list(small.queries) == list(small.qrels) == ["q0", "q1", "q2"]
+    assert set(small.documents) == {"d0", "d1", "d2"}
 
 
 def test_probe_scores_the_model_of_the_moment() -> None:
@@ -53,28 +69,6 @@ def test_probe_scores_the_model_of_the_moment() -> None:
     assert probe()["nDCG@10"] < 0.5
     chosen["encode"] = knows_everything
     assert probe()["nDCG@10"] == 1.0
-
-
-def knows_the_wrong_one(texts: list[str], kind: str) -> np.ndarray:
-    vectors = knows_everything(texts, kind)
-    return np.roll(vectors, 1, axis=1) if kind == "query" else vectors
-
-
-def test_hybrid_weight_follows_the_better_side() -> None:
-    plain = collection()
-    texts = {f"q{n}": plain.documents[f"d{n}"] for n in range(8)}
-    # Words find every answer here, and the wrong answer shares words with the query too.
-    by_words = RetrievalSet("probe-dev", plain.documents, texts, plain.qrels)
-    assert choose_hybrid_weight(by_words, knows_the_wrong_one)[0] < 0.5
-    # Here every word of the query is in a wrong document, and the vectors know better.
-    misleading = {f"q{n}": f"{plain.documents[f'd{n + 8}']} zznumber{n}" for n in range(8)}
-    by_vectors = RetrievalSet("probe-dev", plain.documents, misleading, plain.qrels)
-    assert choose_hybrid_weight(by_vectors, knows_everything)[0] >= 0.5
-
-
-def test_of_equally_good_hybrid_weights_the_even_one_is_taken() -> None:
-    assert choose_hybrid_weight(collection(), knows_everything)[0] == 0.5
-    assert choose_hybrid_weight(collection(), knows_everything, prior=0.0)[0] == min(HYBRID_WEIGHTS)
 
 
 def test_half_of_the_shared_words_are_left_out() -> None:

@@ -35,7 +35,7 @@ def test_it_says_what_was_measured_trained_and_how_to_load_it():
     card = card_of(full_result(), full_config())
     for shown in (
         "**Use the adapted model:** mean nDCG@10",
-        "| hybrid | **0.368** (0.338–0.398) |",
+        "| BM25 + adapted | **0.368** (0.338–0.398) |",
         "documents: 36,123",
         "RetroMAE: Pre-Training Retrieval-Oriented Language Models, arXiv:2205.12035",
         "800 steps, 3,276,800 tokens, 0:18:20",

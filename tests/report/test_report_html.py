@@ -105,7 +105,7 @@ def test_keeping_the_start_model_says_what_that_means():
 def test_a_hybrid_that_gains_nothing_is_told():
     result = full_result()
     assert "adapting gained nothing" not in Page(page_of(result, [], {})).text
-    result["evaluations"][0]["rows"]["start_hybrid"] = row(0.368)
+    result["evaluations"][0]["rows"]["bm25+start"] = row(0.368)
     kept = {**full_result("start"), "evaluations": result["evaluations"]}
     assert "adapting gained nothing" not in Page(page_of(kept, [], {})).text
     told = "On nfcorpus, BM25 and the start model together score no less than BM25 and the adapted model"

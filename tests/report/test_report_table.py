@@ -24,7 +24,7 @@ def test_plain_output_is_aligned_and_without_colour():
     head = next(i for i, line in enumerate(lines) if line.startswith("system"))
     rows = lines[head : head + 7]
     named = [line.split("  ")[0].strip() for line in rows]
-    assert named == ["system", "random", "BM25", "start", "start hybrid", "adapted", "hybrid"]
+    assert named == ["system", "random", "BM25", "start", "adapted", "BM25 + start", "BM25 + adapted"]
     for metric in ("nDCG@10", "R@100", "RR@10"):
         column = rows[0].index(metric)
         assert all(line[column : column + 2] == "0." and line[column - 1] == " " for line in rows[1:])

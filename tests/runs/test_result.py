@@ -42,14 +42,14 @@ def test_older_files_have_no_number_and_may_lack_parts() -> None:
     assert found.corpus.passage_words is None
     assert found.training.kept_share is None
     bare = RunResult.from_json({})
-    assert (bare.verdict, bare.searches, bare.corpus, bare.hybrid_weight) == (None,) * 4
+    assert (bare.verdict, bare.searches, bare.corpus, bare.search) == (None,) * 4
     assert (bare.evaluations, bare.training) == ((), Training())
 
 
 def test_one_arm_of_a_comparison_is_read_too() -> None:
     arm = {"arm": "mlm", "recipe": "mlm", "seed": 0, "training": {"tokens": 1, "seconds": 0.5, "flops": 2.0}}
     found = RunResult.from_json(arm | {"tuning": None, "values": {"x": 1.0}, "curve": []})
-    assert (found.training.tokens, found.training.phases, found.hybrid_weight) == (1, (), None)
+    assert (found.training.tokens, found.training.phases, found.search) == (1, (), None)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_one_arm_of_a_comparison_is_read_too() -> None:
         ({"corpus": {"words": 3}}, "result.corpus has no read"),
         ({"training": {"phases": [{"name": "tune"}]}}, r"result.training.phases\[0\] has no steps"),
         ({"evaluations": None}, "result.evaluations is None, not a list"),
-        ({"model_holds": "both"}, "result.model_holds is 'both', which is none of adapted, start"),
+        ({"model_holds": 3}, "result.model_holds is 3, not a text"),
     ],
 )
 def test_what_is_no_result_is_refused_in_one_line(tmp_path: Path, changed: dict, complaint: str) -> None:

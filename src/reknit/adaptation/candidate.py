@@ -1,41 +1,62 @@
-"""A model that a run may end with: the start model, or the adapted one."""
+"""A model that a run may search with: the start model, another one that was given, or the adapted one."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import cast
 
 from reknit.adaptation.expansion import with_expansion
+from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import EncodeTexts
 from reknit.models.query_expansion import QueryExpansion
-from reknit.runs.result import ModelName
+
+START, ADAPTED = "start", "adapted"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model, how it encodes, and what was chosen for it without labels.
+    """A model, how it encodes, and the query expansion that was made for it.
 
-    encode: of `model`, without `expansion`. expansion: of queries by the words of this run's corpus; None for none. (A
-    start model that was adapted to another corpus has its own, inside `encode`.) hybrid_weight: of its vectors in
-    hybrid search; None where nothing has asked for it.
+    name: START, ADAPTED, or the name of another model that was given. encode: of `model`, without `expansion`.
+    expansion: of queries by the words of this run's corpus; None for none. (A start model that was adapted to another
+    corpus has its own, inside `encode`.)
     """
 
-    name: ModelName
-    model: EmbeddingModel
+    name: str
+    model: Embedder
     encode: EncodeTexts
     expansion: QueryExpansion | None = None
-    hybrid_weight: float | None = None
 
     @property
-    def encode_expanded(self) -> EncodeTexts:
-        """`encode` as the model is searched with: its queries expanded."""
-        return with_expansion(self.encode, self.expansion)
+    def trainable(self) -> EmbeddingModel:
+        """The model, of a candidate that is or can be trained."""
+        return cast(EmbeddingModel, self.model)
 
-    def finished(self) -> EmbeddingModel:
-        """The model with its expansion, to be saved and searched with; `encode` stays without it."""
-        if self.expansion is None:
+    @property
+    def plain(self) -> str:
+        """The name of its vectors without the expansion."""
+        return "plain" if self.name == ADAPTED and self.expansion is not None else self.name
+
+    @property
+    def expanded(self) -> str:
+        """The name of its vectors with the expansion; `plain` where it has none.
+
+        An adapted model is its expansion too, so it is the plain one that has a name of its own.
+        """
+        return self.name if self.name == ADAPTED or self.expansion is None else f"{self.name}_expanded"
+
+    @property
+    def sides(self) -> dict[str, EncodeTexts]:
+        """Its vectors by their names, expanded ones first."""
+        return {self.expanded: with_expansion(self.encode, self.expansion), self.plain: self.encode}
+
+    def finished(self, side: str) -> Embedder:
+        """The model that makes the vectors of that name, to be saved and searched with; `encode` stays without its
+        expansion."""
+        if self.expansion is None or side == self.plain:
             return self.model
-        model = copy.copy(self.model)
+        model = copy.copy(self.trainable)
         model.expansion = self.expansion
         return model

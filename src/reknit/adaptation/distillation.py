@@ -1,10 +1,11 @@
-"""Makes the distillation targets of a run: BM25 and the start model together rank documents for pseudo-queries."""
+"""Makes the distillation targets of a run: BM25 and the start models together rank documents for pseudo-queries."""
 
 from __future__ import annotations
 
 import logging
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,21 +38,29 @@ _SCORES_AT_ONCE = 4_000_000
 
 
 def make_distillation_targets(
-    path: Path, corpus: Corpus, encode_start: EncodeTexts, spec: TeacherSpec, *, seconds: float | None, seed: int
+    path: Path,
+    corpus: Corpus,
+    encoders: Sequence[EncodeTexts],
+    spec: TeacherSpec,
+    *,
+    seconds: float | None,
+    seed: int,
 ) -> None:
     """Make the distillation targets in the folder `path`, if they are not there.
 
-    seconds: about how long making them may take, None for no limit. When time runs short, a random part is dropped:
-    documents and queries are encoded in random order.
+    encoders: of the dense models that teach together with BM25, the student's start model first. seconds: about how
+    long making them may take, None for no limit. When time runs short, a random part is dropped: documents and queries
+    are encoded in random order.
     """
     if not path.exists():
         with disk_full_explained(str(path)), written_aside(path) as aside:
             aside.mkdir(parents=True, exist_ok=True)
-            _make(corpus, encode_start, spec, seconds, seed).save(aside)
+            _make(corpus, encoders, spec, seconds, seed).save(aside)
     targets = DistillationTargets.open(path)
     logger.info(
-        "teacher: %.0f%% start model and %.0f%% BM25, ranks %d passages for %d pseudo-queries (%.0f s)",
+        "teacher: %.0f%% start %s and %.0f%% BM25, ranks %d passages for %d pseudo-queries (%.0f s)",
         100 * targets.facts["dense_weight"],
+        "model" if len(encoders) == 1 else f"models ({len(encoders)})",
         100 * (1 - targets.facts["dense_weight"]),
         len(targets.documents),
         len(targets),
@@ -60,16 +69,16 @@ def make_distillation_targets(
 
 
 def _make(
-    corpus: Corpus, encode: EncodeTexts, spec: TeacherSpec, seconds: float | None, seed: int
+    corpus: Corpus, encoders: Sequence[EncodeTexts], spec: TeacherSpec, seconds: float | None, seed: int
 ) -> DistillationTargets:
     began = time.monotonic()
     ends = [None if seconds is None else began + share * seconds for share in (_DOCUMENTS_SHARE, _QUERIES_SHARE)]
     order = np.random.default_rng([seed, 1]).permutation(len(corpus.store))[: spec.documents]
     drawn = [corpus.training_text(number) for number in order.tolist()]
-    vectors = _encoded("teacher: passages", encode, drawn, "document", ends[0])
-    kept = np.argsort(order[: len(vectors)])
+    encoded = _encoded("teacher: passages", encoders, drawn, "document", ends[0])
+    kept = np.argsort(order[: len(encoded[0])])
     passages, documents = order[kept], [drawn[place] for place in kept]
-    vectors = functional.normalize(torch.from_numpy(vectors[kept]), dim=-1).numpy()
+    vectors = [functional.normalize(torch.from_numpy(of_model[kept]), dim=-1).numpy() for of_model in encoded]
 
     queries = mine_queries(
         corpus.store,
@@ -82,8 +91,8 @@ def _make(
     if not queries:
         raise ReknitError("no passage contains a sentence that could be a query: give texts with sentences")
     texts = [query.text for query in queries]
-    asked = _encoded("teacher: queries", encode, texts, "query", ends[1])
-    queries, texts = queries[: len(asked)], texts[: len(asked)]
+    asked = _encoded("teacher: queries", encoders, texts, "query", ends[1])
+    queries, texts = queries[: len(asked[0])], texts[: len(asked[0])]
 
     # Of a title all passages of its document are left out, which may be all there are.
     left_out = _sources(queries, passages, corpus.store.document_numbers)
@@ -91,10 +100,10 @@ def _make(
     if not answered.size:
         raise ReknitError("all pseudo-queries are titles of one document: give text in sentences, or more documents")
     queries, texts = [queries[place] for place in answered], [texts[place] for place in answered]
-    asked, left_out = asked[answered], left_out[answered]
+    asked, left_out = [of_model[answered] for of_model in asked], left_out[answered]
 
     answers = np.searchsorted(passages, [query.passage for query in queries])
-    weight, reached = _dense_weight(encode, documents, vectors, texts, answers)
+    weight, reached = _dense_weight(encoders, documents, vectors, texts, answers)
     teacher = HybridTeacher(documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight)
     ranked, probabilities = _rankings(teacher, texts, asked, left_out, weight, spec)
     facts = {
@@ -105,11 +114,15 @@ def _make(
         "titles": sum(query.kind == "title" for query in queries),
         "seconds": time.monotonic() - began,
     }
-    return DistillationTargets(texts, vectors, ranked, probabilities, left_out, facts)
+    return DistillationTargets(texts, vectors[0], ranked, probabilities, left_out, facts)
 
 
 def _dense_weight(
-    encode: EncodeTexts, documents: list[str], vectors: np.ndarray, texts: list[str], answers: np.ndarray
+    encoders: Sequence[EncodeTexts],
+    documents: list[str],
+    vectors: list[np.ndarray],
+    texts: list[str],
+    answers: np.ndarray,
 ) -> tuple[float, list[float]]:
     """`choose_dense_weight` on some of the queries, each cut out of the document that it was taken from.
 
@@ -131,30 +144,39 @@ def _dense_weight(
             break
     if len(chosen) < _FEWEST_WEIGHT_QUERIES:
         return DENSE_WEIGHTS[-1], []
-    documents, vectors = list(documents), vectors.copy()
-    for document, rest, vector in zip(chosen, cut, encode(cut, "document"), strict=True):
-        documents[document], vectors[document] = rest, vector
+    documents, vectors = list(documents), [of_model.copy() for of_model in vectors]
+    for document, rest in zip(chosen, cut, strict=True):
+        documents[document] = rest
+    for of_model, encode in zip(vectors, encoders, strict=True):
+        of_model[list(chosen)] = encode(cut, "document")
     teacher = HybridTeacher(documents, vectors, split_identifiers=False)
     queries = [
         with_fewer_shared_words(texts[query], rest, teacher.bm25, random.Random(f"shared {query}"))
         for query, rest in zip(chosen.values(), cut, strict=True)
     ]
-    return choose_dense_weight(teacher, queries, encode(queries, "query"), list(chosen))
+    asked = [encode(queries, "query") for encode in encoders]
+    return choose_dense_weight(teacher, queries, asked, list(chosen))
 
 
 def _encoded(
-    what: str, encode: EncodeTexts, texts: list[str], kind: Literal["query", "document"], end: float | None
-) -> np.ndarray:
-    """[n, dim] vectors of the first n texts: all, or those that are encoded by the time `end`, a block at least."""
-    blocks: list[np.ndarray] = []
+    what: str,
+    encoders: Sequence[EncodeTexts],
+    texts: list[str],
+    kind: Literal["query", "document"],
+    end: float | None,
+) -> list[np.ndarray]:
+    """Of each encoder the [n, dim] vectors of the first n texts: all, or those that are encoded by the time `end`, a
+    block at least."""
+    blocks: list[list[np.ndarray]] = []
     with Progress() as progress:
         progress.start(what, len(texts), "texts")
         for first in range(0, len(texts), _TEXTS_AT_ONCE):
             if blocks and end is not None and time.monotonic() > end:
                 break
-            blocks.append(encode(texts[first : first + _TEXTS_AT_ONCE], kind))
-            progress.update(first + len(blocks[-1]))
-    return np.concatenate(blocks)
+            some = texts[first : first + _TEXTS_AT_ONCE]
+            blocks.append([encode(some, kind) for encode in encoders])
+            progress.update(first + len(some))
+    return [np.concatenate(of_model) for of_model in zip(*blocks, strict=True)]
 
 
 def _sources(queries: list[PseudoQuery], passages: np.ndarray, documents: np.ndarray) -> np.ndarray:
@@ -172,7 +194,12 @@ def _sources(queries: list[PseudoQuery], passages: np.ndarray, documents: np.nda
 
 
 def _rankings(
-    teacher: HybridTeacher, texts: list[str], asked: np.ndarray, left_out: np.ndarray, weight: float, spec: TeacherSpec
+    teacher: HybridTeacher,
+    texts: list[str],
+    asked: list[np.ndarray],
+    left_out: np.ndarray,
+    weight: float,
+    spec: TeacherSpec,
 ) -> tuple[np.ndarray, np.ndarray]:
     """([Q, K] places, [Q, K] probabilities) of the teacher's K best documents of each query."""
     count = len(teacher)
@@ -181,7 +208,7 @@ def _rankings(
     probabilities: list[Tensor] = []
     for first in range(0, len(texts), at_once):
         rows = slice(first, first + at_once)
-        scores = teacher.scores(texts[rows], asked[rows], weight)
+        scores = teacher.scores(texts[rows], [of_model[rows] for of_model in asked], weight)
         for row, (begin, end) in enumerate(left_out[rows].tolist()):
             scores[row, begin:end] = -torch.inf
         best = scores.topk(min(spec.ranked, count), dim=1)

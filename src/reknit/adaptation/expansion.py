@@ -24,12 +24,12 @@ EXPANSION_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 
 
 def make_expansion(
-    corpus: Corpus, encode: EncodeTexts, spec: ExpansionSpec, choosing: RetrievalSet, seed: int
+    corpus: Corpus, name: str, encode: EncodeTexts, spec: ExpansionSpec, choosing: RetrievalSet, seed: int
 ) -> QueryExpansion | None:
     """The expansion by the corpus's passages as training may see them, weighted on `choosing`; None where there are no
     words, or the best weight is 0.
 
-    encode: of the model that will be expanded.
+    name, encode: of the model that will be expanded.
     """
     numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
@@ -40,7 +40,8 @@ def make_expansion(
         return None
     weight, reached = choose_expansion_weight(choosing, encode, whole)
     logger.info(
-        "query expansion: %d terms of %d passages, weight %.1f; nDCG@10 of the probe by weight: %s",
+        "query expansion of the %s model: %d terms of %d passages, weight %.1f; nDCG@10 of the probe by weight: %s",
+        name,
         len(whole.terms),
         len(texts),
         weight,

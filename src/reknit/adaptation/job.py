@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from reknit.errors import ReknitError
 from reknit.jobs.files import disk_full_explained
 from reknit.jobs.interrupt import Interrupted
 from reknit.recipe import BudgetSpec
-from reknit.runs.config import DEFAULT_START, SCRATCH, ExpansionSpec, RunConfig, with_overrides
+from reknit.runs.config import DEFAULT_START, SCRATCH, ExpansionSpec, Have, ProbeSpec, RunConfig, with_overrides
 from reknit.runs.corpus import check_corpus_path
 from reknit.runs.kind import not_here
 from reknit.runs.phases import check_batches
@@ -34,6 +35,8 @@ _PRETRAINED_FROM_SCRATCH = (
     "pretrain.encoder.pooling=mean",
     *_TUNED_FROM_SCRATCH,
 )
+# Systems differ by less than models do; so many queries show it (docs/adaptation.md).
+_PROBE = ProbeSpec(queries=2000, documents=8000)
 _TRAINED_START = ("pretrain.optimiser.learning_rate=2e-5",)
 
 
@@ -41,7 +44,8 @@ def adapt(
     corpus: str | Path,
     out: str | Path,
     *,
-    start: str | Path = DEFAULT_START,
+    start: str | Path | Sequence[str | Path] = DEFAULT_START,
+    have: Have | None = None,
     recipe: str | None = None,
     budget: str | BudgetSpec = "10m",
     eval: Sequence[str | Path] = (),
@@ -52,13 +56,17 @@ def adapt(
     """Adapt `start` to the texts of `corpus`; returns what result.json holds.
 
     corpus: a folder or file of texts, or "python-docs" for the documentation that this Python carries. start: folder or
-    hub id of an encoder, or "scratch". recipe: a recipe to pre-train with; None for none, and then a new model begins
-    with weights by latent semantic analysis. A trained start model then learns to rank the corpus as it does together
-    with BM25 ("hybrid-distillation"); a new one learns from mined pairs ("infonce-pairs"). budget: for all phases, such
-    as "10m" or "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on
-    bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
+    hub id of an encoder, or "scratch", or several of them (`RunConfig.also_start`). have: what the user searches with
+    today, "bm25", "start" or "hybrid", both together; None for the last, and for the first from scratch. recipe: a
+    recipe to pre-train with; None for none, and then a new model begins with weights by latent semantic analysis. A
+    trained start model then learns to rank the corpus as it does together with BM25 ("hybrid-distillation"); a new one
+    learns from mined pairs ("infonce-pairs"). budget: for all phases, such as "10m" or "5Mtok". eval: BEIR folders.
+    settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C
+    with everything saved for `resume`.
     """
-    config = adapt_config(corpus, start, recipe, budget, eval)
+    first, *more = [start] if isinstance(start, str | Path) else [*start] or [DEFAULT_START]
+    config = adapt_config(corpus, first, recipe, budget, eval)
+    config = replace(config, have=have, also_start=tuple(str(one) for one in more))
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
@@ -78,6 +86,7 @@ def adapt_config(
         tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),
         eval=tuple(str(folder) for folder in eval),
+        probe=_PROBE,
     )
     defaults: tuple[str, ...] = _TRAINED_START if recipe else ()
     if scratch:
@@ -177,7 +186,7 @@ def _run(
         with folder.logging(), disk_full_explained(str(folder.path)):
             with folder.preparing(resume=resume):
                 run.prepare()
-            team.from_rank_zero(lambda: config)
+            team.from_rank_zero(lambda: run.config)
             return run.train_and_deliver(team)
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None

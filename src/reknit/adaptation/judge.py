@@ -1,4 +1,4 @@
-"""Measures what a run came to beside what it started from, and gives the verdict."""
+"""Measures every search system that a run could end with, and gives the verdicts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reknit.adaptation.candidate import Candidate
+import numpy as np
+
+from reknit.adaptation.candidate import ADAPTED, Candidate
+from reknit.adaptation.candidate_systems import CandidateSystems, candidate_systems, system_name
+from reknit.adaptation.costs import SideCost, milliseconds_of, side_costs
+from reknit.adaptation.probe_roles import ProbeRoles
+from reknit.adaptation.system_choice import choose, cross_fitted_gain, joined
+from reknit.adaptation.system_verdict import METRIC, gain_on, shown, system_verdict
 from reknit.adaptation.verdict import decide
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.retrieval import evaluate_retrieval
 from reknit.evaluation.scores import Evaluation
-from reknit.retrieval.system import SearchSystem
-from reknit.runs.result import Verdict
+from reknit.evaluation.significance import stratified_test
+from reknit.models.encode_texts import EncodeTexts, encoder_function
+from reknit.retrieval.fusion import EQUAL_PARTS
+from reknit.retrieval.system import WORDS
+from reknit.runs.config import RunConfig
+from reknit.runs.result import SystemVerdict, Verdict
 
 logger = logging.getLogger("reknit")
 
@@ -21,36 +32,106 @@ logger = logging.getLogger("reknit")
 class Judgement:
     """What was measured, and what follows from it.
 
-    evaluations: of the probe, then of each labelled collection. verdict: by the labelled ones where there are any.
-    probe_verdict: by the probe alone. plain: of the adapted model without its query expansion; None where it has none.
+    evaluations: of the probe, then of each labelled collection. systems: the verdict over search systems. verdict: of
+    the adapted model beside the start model, by the labelled collections where there are any. probe_verdict: by the
+    probe alone. plain: of the adapted model without its query expansion; None where it has none. costs: of each
+    side.
     """
 
     evaluations: tuple[Evaluation, ...]
+    systems: SystemVerdict
     verdict: Verdict
     probe_verdict: Verdict
     plain: Verdict | None
+    costs: dict[str, SideCost]
 
 
-def judge(
-    start: Candidate, adapted: Candidate, probe: RetrievalSet, labelled: Sequence[RetrievalSet], seed: int
-) -> Judgement:
-    """Evaluate both, and the hybrid of each with BM25 at the weight that it has, on the probe and the labelled ones."""
-    assert start.hybrid_weight is not None
-    assert adapted.hybrid_weight is not None
-    models = {"start": start.encode_expanded, "adapted": adapted.encode_expanded}
-    if adapted.expansion is not None:
-        models["plain"] = adapted.encode
-    systems = {
-        "start_hybrid": SearchSystem.of(["start"], start.hybrid_weight),
-        "hybrid": SearchSystem.of(["adapted"], adapted.hybrid_weight),
-    }
-    evaluations = []
-    for collection in (probe, *labelled):
-        logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
-        # The probe's queries are cut out of documents, which share their identifiers.
-        split = collection is not probe
-        evaluations.append(evaluate_retrieval(collection, models, systems=systems, split_identifiers=split, seed=seed))
-    verdict = decide(evaluations, seed=seed)
-    logger.info("verdict: %s", verdict.sentence)
-    plain = None if adapted.expansion is None else decide(evaluations, system="plain", seed=seed)
-    return Judgement(tuple(evaluations), verdict, decide(evaluations[:1], seed=seed), plain)
+class Judge:
+    """The systems of some models with the weights that the probe chooses, and what is said of them."""
+
+    def __init__(self, candidates: Sequence[Candidate], have: str, roles: ProbeRoles, config: RunConfig) -> None:
+        """candidates: the adapted model, the start model, then others. have: the name of the vectors of the start model
+        that the user has."""
+        self._candidates, self._have, self._roles, self._config = candidates, have, roles, config
+        # A model made of nothing but this corpus has to show that it is any better than words are.
+        self._prior = 0.0 if config.from_scratch else EQUAL_PARTS
+        self._compared: CandidateSystems = candidate_systems(candidates)
+        self._values = self._compared.values(roles.choosing)
+        self.systems = self._compared.weighted(self._values, self._prior)
+        """By name, the richest first."""
+        hybrids = {name: system.vector_weight for name, system in self.systems.items() if system.is_hybrid}
+        logger.info(
+            "weights of the vectors beside words: %s",
+            ", ".join(f"{shown(name)} {weight:.1f}" for name, weight in hybrids.items()),
+        )
+
+    @property
+    def adapted(self) -> str:
+        """The name of the system of words and the adapted model."""
+        return system_name((WORDS, ADAPTED))
+
+    @property
+    def have(self) -> str:
+        """The name of the system that the user runs today."""
+        named = {"bm25": WORDS, "start": self._have, "hybrid": system_name((WORDS, self._have))}
+        return named[self._config.searched_with]
+
+    def judge(self, labelled: Sequence[RetrievalSet], passages: int) -> Judgement:
+        """Evaluate every system on the probe and the labelled collections. passages: to search, once there is an index.
+
+        Labelled collections give both verdicts where there are any; the weights are the probe's.
+        """
+        config, judging = self._config, self._roles.judging
+        evaluations = []
+        hybrids = {name: system for name, system in self.systems.items() if system.is_hybrid}
+        for collection in (judging, *labelled):
+            logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
+            # The probe's queries are cut out of documents, which share their identifiers.
+            evaluations.append(
+                evaluate_retrieval(
+                    collection,
+                    self._compared.encoders,
+                    systems=hybrids,
+                    split_identifiers=collection is not judging,
+                    seed=config.seed,
+                )
+            )
+        costs = side_costs(self._uncached(), judging, passages)
+        verdict = decide(evaluations, seed=config.seed)
+        systems = self._system_verdict(evaluations, milliseconds_of(self.systems, costs))
+        logger.info("verdict: %s", systems.sentence)
+        logger.info("model alone: %s", verdict.sentence)
+        has_plain = any(candidate.name == ADAPTED and candidate.expansion for candidate in self._candidates)
+        plain = decide(evaluations, system="plain", seed=config.seed) if has_plain else None
+        probe_verdict = decide(evaluations[:1], seed=config.seed)
+        return Judgement(tuple(evaluations), systems, verdict, probe_verdict, plain, costs)
+
+    def _system_verdict(self, evaluations: Sequence[Evaluation], milliseconds: dict[str, float]) -> SystemVerdict:
+        deciding = evaluations[1:] or evaluations
+        measured = {one.dataset: {name: _values(one, name) for name in self.systems} for one in deciding}
+        seed = self._config.seed
+        if len(evaluations) > 1:
+            # Labels choose and judge, each half of the queries for the other; the weights are the probe's.
+            values = [{name: of[name][None] for name in of} for of in measured.values()]
+            best = choose(joined(values)).system
+            gain = cross_fitted_gain(values, self.have, seed)
+        elif self._roles.judged_by_all:
+            best = choose(self._values, self._prior).system
+            gain = cross_fitted_gain([self._values], self.have, seed, self._prior)
+        else:
+            # The half of the probe that chose is not the one that judges.
+            best = choose(self._values, self._prior).system
+            gain = stratified_test(gain_on(list(measured.values()), best, self.have), seed)
+        return system_verdict(best, self.have, gain, measured, milliseconds, seed)
+
+    def _uncached(self) -> dict[str, EncodeTexts]:
+        return {
+            side: encoder_function(candidate.finished(side), self._config.precision, quiet=True)
+            for candidate in self._candidates
+            for side in candidate.sides
+        }
+
+
+def _values(evaluation: Evaluation, system: str) -> np.ndarray:
+    of_queries = evaluation.per_query[system][METRIC]
+    return np.array([of_queries[query] for query in sorted(of_queries)])

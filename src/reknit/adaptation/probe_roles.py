@@ -7,7 +7,7 @@ from functools import cached_property
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.holdout import HeldOut
-from reknit.evaluation.probe import drop_shared_words, subsample_documents
+from reknit.evaluation.probe import drop_shared_words, subsample
 from reknit.runs.config import RunConfig
 from reknit.runs.phases import chooses_weights
 
@@ -32,7 +32,8 @@ class ProbeRoles:
     @cached_property
     def watching(self) -> RetrievalSet:
         """In a collection small enough to be searched while training."""
-        return subsample_documents(self._dev, self.config.probe.training_documents)
+        probe = self.config.probe
+        return subsample(self._dev, documents=probe.training_documents, queries=probe.training_queries)
 
     @cached_property
     def choosing(self) -> RetrievalSet:

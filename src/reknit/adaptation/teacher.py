@@ -1,4 +1,4 @@
-"""A teacher without labels: BM25 and a dense model together, every document speaking for its neighbours too."""
+"""A teacher without labels: BM25 and dense models together, every document speaking for its neighbours too."""
 
 from __future__ import annotations
 
@@ -34,35 +34,37 @@ class HybridTeacher:
     def __init__(
         self,
         texts: Sequence[str],
-        vectors: np.ndarray,
+        vectors: Sequence[np.ndarray],
         *,
         neighbours: int = 0,
         neighbour_weight: float = 0.0,
         split_identifiers: bool = True,
     ) -> None:
-        """texts: the documents. vectors: [documents, dim], of which only the direction counts. Raises ReknitError when
-        there are no documents."""
+        """texts: the documents. vectors: of each dense model [documents, dim], of which only the direction counts; the
+        neighbours are the first one's. Raises ReknitError when there are no documents."""
         documents = {f"{place:012d}": text for place, text in enumerate(texts)}
         self.bm25 = BM25(documents, split_identifiers=split_identifiers)
-        own = functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
+        own = [_unit(of_model) for of_model in vectors]
         neighbours = min(neighbours, len(texts) - 1)
-        self._nearest = nearest(own, neighbours) if neighbours and neighbour_weight else None
+        self._nearest = nearest(own[0], neighbours) if neighbours and neighbour_weight else None
         self._weight = neighbour_weight
-        self._lengths = torch.ones(len(texts))
+        lengths = [torch.ones(len(texts)) for _ in own]
         if self._nearest is not None:
-            around = functional.normalize(own[self._nearest].mean(dim=1), dim=-1)
-            own = own + neighbour_weight * around
-            self._lengths = own.norm(dim=-1)
-        self._documents = own / self._lengths[:, None]
+            around = [functional.normalize(of_model[self._nearest].mean(dim=1), dim=-1) for of_model in own]
+            own = [of_model + neighbour_weight * beside for of_model, beside in zip(own, around, strict=True)]
+            lengths = [of_model.norm(dim=-1) for of_model in own]
+        self._lengths = lengths[0]
+        self._documents = [of_model / length[:, None] for of_model, length in zip(own, lengths, strict=True)]
 
     def __len__(self) -> int:
         """The number of documents."""
-        return len(self._documents)
+        return len(self._documents[0])
 
-    def standard_scores(self, queries: Sequence[str], vectors: np.ndarray) -> tuple[Tensor, Tensor]:
-        """[queries, documents] each: standard scores by the root of BM25 and by the dense model.
+    def standard_scores(self, queries: Sequence[str], vectors: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """[queries, documents] each: standard scores by the root of BM25 and by the dense models together, of which
+        each has the same part.
 
-        vectors: [queries, dim]; only the direction counts.
+        vectors: of each model [queries, dim]; only the direction counts.
         """
         lexical = torch.from_numpy(self.bm25.scores(queries))
         if self._nearest is not None:
@@ -71,10 +73,14 @@ class HybridTeacher:
                 around += lexical[:, column]
             # Divided as the vectors are, so that a document in a dense cluster is not preferred by BM25 alone.
             lexical = (lexical + self._weight / self._nearest.shape[1] * around) / self._lengths
-        asked = functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
-        return _standardised(lexical.sqrt()), _standardised(asked @ self._documents.t())
+        dense = [
+            _standardised(_unit(asked) @ documents.t())
+            for asked, documents in zip(vectors, self._documents, strict=True)
+        ]
+        together = dense[0] if len(dense) == 1 else _standardised(torch.stack(dense).sum(dim=0))
+        return _standardised(lexical.sqrt()), together
 
-    def scores(self, queries: Sequence[str], vectors: np.ndarray, dense_weight: float) -> Tensor:
+    def scores(self, queries: Sequence[str], vectors: Sequence[np.ndarray], dense_weight: float) -> Tensor:
         """[queries, documents]: `dense_weight` of the dense standard scores and the rest of BM25's."""
         lexical, dense = self.standard_scores(queries, vectors)
         return (1 - dense_weight) * lexical + dense_weight * dense
@@ -92,7 +98,7 @@ def nearest(vectors: Tensor, count: int) -> Tensor:
 
 
 def choose_dense_weight(
-    teacher: HybridTeacher, queries: Sequence[str], vectors: np.ndarray, answers: Sequence[int]
+    teacher: HybridTeacher, queries: Sequence[str], vectors: Sequence[np.ndarray], answers: Sequence[int]
 ) -> tuple[float, list[float]]:
     """The dense model's weight in a teacher, and the mean nDCG@10 of each of DENSE_WEIGHTS.
 
@@ -100,14 +106,14 @@ def choose_dense_weight(
     which it is without labels. Of the weights that are as good as the best (`as_good_as_the_best`), the one nearest to
     equal parts is taken.
 
-    teacher: without neighbours, which would blur what has one answer. queries, vectors: [Q] texts and [Q, dim].
-    answers: place of each query's one answer among the teacher's documents, which must not hold the query.
+    teacher: without neighbours, which would blur what has one answer. queries, vectors: [Q] texts and, of each model,
+    [Q, dim]. answers: place of each query's one answer among the teacher's documents, which must not hold the query.
     """
     own = torch.as_tensor(answers)[:, None]
     columns = []
     for first in range(0, len(queries), _QUERIES_AT_ONCE):
         rows = slice(first, first + _QUERIES_AT_ONCE)
-        lexical, dense = teacher.standard_scores(queries[rows], vectors[rows])
+        lexical, dense = teacher.standard_scores(queries[rows], [of_model[rows] for of_model in vectors])
         columns.append(torch.stack([_gain((1 - w) * lexical + w * dense, own[rows]) for w in DENSE_WEIGHTS]))
     reached = torch.cat(columns, dim=1).numpy()
     return nearest_as_good(DENSE_WEIGHTS, reached, EQUAL_PARTS), reached.mean(axis=1).tolist()
@@ -117,6 +123,10 @@ def _gain(scores: Tensor, own: Tensor) -> Tensor:
     """nDCG@10 of each row's one answer; equal scores count against it."""
     rank = (scores >= scores.gather(1, own)).sum(dim=1)
     return torch.where(rank <= 10, 1 / torch.log2(rank + 1.0), 0.0)
+
+
+def _unit(vectors: np.ndarray) -> Tensor:
+    return functional.normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
 
 
 def _standardised(scores: Tensor) -> Tensor:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reknit.adaptation.candidate import Candidate
+from reknit.adaptation.candidate import START, Candidate
 from reknit.adaptation.deliver import FinishedRun, deliver
 from reknit.adaptation.distillation import make_distillation_targets
-from reknit.adaptation.hybrid_weight import weigh
-from reknit.adaptation.judge import judge
+from reknit.adaptation.expansion import make_expansion
+from reknit.adaptation.judge import Judge, Judgement
 from reknit.adaptation.probe_roles import ProbeRoles
+from reknit.adaptation.starts import choose_starts
 from reknit.adaptation.train import train
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.corpus import Corpus
@@ -22,13 +23,14 @@ from reknit.evaluation.beir import load_beir
 from reknit.jobs.interrupt import listen_for_stop
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
-from reknit.runs.config import RunConfig
+from reknit.retrieval.system import SearchSystem
+from reknit.runs.config import PromptSpec, RunConfig
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.kind import RunKind, not_here
 from reknit.runs.phases import check_parts, check_rules, phases_of, train_phases
 from reknit.runs.result import RunResult
 from reknit.runs.run_folder import RunFolder
-from reknit.runs.start import build_start, load_start
+from reknit.runs.start import LoadedStart, build_start, load_start, load_starts
 from reknit.sources.queries import QuerySpec
 from reknit.training.team import Team
 
@@ -36,29 +38,53 @@ logger = logging.getLogger("reknit")
 
 
 class TextRun(RunKind):
-    """collections: with labelled queries. given: the start model, None where one is built. corpus, model: once
-    `prepare` has been called."""
+    """collections: with labelled queries. given: the start models, none where one is built. Once `prepare` has been
+    called: corpus; model, which is trained, and the configuration names as the start; beside: other start models, by
+    the names of their vectors; have: the name of the start model that the user has."""
 
     reads = "texts"
     collections: list[RetrievalSet]
-    given: EmbeddingModel | None
+    given: list[LoadedStart]
     corpus: Corpus
     model: EmbeddingModel
+    beside: tuple[Candidate, ...]
+    have: str
+    _encode_student: EncodeTexts | None = None
 
     def check(self, settings: Sequence[str]) -> None:
         """Everything that a text run has can be set."""
 
     def load(self) -> None:
         self.collections = _named_apart([load_beir(path) for path in self.config.eval])
-        self.given = load_start(self.config)
+        self.given = load_starts(self.config)
 
     def prepare(self) -> None:
         config, folder = self.config, self.folder
         excluded = _query_texts(self.collections)
-        self.corpus = prepare_corpus(config, folder, excluded, indexed=config.index, reader=self.given)
+        reader = next((one.model for one in self.given if isinstance(one.model, EmbeddingModel)), None)
+        self.corpus = prepare_corpus(config, folder, excluded, indexed=config.index, reader=reader)
         check_parts(config, self.corpus)
-        self.model = self.given or build_start(config, folder, self.corpus)
+        self.model, self.beside, self.have = self._starts()
         check_rules(config, self.model.encoder)
+
+    def _starts(self) -> tuple[EmbeddingModel, tuple[Candidate, ...], str]:
+        """The model that is trained, the others, and the name of the one that the user has."""
+        config = self.config
+        if len(self.given) <= 1:
+            (model,) = [one.model for one in self.given] or [build_start(config, self.folder, self.corpus)]
+            assert isinstance(model, EmbeddingModel)
+            return model, (), START
+        encoders = {one.name: cached(encoder_function(one.model, config.precision)) for one in self.given}
+        probe = ProbeRoles(config, self.corpus.held_out).choosing
+        starts = choose_starts(self.given, encoders, probe, self.folder)
+        # Prompts that were given are the first model's, which other processes must not give to another one.
+        prompts = config.prompts if starts.student is starts.have else PromptSpec()
+        self.config = replace(config, start=starts.student.path, prompts=prompts)
+        model = starts.student.model
+        assert isinstance(model, EmbeddingModel)
+        self._encode_student = encoders[starts.student.name]
+        beside = tuple(Candidate(one.name, one.model, encoders[one.name]) for one in starts.others)
+        return model, beside, START if starts.have is starts.student else starts.have.name
 
     def help_to_train(self, team: Team) -> None:
         corpus = prepare_corpus(self.config, self.folder, ())
@@ -70,17 +96,27 @@ class TextRun(RunKind):
         config, folder, corpus, model = self.config, self.folder, self.corpus, self.model
         before = "".join(f", {kind} prompt {text!r}" for kind, text in model.side_prompts.items())
         logger.info("start: %s, %d layers of width %d%s", config.start, model.encoder.depth, model.encoder.dim, before)
-        start = Candidate("start", model, cached(encoder_function(model, config.precision)))
+        encode = self._encode_student or cached(encoder_function(model, config.precision))
+        start = Candidate(START, model, encode)
         roles = ProbeRoles(config, corpus.held_out)
 
-        _teach(config, folder, corpus, start.encode)
+        _teach(config, folder, corpus, [candidate.encode for candidate in (start, *self.beside[:1])])
         adapted, training = train(config, folder, corpus, start, roles, team)
-        if config.verdict or config.index:
-            start, adapted = weigh(start, adapted, roles.choosing, config)
-        judgement = judge(start, adapted, roles.judging, self.collections, config.seed) if config.verdict else None
-        keeps_start = config.keep == "best" and judgement is not None and judgement.verdict.use == "start"
-        chosen = start if keeps_start else adapted
-        finished = FinishedRun(config, folder, corpus, adapted, chosen, training, roles.judged_by_all, judgement)
+        beside = [_expanded(candidate, config, corpus, roles) for candidate in (start, *self.beside)]
+        candidates = [adapted, *beside]
+        judge = Judge(candidates, self.have, roles, config) if config.verdict or config.index else None
+        judgement = judge.judge(self.collections, len(corpus.searched)) if judge and config.verdict else None
+        finished = FinishedRun(
+            config=config,
+            folder=folder,
+            corpus=corpus,
+            candidates=tuple(candidates),
+            training=training,
+            judged_by_all=roles.judged_by_all,
+            judgement=judgement,
+            search=_searched_by(judge, judgement, config),
+            systems=judge.systems if judge else {},
+        )
         return deliver(finished).to_json()
 
     @staticmethod
@@ -100,14 +136,33 @@ class TextRun(RunKind):
         print("\n" + "   ".join(places))
 
 
-def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encode_start: EncodeTexts) -> None:
+def _expanded(start: Candidate, config: RunConfig, corpus: Corpus, roles: ProbeRoles) -> Candidate:
+    """A start model with an expansion of its own: what can be had without training. A model that was made of nothing
+    but this corpus knows nothing yet, one that was adapted before has an expansion, and one that another library runs
+    is saved as it is."""
+    its_own = start.model.expansion is not None or not isinstance(start.model, EmbeddingModel)
+    if config.from_scratch or not config.expansion.wanted or its_own:
+        return start
+    made = make_expansion(corpus, start.name, start.encode, config.expansion, roles.choosing, config.seed)
+    return replace(start, expansion=made)
+
+
+def _searched_by(judge: Judge | None, judgement: Judgement | None, config: RunConfig) -> SearchSystem | None:
+    """What the verdict says; words and the adapted model where there is none, or the run keeps what it trained."""
+    if judge is None:
+        return None
+    name = judge.adapted if judgement is None or config.keep == "last" else judgement.systems.use
+    return judge.systems[name]
+
+
+def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encoders: Sequence[EncodeTexts]) -> None:
     """Make the distillation targets of the phase that learns from a teacher, if there is one."""
     for phase in phases_of(config):
         if isinstance(phase.recipe.data, QuerySpec):
             spec, limit = phase.recipe.data.teacher, config.budget.seconds
             seconds = None if limit is None else spec.time_share * limit
             make_distillation_targets(
-                folder.distillation_targets, corpus, encode_start, spec, seconds=seconds, seed=config.seed
+                folder.distillation_targets, corpus, encoders, spec, seconds=seconds, seed=config.seed
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
-from reknit.adaptation.candidate import Candidate
+from reknit.adaptation.candidate import ADAPTED, Candidate
 from reknit.adaptation.expansion import make_expansion
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.weight_interpolation import interpolate_weights
@@ -28,7 +28,7 @@ def train(
 
     Raises Interrupted after Ctrl-C, with everything saved for a resume.
     """
-    model = copy.deepcopy(start.model)
+    model = copy.deepcopy(start.trainable)
     model.expansion = None  # of the corpus that the start model was adapted to before, if it was
     encode = encoder_function(model, config.precision)
     watched = retrieval_probe(roles.watching, encode)
@@ -39,13 +39,13 @@ def train(
     if stop.asked:
         raise Interrupted("stopped after training")
     training: Training = from_plain(Training, spent, "training")
-    adapted = Candidate("adapted", model, encode)
+    adapted = Candidate(ADAPTED, model, encode)
     if config.keep == "best" and roles.judged_by_all:
         kept, adapted = interpolate_weights(start, adapted, roles.choosing, config.expansion)
         training = replace(training, kept_share=kept)
     else:
         adapted = replace(adapted, encode=cached(encode))
     if config.expansion.wanted:
-        expansion = make_expansion(corpus, adapted.encode, config.expansion, roles.choosing, config.seed)
+        expansion = make_expansion(corpus, ADAPTED, adapted.encode, config.expansion, roles.choosing, config.seed)
         adapted = replace(adapted, expansion=expansion)
     return adapted, training

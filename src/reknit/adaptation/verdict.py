@@ -13,8 +13,6 @@ from reknit.evaluation.scores import Evaluation
 from reknit.evaluation.significance import Paired, stratified_test
 from reknit.runs.result import ModelName, Verdict
 
-SIGNIFICANT = 0.05
-
 
 @dataclass(frozen=True)
 class _Measured:
@@ -46,8 +44,8 @@ def decide(
         raise ReknitError(f'no verdict without an evaluation of both "{system}" and "start": evaluate both models')
     deciding = [one for one in measured if one.dataset != PROBE] or measured
     paired = stratified_test([one.adapted - one.start for one in deciding], seed)
-    worse = [one for one in deciding if _significant(one.paired) and one.paired.difference < 0]
-    better = _significant(paired) and paired.difference > 0
+    worse = [one for one in deciding if one.paired.is_significant and one.paired.difference < 0]
+    better = paired.is_significant and paired.difference > 0
     use: ModelName = "adapted" if better and not worse else "start"
     return Verdict(
         use=use,
@@ -74,29 +72,25 @@ def _measure(evaluation: Evaluation, system: str, metric: str, seed: int) -> _Me
     return _Measured(evaluation.dataset, adapted, start, stratified_test([adapted - start], seed))
 
 
-def _significant(paired: Paired) -> bool:
-    low, high = paired.ci95
-    return (low > 0 or high < 0) and paired.p < SIGNIFICANT
-
-
 def _sentence(use: ModelName, metric: str, deciding: list[_Measured], paired: Paired, worse: list[_Measured]) -> str:
     before = float(np.mean([one.start.mean() for one in deciding]))
     after = float(np.mean([one.adapted.mean() for one in deciding]))
     queries = sum(one.start.size for one in deciding)
     names = ", ".join(one.dataset for one in deciding)
     what = f"{metric} on {names}" if len(deciding) == 1 else f"mean {metric} over {len(deciding)} collections ({names})"
-    numbers = f"({_numbers(paired)}, {queries} {'query' if queries == 1 else 'queries'})"
+    measured = f"({numbers(paired)}, {queries} {'query' if queries == 1 else 'queries'})"
     if use == "adapted":
-        return f"Use the adapted model: {what} rises from {before:.3f} to {after:.3f} {numbers}."
+        return f"Use the adapted model: {what} rises from {before:.3f} to {after:.3f} {measured}."
     if worse:
-        falls = "; ".join(f"on {one.dataset} it falls ({_numbers(one.paired)})" for one in worse)
-        return f"Keep the start model: {what} rises from {before:.3f} to {after:.3f} {numbers}, but {falls}."
-    if _significant(paired):
-        return f"Keep the start model: {what} falls from {before:.3f} to {after:.3f} {numbers}."
-    return f"Keep the start model: no significant gain, {what} goes from {before:.3f} to {after:.3f} {numbers}."
+        falls = "; ".join(f"on {one.dataset} it falls ({numbers(one.paired)})" for one in worse)
+        return f"Keep the start model: {what} rises from {before:.3f} to {after:.3f} {measured}, but {falls}."
+    if paired.is_significant:
+        return f"Keep the start model: {what} falls from {before:.3f} to {after:.3f} {measured}."
+    return f"Keep the start model: no significant gain, {what} goes from {before:.3f} to {after:.3f} {measured}."
 
 
-def _numbers(paired: Paired) -> str:
+def numbers(paired: Paired) -> str:
+    """A difference as a sentence has it."""
     low, high = paired.ci95
     p = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
     return f"{paired.difference:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, {p}"

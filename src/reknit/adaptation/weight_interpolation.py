@@ -36,8 +36,8 @@ def interpolate_weights(
     share is judged with its own. All is kept unless it is significantly worse (by two standard errors) than
     nothing; then, of all, half and nothing, the most that is not significantly worse than the best of the three.
     """
-    ends = start.model.encoder.state_dict(), _copy(trained.model.encoder)
-    encoder = trained.model.encoder
+    ends = start.trainable.encoder.state_dict(), _copy(trained.trainable.encoder)
+    encoder = trained.trainable.encoder
 
     def values(encode: EncodeTexts) -> list[float]:
         return values_with_own_words(choosing, encode, expansion, metric)

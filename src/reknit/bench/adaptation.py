@@ -42,6 +42,7 @@ from reknit.training.budget import parse_budget
 logger = logging.getLogger("reknit")
 
 METRIC = "nDCG@10"
+HYBRID, START_HYBRID = "bm25+adapted", "bm25+start"
 BASELINES = ("bm25", "start", "rrf")
 RESULTS = ("start_hybrid", "plain", "adapted", "hybrid")
 
@@ -247,16 +248,18 @@ def found_by_run(result: RunResult) -> dict[str, Any]:
         # Without an expansion both are one model.
         "plain": labelled.rows.get("plain", labelled.rows["adapted"])[METRIC].value,
         "adapted": labelled.rows["adapted"][METRIC].value,
-        "hybrid": labelled.rows["hybrid"][METRIC].value,
-        "start_hybrid": labelled.rows["start_hybrid"][METRIC].value,
+        "hybrid": labelled.rows[HYBRID][METRIC].value,
+        "start_hybrid": labelled.rows[START_HYBRID][METRIC].value,
         "teacher": to_plain(result.teacher),
-        "hybrid_weight": labelled.systems["hybrid"].vector_weight,
-        "start_hybrid_weight": labelled.systems["start_hybrid"].vector_weight,
+        "hybrid_weight": labelled.systems[HYBRID].vector_weight,
+        "start_hybrid_weight": labelled.systems[START_HYBRID].vector_weight,
         # So that another way to choose the weight can be tried on this record.
-        "hybrid_by_weight": {what: of.by_weight["hybrid"] for what, of in (("probe", probe), ("labels", labelled))},
+        "hybrid_by_weight": {what: of.by_weight[HYBRID] for what, of in (("probe", probe), ("labels", labelled))},
         "query_expansion": to_plain(result.query_expansion),
         "kept_share": result.training.kept_share,
         "probe": {name: row[METRIC].value for name, row in probe.rows.items()},
+        "labels": {name: row[METRIC].value for name, row in labelled.rows.items()},
+        "costs": to_plain(result.costs),
         "probe_verdict": result.probe_verdict.use,
         "verdict": result.verdict.use,
         "training_seconds": result.training.seconds,

@@ -39,9 +39,12 @@ def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     top: Annotated[int, typer.Option(help="Number of results, at most.")] = 10,
     mode: Annotated[
-        Literal["dense", "text", "hybrid"],
-        typer.Option(help="Search by vectors (dense), by words (text) or by both (hybrid)."),
-    ] = "hybrid",
+        Literal["dense", "text", "hybrid"] | None,
+        typer.Option(
+            help="Search by the vectors of model/ (dense), by words (text) or by words and vectors (hybrid); by "
+            "default as the run's verdict says."
+        ),
+    ] = None,
     layers: Annotated[int | None, typer.Option(help="Encode the query with the first LAYERS layers only.")] = None,
     dims: Annotated[
         int | None, typer.Option(help="Find candidates by the first DIMS dimensions, then rank them by all.")
@@ -78,13 +81,21 @@ def search(
 def export(
     model: Annotated[str, typer.Argument(help="A run folder or a model.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="Which model of a run: adapted, start, or another start model's name; that of model/ if none."
+        ),
+    ] = None,
     layers: Annotated[int | None, typer.Option(help="Keep only the first LAYERS layers.")] = None,
     dims: Annotated[int | None, typer.Option(help="Keep only the first DIMS dimensions.")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also write onnx/model.onnx.")] = False,
 ) -> None:
     """Write a model as a plain sentence-transformers folder, and check that three libraries give the same vectors."""
     from reknit.export.model import export_model
+    from reknit.runs.search import folder_of
 
+    model = str(folder_of(Path(model), system)) if system else model
     check = export_model(model, out, layers=layers, dims=dims, onnx=onnx)
     print(f"wrote {out}: largest difference {check.max_abs_diff:.1e}, cosine {check.cosine:.6f}")
 

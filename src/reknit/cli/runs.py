@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,8 +13,15 @@ def adapt(
     corpus: Annotated[str, typer.Argument(help='Folder or file of texts, or "python-docs".')],
     out: Out,
     start: Annotated[
-        str | None,
-        typer.Option(help='Start model: folder, hub id, or "scratch" for a new one; all-MiniLM-L6-v2 by default.'),
+        list[str] | None,
+        typer.Option(
+            help='Start model: folder, hub id, or "scratch" for a new one; all-MiniLM-L6-v2 by default. May be '
+            "repeated: the best is trained, and the best of the others is searched with beside it."
+        ),
+    ] = None,
+    have: Annotated[
+        Literal["bm25", "start", "hybrid"] | None,
+        typer.Option(help="What you search with today: words, the start model, or both (the default)."),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first, such as dupmae.")] = None,
     budget: Budget = "10m",
@@ -33,6 +40,7 @@ def adapt(
         corpus,
         out,
         start=start or DEFAULT_START,
+        have=have,
         recipe=recipe,
         budget=budget or "10m",
         eval=eval or (),

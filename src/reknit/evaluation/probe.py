@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.words import UNSPACED
@@ -49,13 +50,16 @@ def drop_shared_words(collection: RetrievalSet) -> RetrievalSet:
     return replace(collection, queries=queries, notes=(*collection.notes, note))
 
 
-def subsample_documents(collection: RetrievalSet, documents: int) -> RetrievalSet:
-    """The collection with at most `documents` documents: all relevant ones, then the first others."""
-    relevant = {document for grades in collection.qrels.values() for document, grade in grades.items() if grade > 0}
+def subsample(collection: RetrievalSet, *, documents: int, queries: int | None = None) -> RetrievalSet:
+    """The collection with the first `queries` queries, None for all, and at most `documents` documents: all that are
+    relevant for these queries, then the first others."""
+    asked = dict(islice(collection.queries.items(), queries))
+    qrels = {query: collection.qrels[query] for query in asked}
+    relevant = {document for grades in qrels.values() for document, grade in grades.items() if grade > 0}
     others = [document for document in collection.documents if document not in relevant]
     kept = relevant.union(others[: max(0, documents - len(relevant))])
     texts = {document: text for document, text in collection.documents.items() if document in kept}
-    return RetrievalSet(collection.name, texts, collection.queries, collection.qrels, collection.notes)
+    return RetrievalSet(collection.name, texts, asked, qrels, collection.notes)
 
 
 def retrieval_probe(collection: RetrievalSet, encode: EncodeTexts) -> Callable[[], dict[str, float]]:

@@ -13,11 +13,11 @@ import numpy as np
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.errors import ReknitError
 from reknit.evaluation.beir import load_beir
-from reknit.evaluation.hybrid_weights import HYBRID_WEIGHTS, values_by_weight
 from reknit.evaluation.measure import Measure, Size, Subject, shown_size
 from reknit.evaluation.metrics import mean, per_query, values_of
 from reknit.evaluation.scores import Evaluation, Score
 from reknit.evaluation.significance import bootstrap_interval, distances_from_the_best
+from reknit.evaluation.system_values import HYBRID_WEIGHTS, values_by_weight
 from reknit.models.encode_texts import EncodeTexts, encoder_function
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.dense import dense_rankings
@@ -80,11 +80,11 @@ def evaluate_retrieval(
     systems = systems or {}
     _check(collection, models, systems)
     sides = sides_of(collection, models, split_identifiers=split_identifiers)
-    alone = {name: SearchSystem({name: 1.0}) for name in sides}
-    runs = {"random": random_rankings(collection, seed, top)}
-    runs |= rank_systems(collection, sides, {**alone, **systems}, top)
     qrels = {query: collection.qrels[query] for query in collection.queries}
-    scores = {system: per_query(run, qrels) for system, run in runs.items()}
+    scores = {"random": per_query(random_rankings(collection, seed, top), qrels)}
+    # One at a time: the rankings of all systems together would fill the memory.
+    for name, system in {**{name: SearchSystem({name: 1.0}) for name in sides}, **systems}.items():
+        scores[name] = per_query(rank_systems(collection, sides, {name: system}, top)[name], qrels)
     hybrids = {name: system for name, system in systems.items() if system.is_hybrid}
     return Evaluation(
         dataset=collection.name,

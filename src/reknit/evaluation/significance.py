@@ -16,6 +16,7 @@ from reknit.errors import ReknitError
 Values = Sequence[float] | np.ndarray
 
 RESAMPLES = 10_000
+SIGNIFICANT = 0.05
 _DRAWS_IN_MEMORY = 2_000_000
 _STANDARD_ERRORS = 2.0
 
@@ -31,6 +32,13 @@ class Paired:
     difference: float
     ci95: tuple[float, float]
     p: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the interval leaves out 0 and the sign-flip test agrees; with very few queries a bootstrap alone is
+        too sure."""
+        low, high = self.ci95
+        return (low > 0 or high < 0) and self.p < SIGNIFICANT
 
 
 def bootstrap_interval(values: Values, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:

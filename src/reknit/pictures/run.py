@@ -38,7 +38,17 @@ from reknit.version import __version__
 
 logger = logging.getLogger("reknit")
 _CHECKED = 8
-_OF_TEXTS = ("passage_words", "max_length", "probe.", "prompts.", "expansion.", "index", "verdict")
+_OF_TEXTS = (
+    "passage_words",
+    "max_length",
+    "probe.",
+    "prompts.",
+    "expansion.",
+    "index",
+    "verdict",
+    "also_start",
+    "have",
+)
 
 
 class PictureRun(RunKind):
@@ -52,6 +62,8 @@ class PictureRun(RunKind):
     def check(self, settings: Sequence[str]) -> None:
         if self.config.eval or self.config.verdict:
             raise ReknitError("--eval takes labelled texts, and this run is on pictures: leave it out")
+        if self.config.also_start or self.config.have:
+            raise ReknitError("several start models and --have are for texts, and this run is on pictures")
         if self.config.index:
             raise ReknitError("--index is for texts, and this run is on pictures: leave it out and use model/")
         if any(phase.keeps_best for phase in phases_of(self.config)):

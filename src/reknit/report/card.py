@@ -63,15 +63,20 @@ def front_matter(library: str, pipeline: str, tags: Iterable[str], start: str) -
 
 
 def _front_matter(result: RunResult) -> str:
-    recipes = [phase.recipe for phase in result.training.phases]
+    trained = result.model_holds in (None, "adapted")
+    recipes = [phase.recipe for phase in result.training.phases] if trained else []
     library = "reknit" if facts.runs_only_here(result) else "sentence-transformers"
     tags = [library, "feature-extraction", "sentence-similarity", "reknit", *recipes]
-    return front_matter(library, "sentence-similarity", tags, result.start)
+    return front_matter(
+        library, "sentence-similarity", tags, result.start if trained or result.model_holds == "start" else ""
+    )
 
 
 def _introduction(result: RunResult) -> str:
-    if result.model_holds == "start":
-        origin = f"This is {markdown(result.start)}, unchanged, exported by reknit."
+    if result.model_holds not in (None, "adapted"):
+        held = result.start if result.model_holds == "start" else result.model_holds
+        how = "with query expansion by the words of a corpus" if result.model_expands_queries else "unchanged"
+        origin = f"This is {markdown(held)}, {how}, exported by reknit."
     elif not result.training.phases:
         origin = "This text encoder was exported by reknit."
     elif result.start == SCRATCH:
@@ -149,6 +154,9 @@ def _evaluation(result: RunResult) -> str:
         shown.append("\n\n".join(block for block in blocks if block))
     used = {name for evaluation in result.evaluations for name in evaluation.rows}
     explained = [f"{label}: {meaning}" for name, (label, meaning) in facts.SYSTEMS.items() if name in used]
+    explained += (
+        ["BM25 + a model: words and vectors together"] if any(name.startswith("bm25+") for name in used) else []
+    )
     legend = f"Means over queries with 95% intervals. {'; '.join(explained)}."
     return "\n\n".join(["## Evaluation", legend, *shown])
 

@@ -11,7 +11,7 @@ from typing import Any
 from reknit.evaluation.scores import Evaluation, Score
 from reknit.jobs.progress import format_duration
 from reknit.runs.config import SCRATCH
-from reknit.runs.result import ProbeFacts, RunResult
+from reknit.runs.result import ProbeFacts, RunResult, SystemCost
 
 Facts = list[tuple[str, str]]
 
@@ -19,10 +19,9 @@ SYSTEMS = {
     "random": ("random", "documents in random order"),
     "bm25": ("BM25", "word matching, no neural model"),
     "start": ("start", "the model before training"),
-    "start_hybrid": ("start hybrid", "BM25 and the start model together, by a weight of its own"),
+    "start_expanded": ("start, expanded", "the same with query expansion by the corpus's words, without training"),
     "adapted": ("adapted", "the model after training, as reknit runs it"),
     "plain": ("plain", "the same without its query expansion, as other libraries run it"),
-    "hybrid": ("hybrid", "BM25 and the adapted model together, a weighted mean of both scores"),
 }
 METRICS = ("nDCG@10", "R@100", "RR@10")
 METRIC_MEANINGS = {
@@ -44,7 +43,16 @@ def system_names(evaluation: Evaluation) -> list[str]:
 
 
 def system_label(name: str) -> str:
-    return SYSTEMS[name][0] if name in SYSTEMS else name
+    """A system's name for a reader: of several sides "BM25 + adapted"."""
+    sides = name.split("+") if name.startswith("bm25+") else [name]
+    return " + ".join(SYSTEMS[side][0] if side in SYSTEMS else side for side in sides)
+
+
+def system_meaning(name: str) -> str:
+    """What a system is, "" where that is not known."""
+    if name in SYSTEMS:
+        return SYSTEMS[name][1]
+    return "words and vectors together, each by its weight" if name.startswith("bm25+") else ""
 
 
 def metric_names(evaluation: Evaluation) -> list[str]:
@@ -62,6 +70,15 @@ def best_systems(evaluation: Evaluation, metric: str) -> set[str]:
 def evaluation_size(evaluation: Evaluation) -> str:
     """How many queries and documents an evaluation has, in words."""
     return f"{evaluation.queries:,} queries, {evaluation.documents:,} documents"
+
+
+def format_cost(cost: SystemCost) -> tuple[str, str, str]:
+    """Milliseconds a query, megabytes of the index, and the time that making it took."""
+    size = "" if cost.megabytes is None else f"{cost.megabytes:.1f}"
+    return f"{cost.milliseconds:.1f}", size, format_duration(cost.seconds)
+
+
+COSTS = ("ms a query", "index MB", "made in")
 
 
 def format_interval(score: Score) -> str:
@@ -90,10 +107,14 @@ def format_tokens(value: float) -> str:
 
 def system_in_use(result: RunResult) -> str:
     """The row that the verdict recommends; the adapted model without a verdict."""
+    if result.system_verdict is not None:
+        return result.system_verdict.use
     return "adapted" if result.verdict is None else result.verdict.use
 
 
 def headline(result: RunResult) -> str:
+    if result.system_verdict is not None:
+        return result.system_verdict.sentence.partition(":")[0]
     if result.verdict is None:
         return "Trained, not evaluated"
     return {"adapted": "Use the adapted model", "start": "Keep the start model"}[result.verdict.use]
@@ -102,6 +123,8 @@ def headline(result: RunResult) -> str:
 def verdict_parts(result: RunResult) -> tuple[str, str]:
     """The verdict's sentence as its answer and the rest (the stored sentence begins with the answer)."""
     answer = headline(result)
+    if result.system_verdict is not None:
+        return answer, result.system_verdict.sentence.removeprefix(answer).lstrip(":. ")
     if result.verdict is not None:
         return answer, result.verdict.sentence.removeprefix(answer).lstrip(":. ")
     recipes = " and ".join(phase.recipe for phase in result.training.phases)
@@ -124,12 +147,24 @@ def start_name(result: RunResult) -> str:
 
 
 def model_meaning(result: RunResult) -> str:
-    """What the verdict means for the folder `model/`."""
+    """What the verdict means for the folder `model/`, and what lies beside it."""
+    beside = "".join(
+        f" {place}/ holds {side}, which search uses too." for side, place in result.sides.items() if place != "model"
+    )
+    return _model_holds(result) + beside
+
+
+def _model_holds(result: RunResult) -> str:
+    as_it_was = "with query expansion by the corpus's words" if result.model_expands_queries else "unchanged"
     if result.model_holds == "start":
-        return "model/ holds the start model, unchanged."
+        adapted = "" if result.system_verdict is None else "; models/adapted/ holds the adapted one"
+        return f"model/ holds the start model, {as_it_was}{adapted}."
+    if result.model_holds not in (None, "adapted"):
+        return f"model/ holds {result.model_holds}, {as_it_was}; models/adapted/ holds the adapted model."
     if result.verdict is None:
         return "model/ holds the model at the end of training, ready to load."
-    if result.verdict.use == "adapted":
+    used = () if result.system_verdict is None else result.system_verdict.use.split("+")
+    if result.verdict.use == "adapted" or {"adapted", "plain"}.intersection(used):
         return "model/ holds the adapted model, ready to load."
     if result.start == SCRATCH:
         return "model/ still holds the adapted model, for inspection: training is not shown to have improved it."
@@ -137,11 +172,20 @@ def model_meaning(result: RunResult) -> str:
 
 
 def verdict_facts(result: RunResult) -> Facts:
-    """The numbers behind the verdict."""
+    """The numbers behind the verdicts."""
+    found: Facts = []
+    if (systems := result.system_verdict) is not None:
+        found = [
+            (f"gain over {system_label(systems.have)} of what was chosen", f"{systems.difference:+.3f}"),
+            ("95% interval", f"{systems.ci95[0]:+.3f} to {systems.ci95[1]:+.3f}"),
+            ("p, paired", format_p(systems.p)),
+            ("decided by", systems.decided_by),
+        ]
     verdict = result.verdict
     if verdict is None:
-        return []
+        return found
     return [
+        *found,
         (f"{verdict.metric}, adapted minus start", f"{verdict.difference:+.3f}"),
         ("95% interval", f"{verdict.ci95[0]:+.3f} to {verdict.ci95[1]:+.3f}"),
         ("p, paired", format_p(verdict.p)),
@@ -158,11 +202,13 @@ def remarks(result: RunResult) -> list[str]:
     """What the reader should not miss beside the verdict: what was left out and how to have it, what other libraries do
     not run, and collections where word matching alone does better or hybrid search gained nothing."""
     found = []
+    if result.verdict is not None and result.system_verdict is not None:
+        found.append(f"For the model alone, without words: {result.verdict.sentence}")
     if result.verdict is None:
         found.append("To evaluate it on labelled queries: reknit evaluate RUN --data BEIR_FOLDER.")
     if result.searches is None:
         found.append("There is no index: repeat the command with --resume --index to make one.")
-    if result.model_expands_queries and system_in_use(result) == "adapted":
+    if result.model_expands_queries:
         found += _expansion_remarks(result)
     if runs_only_here(result):
         found.append("Only reknit runs this model: other libraries have no class for its encoder.")
@@ -171,17 +217,20 @@ def remarks(result: RunResult) -> list[str]:
             f"Vectors are made by a trained pooling ({result.model_trained_pooling}), which only reknit runs; other "
             "libraries take the mean of the tokens, which nothing here measures."
         )
+    if result.system_verdict is not None:
+        return found
     return found + [
         line for evaluation in result.evaluations for line in _evaluation_remarks(evaluation, system_in_use(result))
     ]
 
 
 def _expansion_remarks(result: RunResult) -> list[str]:
+    row = "plain" if result.model_holds in (None, "adapted") else result.model_holds
     found = [
         "Queries are expanded by the corpus's words in reknit; other libraries leave that out, and the row "
-        '"plain" says how well they search.'
+        f'"{row}" says how well they search.'
     ]
-    plain = result.plain_verdict
+    plain = result.plain_verdict if row == "plain" else None
     if plain is not None and plain.use == "start":
         found.append(
             "Without the expansion the adapted model is not significantly better than the start model "
@@ -193,7 +242,7 @@ def _expansion_remarks(result: RunResult) -> list[str]:
 def _evaluation_remarks(evaluation: Evaluation, chosen: str) -> list[str]:
     metric = next(iter(metric_names(evaluation)), "")
     values = {name: row[metric].value for name, row in evaluation.rows.items()}
-    words, model, before, after = (values.get(name) for name in ("bm25", chosen, "start_hybrid", "hybrid"))
+    words, model, before, after = (values.get(name) for name in ("bm25", chosen, "bm25+start", "bm25+adapted"))
     found = []
     if chosen == "adapted" and before is not None and after is not None and before >= after:
         found.append(

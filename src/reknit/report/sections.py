@@ -24,6 +24,9 @@ def verdict(result: RunResult) -> str:
     kind = "verdict"
     if result.verdict is not None:
         kind = {"adapted": "verdict good", "start": "verdict careful"}[result.verdict.use]
+    if result.system_verdict is not None:
+        kept = result.system_verdict.use == result.system_verdict.have
+        kind = "verdict careful" if kept else "verdict good"
     headline, rest = facts.verdict_parts(result)
     meaning = text(facts.model_meaning(result)).replace("model/", "<code>model/</code>", 1)
     lines = "".join(f"<p>{text(remark)}</p>" for remark in facts.remarks(result))
@@ -77,7 +80,7 @@ def _bars(result: RunResult, evaluation: Evaluation) -> str:
 def _scores(result: RunResult, evaluation: Evaluation) -> str:
     metrics = facts.metric_names(evaluation)
     best = {metric: facts.best_systems(evaluation, metric) for metric in metrics}
-    head = ["system", *(text(name, 60) for name in metrics)]
+    head = ["system", *(text(name, 60) for name in metrics), *(facts.COSTS if result.costs else ())]
     rows = []
     for name in facts.system_names(evaluation):
         cells = [f'<th scope="row">{text(facts.system_label(name), 60)}<small>{_meaning(result, name)}</small></th>']
@@ -85,6 +88,9 @@ def _scores(result: RunResult, evaluation: Evaluation) -> str:
             score = evaluation.rows[name][metric]
             marked = f"<b>{score.value:.3f}</b>" if name in best[metric] else f"{score.value:.3f}"
             cells.append(f"<td>{marked}<small>{facts.format_interval(score)}</small></td>")
+        if result.costs:
+            cost = facts.format_cost(result.costs[name]) if name in result.costs else ("", "", "")
+            cells += [f"<td>{cell}</td>" for cell in cost]
         chosen = ' class="chosen"' if name == facts.system_in_use(result) else ""
         rows.append(f"<tr{chosen}>{''.join(cells)}</tr>")
     return table(head, rows, "scores")
@@ -93,7 +99,7 @@ def _scores(result: RunResult, evaluation: Evaluation) -> str:
 def _meaning(result: RunResult, system: str) -> str:
     if system == "start" and result.start:
         return text("the same network, before training" if result.start == SCRATCH else result.start, 80)
-    return text(facts.SYSTEMS.get(system, ("", ""))[1])
+    return text(facts.system_meaning(system))
 
 
 def corpus(result: RunResult) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reknit.evaluation.scores import Evaluation
 from reknit.report import facts
-from reknit.runs.result import RunResult
+from reknit.runs.result import RunResult, SystemCost
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,18 +32,20 @@ def results_table(result: RunResult, console: Console | None = None) -> None:
         print_whole(Text(remark), console)
     for evaluation in result.evaluations:
         print_whole(Text(), console)
-        evaluation_tables([evaluation], console)
+        evaluation_tables([evaluation], console, result.costs)
 
 
-def evaluation_tables(evaluations: Sequence[Evaluation], console: Console) -> None:
-    """Print one table for each collection, an empty line between them."""
+def evaluation_tables(
+    evaluations: Sequence[Evaluation], console: Console, costs: Mapping[str, SystemCost] | None = None
+) -> None:
+    """Print one table for each collection, an empty line between them. costs: of the systems, where they are known."""
     from rich.text import Text
 
     for number, evaluation in enumerate(evaluations):
         if number:
             print_whole(Text(), console)
         print_whole(_caption(evaluation), console)
-        print_whole(evaluation_table(evaluation), console)
+        print_whole(evaluation_table(evaluation, costs or {}), console)
         for note in evaluation.notes:
             print_whole(Text(f"note: {note}"), console)
 
@@ -62,8 +64,9 @@ def print_whole(item: Table | Text | str, console: Console) -> None:
     console.print(item, soft_wrap=not console.is_terminal, highlight=False)
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """One collection's scores as a rich table: a row for each system, `0.471 [0.441, 0.501]` for each metric."""
+def evaluation_table(evaluation: Evaluation, costs: Mapping[str, SystemCost]) -> Table:
+    """One collection's scores as a rich table: a row for each system, `0.471 [0.441, 0.501]` for each metric, then what
+    it costs."""
     from rich.table import Table
     from rich.text import Text
 
@@ -73,6 +76,8 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     table.add_column("system", no_wrap=True)
     for metric in metrics:
         table.add_column(Text(metric))
+    for heading in facts.COSTS if costs else ():
+        table.add_column(Text(heading), justify="right")
     for name in facts.system_names(evaluation):
         cells = []
         for metric in metrics:
@@ -81,6 +86,8 @@ def evaluation_table(evaluation: Evaluation) -> Table:
             cell.stylize("bold cyan" if name in best[metric] else "")
             cell.append(f" [{score.ci95[0]:.3f}, {score.ci95[1]:.3f}]", style="dim")
             cells.append(cell)
+        if costs:
+            cells += [Text(cost) for cost in (facts.format_cost(costs[name]) if name in costs else ("", "", ""))]
         table.add_row(Text(facts.system_label(name)), *cells)
     return table
 
@@ -91,6 +98,8 @@ def _verdict(result: RunResult) -> Text:
     colour = "bold"
     if result.verdict is not None:
         colour = {"adapted": "bold green", "start": "bold yellow"}[result.verdict.use]
+    if result.system_verdict is not None:
+        colour = "bold yellow" if result.system_verdict.use == result.system_verdict.have else "bold green"
     headline, rest = facts.verdict_parts(result)
     return Text.assemble((f"{headline}:", colour), f" {rest}")
 

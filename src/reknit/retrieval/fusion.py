@@ -33,7 +33,7 @@ def fuse(sides: Sequence[Rankings], weights: Sequence[float]) -> Rankings:
         if any(side[query].keys() != first.keys() for side in sides):
             raise ReknitError(f"fusion got different documents for query {query!r}: give all sides' scores of each")
         scores = np.array([[side[query][document] for document in documents] for side in sides], dtype=np.float64)
-        sums = dict(zip(documents, weighted_sum(scores, np.asarray(weights, dtype=np.float64)).tolist(), strict=True))
+        sums = dict(zip(documents, (np.asarray(weights) @ standardised(scores)).tolist(), strict=True))
         fused[query] = {document: sums[document] for document in ranking(sums)}
     return fused
 
@@ -43,17 +43,15 @@ def rooted(words: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(words, np.sqrt(list(words.values())).tolist(), strict=True))
 
 
-def weighted_sum(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[sides, documents] scores, [sides] weights -> [documents]: each side's standard scores, weighted and added.
-
-    A side that scores all documents alike adds nothing.
-    """
+def standardised(scores: np.ndarray) -> np.ndarray:
+    """[sides, documents] scores -> float64 of the same shape, each side's with mean 0 and deviation 1; 0 for a side
+    that scores all documents alike."""
     if not scores.shape[1]:
-        return np.zeros(0)
+        return scores.astype(np.float64)
     scores = scores.astype(np.float64)
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    summed: np.ndarray = weights @ (centred / np.maximum(scores.std(axis=1, keepdims=True), 1e-6))
-    return summed
+    deviations = np.maximum(scores.std(axis=1, keepdims=True), 1e-6)
+    standard: np.ndarray = (scores - scores.mean(axis=1, keepdims=True)) / deviations
+    return standard
 
 
 def reciprocal_rank_fusion(runs: Sequence[Rankings], constant: int = 60) -> Rankings:

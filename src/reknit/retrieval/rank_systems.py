@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from reknit.data.retrieval_set import LEFT_OUT, RetrievalSet
 from reknit.errors import ReknitError
-from reknit.retrieval.fusion import weighted_sum
+from reknit.retrieval.fusion import standardised
 from reknit.retrieval.ranking import Rankings, top_places
 from reknit.retrieval.sides import Side
 from reknit.retrieval.system import SearchSystem
@@ -22,26 +22,35 @@ def rank_systems(
     """What each system finds: {system: rankings}, the `top` best of each of its sides, fused.
 
     sides: of this collection. No document of grade LEFT_OUT stands in a ranking. Equal scores are ordered by document
-    id. Raises ReknitError for a system without sides, or with one that is not in `sides`.
+    id. Raises ReknitError for a system with a side that is not in `sides`.
+    """
+    ids = sorted(collection.documents)
+    found: dict[str, Rankings] = {name: {} for name in systems}
+    for query, name, places, scores in ranked_places(collection, sides, systems, top):
+        found[name][query] = {ids[place]: score for place, score in zip(places.tolist(), scores.tolist(), strict=True)}
+    return found
+
+
+def ranked_places(
+    collection: RetrievalSet, sides: Mapping[str, Side], systems: Mapping[str, SearchSystem], top: int = 100
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """(query, system, places, scores) of what `rank_systems` returns at once, for many systems over many queries.
+
+    places: of the documents in ascending order of their ids, the best first.
     """
     for name, system in systems.items():
         unknown = [side for side in system.weights if side not in sides]
-        if unknown or not system.weights:
-            raise ReknitError(f"system {name!r} searches by {unknown or 'nothing'}: there are {sorted(sides)}")
-    ids = sorted(collection.documents)
+        if unknown:
+            raise ReknitError(f"system {name!r} searches by {unknown}: there are {sorted(sides)}")
+    ids, names = sorted(collection.documents), list(collection.queries)
     left_out = _left_out(collection, ids)
-    names = list(collection.queries)
-    found: dict[str, Rankings] = {name: {} for name in systems}
     at_once = max(1, _SCORES_AT_ONCE // (len(ids) * max(1, len(sides))))
     for first in range(0, len(names), at_once):
         rows = slice(first, first + at_once)
         ranker = _Ranker(sides, rows, left_out[rows], top)
         for name, system in systems.items():
             for query, (places, scores) in zip(names[rows], ranker.ranked(system), strict=True):
-                found[name][query] = {
-                    ids[place]: score for place, score in zip(places.tolist(), scores.tolist(), strict=True)
-                }
-    return found
+                yield query, name, places, scores
 
 
 class _Ranker:
@@ -61,23 +70,24 @@ class _Ranker:
                 if name not in self._scores:
                     self._scores[name] = self._sides[name].scores(self._rows)
             self._standing[names] = self._candidates(names, [self._scores[name] for name in names])
-        found = [_best_first(places, weighted_sum(scores, weights)) for places, scores in self._standing[names]]
+        found = [_best_first(places, weights @ scores) for places, scores in self._standing[names]]
         if system.feedback is None:
             return found
         feedback = system.feedback
         hits = [places[: feedback.hits] for places, _ in found]
         again = [self._sides[name].scores_after(self._rows, hits, feedback) for name in names]
-        return [_best_first(places, weighted_sum(scores, weights)) for places, scores in self._candidates(names, again)]
+        return [_best_first(places, weights @ scores) for places, scores in self._candidates(names, again)]
 
     def _candidates(self, names: Sequence[str], of_sides: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For each query (ascending places of the best by each side, [sides, places] their scores by all sides)."""
+        """For each query (ascending places of the best by each side, [sides, places] their standard scores by all
+        sides)."""
         kept = []
         for row, left_out in enumerate(self._left_out):
             best = [self._best(name, scores[row]) for name, scores in zip(names, of_sides, strict=True)]
             places = np.unique(np.concatenate(best))
             # A query that is a document is so near to itself that all others would look alike.
             places = np.setdiff1d(places, left_out, assume_unique=True) if left_out.size else places
-            kept.append((places, np.stack([scores[row][places] for scores in of_sides])))
+            kept.append((places, standardised(np.stack([scores[row][places] for scores in of_sides]))))
         return kept
 
     def _best(self, name: str, scores: np.ndarray) -> np.ndarray:

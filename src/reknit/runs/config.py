@@ -32,6 +32,10 @@ _DEFAULT_RANGE = Range(low=0)
 Config = TypeVar("Config")
 
 
+Have = Literal["bm25", "start", "hybrid"]
+"""What a user searches with today: words, the start model, or both."""
+
+
 @dataclass(frozen=True)
 class ProbeSpec:
     """The retrieval probe that is cut from the corpus: it chooses weights and gives the verdict without labels."""
@@ -42,8 +46,10 @@ class ProbeSpec:
     """
     documents: PositiveInt = 2000
     """Passages in the collection that the queries of the verdict search, at most; more make the probe harder and
-    slower.
+    slower. `reknit adapt` takes 2,000 queries in 8,000 passages, which see smaller differences (docs/adaptation.md).
     """
+    training_queries: PositiveInt = 200
+    """Queries of the smaller collection that is searched during training, at most."""
     training_documents: NonNegativeInt = 500
     """Passages in the smaller collection that is searched during training, at most; the answers are always among them.
     """
@@ -96,6 +102,10 @@ class RunConfig:
     """
     start: str = DEFAULT_START
     """Model to start from: a folder, a Hugging Face hub id, or "scratch" for a new one; `--start` of the command."""
+    also_start: tuple[str, ...] = ()
+    """More start models, each a further `--start` of the command. All are measured on the probe before anything is
+    trained; the best one that can be trained is, and the best of the others teaches it and is searched with beside it.
+    """
     pretrain: Recipe | None = None
     """The recipe of the first phase, pre-training; None to leave the phase out."""
     tune: Recipe | None = None
@@ -142,6 +152,10 @@ class RunConfig:
     """Query expansion of the adapted model by the terms of the corpus."""
     verdict: bool = True
     """Measure the model beside its start when training has ended, on the collections of eval or else on the probe."""
+    have: Have | None = None
+    """What the user searches with today, which the verdict compares with: words alone, the start model alone, or both;
+    None for both, and for words where the start model is a new one. `--have` of the command.
+    """
     index: bool = True
     """Index the passages for search; `--index` of `reknit pretrain`."""
     checkpoint_minutes: NonNegativeFloat = 2.0
@@ -154,6 +168,11 @@ class RunConfig:
     @property
     def from_scratch(self) -> bool:
         return self.start == SCRATCH
+
+    @property
+    def searched_with(self) -> Have:
+        """What the user searches with today."""
+        return self.have or ("bm25" if self.from_scratch else "hybrid")
 
 
 def with_overrides(config: Config, assignments: tuple[str, ...]) -> Config:

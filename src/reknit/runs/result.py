@@ -15,7 +15,7 @@ from reknit.jobs.files import read_json
 from reknit.jobs.typed_json import from_plain, to_plain
 from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.retrieval.index import Hit
-from reknit.retrieval.system import WORDS
+from reknit.retrieval.system import WORDS, SearchSystem
 from reknit.training.phase_result import PhaseResult
 
 VERSION = 2
@@ -38,6 +38,40 @@ class Verdict:
     p: float
     decided_by: str
     sentence: str
+
+
+@dataclass(frozen=True)
+class SystemVerdict:
+    """use: the search system to run, by its name in the evaluations; the same as `have` unless it is significantly
+    better. have: the system that the user runs today.
+
+    difference: nDCG@10 of the best system that was found less that of `have`, cross-fitted, with its 95% interval and p
+    value. best: that system. cheapest: the system that takes the least time a query of those that are not significantly
+    worse than `use`. decided_by: the collections that decided, joined by ", ". sentence: all of it in plain English.
+    """
+
+    use: str
+    have: str
+    best: str
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+    cheapest: str
+    decided_by: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class SystemCost:
+    """What one search system costs.
+
+    milliseconds: that a query takes, one at a time: encoding it, and scoring as many passages as there are. megabytes:
+    of the index; None where none was built. seconds: that making it took: training and encoding all passages.
+    """
+
+    milliseconds: float
+    megabytes: float | None
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -152,10 +186,13 @@ class Search:
 class RunResult:
     """What result.json holds of a run, in the order of its keys.
 
-    verdict: by labelled collections where there are any, else by the probe. probe_verdict: what it would be without
-    labels. plain_verdict: of the adapted model without its query expansion; None where it has none. All three are None,
-    and `evaluations` is empty, where a run was not judged. model_holds: which model is in model/, which the other
-    `model_` fields describe. hybrid_weight: of that model's vectors in hybrid search; None where nothing asked for it.
+    system_verdict: over whole search systems, by labelled collections where there are any, else by the probe; None in
+    results from before version 2 too. verdict: of the adapted model beside the start model, without words, for those
+    who take the model elsewhere. probe_verdict: what it would be without labels. plain_verdict: of the adapted model
+    without its query expansion; None where it has none. All four are None, and `evaluations` is empty, where a run was
+    not judged. costs: of each system that was compared. model_holds: which model is in model/, which the other `model_`
+    fields describe. search: how the run's index is searched, its sides by their names; None where nothing asked for it.
+    sides: the folder of the model that makes the vectors of each side of `search`, within the run.
     query_expansion: of the adapted model, as it was measured. teacher: None where nothing was distilled. searches: None
     where there is no index.
     """
@@ -168,15 +205,18 @@ class RunResult:
     start: str = ""
     machine: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    system_verdict: SystemVerdict | None = None
     verdict: Verdict | None = None
     probe_verdict: Verdict | None = None
     plain_verdict: Verdict | None = None
-    model_holds: ModelName | None = None
+    model_holds: str | None = None
     model_expands_queries: bool = False
     model_prompts: dict[str, str] = field(default_factory=dict)
     model_trained_pooling: str | None = None
     evaluations: tuple[Evaluation, ...] = ()
-    hybrid_weight: float | None = None
+    costs: dict[str, SystemCost] = field(default_factory=dict)
+    search: SearchSystem | None = None
+    sides: dict[str, str] = field(default_factory=dict)
     query_expansion: ExpansionFacts | None = None
     training: Training = field(default_factory=Training)
     teacher: TeacherFacts | None = None
@@ -228,21 +268,31 @@ class _Hybrid:
     by_weight: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
+_RENAMED = {"start_hybrid": "bm25+start", "hybrid": "bm25+adapted"}
+
+
 def _with_systems(value: dict[str, Any]) -> dict[str, Any]:
     """A result of before version 2, whose evaluations named the model of each hybrid and the weight of its vectors."""
+    held, weight = value.get("model_holds"), value.get("hybrid_weight")
+    if isinstance(weight, int | float) and isinstance(held, str):
+        value = value | {"search": {"weights": {WORDS: 1 - weight, held: weight}}, "sides": {held: "model"}}
     evaluations = value.get("evaluations")
     if not isinstance(evaluations, list):
         return value
-    newer = []
-    for evaluation in evaluations:
-        hybrids = evaluation.get("hybrids") if isinstance(evaluation, dict) else None
-        if not isinstance(hybrids, dict):
-            newer.append(evaluation)
-            continue
-        found = {name: from_plain(_Hybrid, hybrid, f"hybrid {name}") for name, hybrid in hybrids.items()}
-        systems = {
-            name: {"weights": {WORDS: 1 - hybrid.weight, hybrid.model: hybrid.weight}} for name, hybrid in found.items()
-        }
-        rest = {key: inner for key, inner in evaluation.items() if key != "hybrids"}
-        newer.append(rest | {"systems": systems, "by_weight": {name: one.by_weight for name, one in found.items()}})
-    return value | {"evaluations": newer}
+    return value | {"evaluations": [_evaluation_with_systems(one) for one in evaluations]}
+
+
+def _evaluation_with_systems(evaluation: Any) -> Any:
+    hybrids = evaluation.get("hybrids") if isinstance(evaluation, dict) else None
+    if not isinstance(hybrids, dict):
+        return evaluation
+    found = {
+        _RENAMED.get(name, name): from_plain(_Hybrid, hybrid, f"hybrid {name}") for name, hybrid in hybrids.items()
+    }
+    systems = {
+        name: {"weights": {WORDS: 1 - hybrid.weight, hybrid.model: hybrid.weight}} for name, hybrid in found.items()
+    }
+    rest = {key: inner for key, inner in evaluation.items() if key != "hybrids"}
+    if isinstance(rest.get("rows"), dict):
+        rest["rows"] = {_RENAMED.get(name, name): row for name, row in rest["rows"].items()}
+    return rest | {"systems": systems, "by_weight": {name: one.by_weight for name, one in found.items()}}

@@ -1,4 +1,4 @@
-"""The run folder: model, index, checkpoints, report.html, result.json, config.json, metrics.jsonl, train.log."""
+"""The run folder: model, models (others that it has), index, checkpoints, report.html and the run's files."""
 
 from __future__ import annotations
 
@@ -40,12 +40,23 @@ class RunFolder(JobFolder):
     """Paths of one run, and what of it may change on resume."""
 
     kind = "run"
-    own = ("model", "index", "checkpoints", "report.html", "result.json", "config.json", "metrics.jsonl", "train.log")
+    own = (
+        "model",
+        "models",
+        "index",
+        "checkpoints",
+        "report.html",
+        "result.json",
+        "config.json",
+        "metrics.jsonl",
+        "train.log",
+    )
 
     def __init__(self, path: Path | str, data: Path | None = None) -> None:
         """data: where passages, tokenizer and tokens are, for runs that share them."""
         super().__init__(path)
         self.model = self.path / "model"
+        self.models = self.path / "models"
         self.index = self.path / "index"
         self.checkpoints = self.path / "checkpoints"
         self.data = data or self.checkpoints / "data"
@@ -82,7 +93,10 @@ class RunFolder(JobFolder):
         if asked["tune"] is None:
             verb = ["pretrain", asked["pretrain"], "--corpus", asked["corpus"]]
             verb += ["--index"] if stored.get("index", True) else []
-        options = ["--start", asked["start"], "--budget", format_budget(BudgetSpec(**asked["budget"]))]
+        starts = [asked["start"], *asked.get("also_start", ())]
+        options = [part for start in starts for part in ("--start", start)]
+        options += ["--have", asked["have"]] if "have" in asked else []
+        options += ["--budget", format_budget(BudgetSpec(**asked["budget"]))]
         settings = stored["settings"] if asked["tune"] else _settings_of_pretraining(stored)
         for name, values in (("--eval", asked["eval"]), ("--set", settings)):
             options += [part for value in values for part in (name, value)]
@@ -101,7 +115,11 @@ class RunFolder(JobFolder):
         except (KeyError, TypeError) as error:
             raise ReknitError(f"{self.config} is not a run's configuration ({error!r}): use --overwrite") from error
         now = _asked(asked)
-        differing = [f"{name} {before.get(name)!r}, not {now[name]!r}" for name in now if before.get(name) != now[name]]
+        differing = [
+            f"{name} {before.get(name)!r}, not {now.get(name)!r}"
+            for name in {**now, **before}
+            if before.get(name) != now.get(name)
+        ]
         if differing:
             raise ReknitError(
                 f"{self.path} was started with {'; '.join(differing)}: repeat its command with --resume, "
@@ -160,4 +178,6 @@ def _asked(config: RunConfig) -> dict[str, Any]:
         for phase, recipe in (("pretrain", config.pretrain), ("tune", config.tune))
     }
     given = to_json(config)
-    return {name: given[name] for name in ("corpus", "start", "eval", "budget")} | recipes
+    # What few runs are asked for is left out of the others.
+    rare = {name: given[name] for name in ("also_start", "have") if given[name]}
+    return {name: given[name] for name in ("corpus", "start", "eval", "budget")} | recipes | rare

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,11 +19,12 @@ from reknit.encoders.spec import TextEncoderSpec
 from reknit.errors import ReknitError
 from reknit.jobs.files import made_by_one, written_aside
 from reknit.jobs.precision import best_device
+from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
-from reknit.models.loading import load_embedding_model
+from reknit.models.loading import check_without_adapter, load_embedding_model, load_model
 from reknit.models.sentence_folder import DOCUMENT_PROMPTS
 from reknit.recipe import Recipe
-from reknit.runs.config import PromptSpec, RunConfig
+from reknit.runs.config import SCRATCH, PromptSpec, RunConfig
 from reknit.runs.phases import Phase, phases_of
 from reknit.runs.run_folder import RunFolder
 from reknit.tokenizers.tokenizer import Tokenizer, train_tokenizer
@@ -50,6 +54,64 @@ def check_start(config: RunConfig, settings: Sequence[str]) -> None:
             if built:
                 reason = f"the encoder is the one of {built}: set {built}.{'.'.join(field)}"
             raise ReknitError(f"--set {setting} would change nothing: {reason}")
+
+
+@dataclass(frozen=True)
+class LoadedStart:
+    """A start model that was given. path: as it was named. name: that its vectors go by, beside others."""
+
+    path: str
+    name: str
+    model: Embedder
+
+
+def load_starts(config: RunConfig) -> list[LoadedStart]:
+    """Every start model that was given, as they were named; none where the run starts from scratch.
+
+    The prompts of the configuration are those of the first. Raises ReknitError when one cannot be loaded, when two are
+    the same, or when none of them can be trained.
+    """
+    first = load_start(config) if not config.also_start else None
+    if first is not None:
+        return [LoadedStart(config.start, first.name, first)]
+    paths = (config.start, *config.also_start)
+    if SCRATCH in paths and len(paths) > 1:
+        raise ReknitError("--start scratch makes a new model, beside which no other can be given: leave one out")
+    if config.from_scratch:
+        return []
+    if len({str(Path(path).resolve()) for path in paths}) < len(paths):
+        raise ReknitError("the same start model is given twice: name each once")
+    models = [load_model(path) for path in paths]
+    names = _side_names([Path(path).resolve().name for path in paths])
+    loaded = [LoadedStart(*one) for one in zip(paths, names, models, strict=True)]
+    for one in loaded:
+        if isinstance(one.model, EmbeddingModel):
+            check_without_adapter(one.model, one.path)
+            _ = one.model.tokenizer.hf
+            one.model.encoder.to(best_device())
+    if isinstance(models[0], EmbeddingModel):
+        _give_prompts(models[0], config.prompts)
+    elif config.prompts != PromptSpec():
+        raise ReknitError(f"prompts are for the first start model, and {paths[0]} has its own: leave them out")
+    if not any(isinstance(one, EmbeddingModel) for one in models):
+        raise ReknitError(f"none of the start models {', '.join(paths)} can be trained: give one that can")
+    return loaded
+
+
+def _side_names(names: Sequence[str]) -> list[str]:
+    """Names for vectors: of letters, digits, dots and hyphens, none twice, none that a run uses itself."""
+    taken = {"start", "adapted", "plain", "random", "bm25"}
+    found = []
+    for name in names:
+        # What ends like this is a model's vectors with query expansion.
+        plain = re.sub(r"[^\w.-]+", "-", name).strip("-.").removesuffix("_expanded") or "model"
+        unique, copy = plain, 1
+        while unique in taken:
+            copy += 1
+            unique = f"{plain}-{copy}"
+        taken.add(unique)
+        found.append(unique)
+    return found
 
 
 def load_start(config: RunConfig) -> EmbeddingModel | None:

@@ -9,8 +9,6 @@ import numpy as np
 
 from reknit.evaluation.significance import paired_test
 
-_SIGNIFICANT = 0.05
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -32,7 +30,7 @@ def decide(tuned: np.ndarray, probe: np.ndarray, seed: int) -> Verdict:
     """
     paired = paired_test(tuned, probe, seed)
     low, high = paired.ci95
-    significant = (low > 0 or high < 0) and paired.p < _SIGNIFICANT
+    significant = paired.is_significant
     use: Literal["tuned", "probe"] = "tuned" if significant and low > 0 else "probe"
     before, after = float(np.mean(probe)), float(np.mean(tuned))
     p = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reknit.data.text.corpus import Corpus
-from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample_documents
+from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample
 from reknit.jobs.interrupt import StopRequest
 from reknit.jobs.typed_json import from_plain, to_plain
 from reknit.models.embedding_model import EmbeddingModel
@@ -25,7 +25,7 @@ def train_on(
     if config.pretrain is None:
         return None
     encode = encoder_function(model, config.precision)
-    watched = subsample_documents(drop_shared_words(corpus.held_out.dev), config.probe.training_documents)
+    watched = subsample(drop_shared_words(corpus.held_out.dev), documents=config.probe.training_documents)
     found = train_phases(config, folder, corpus, model, retrieval_probe(watched, encode), stop, Team())
     training: Training = from_plain(Training, to_plain(found), "training")
     return training

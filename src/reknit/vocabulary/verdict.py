@@ -13,7 +13,6 @@ from reknit.evaluation.significance import Paired, bootstrap_interval, stratifie
 
 OLD, NEW = "old", "new"
 METRIC = "nDCG@10"
-_SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def decide(
     saved = (before - after) / before.mean()
     saved_ci95 = bootstrap_interval(saved, seed)
     saves = saved_ci95[0] > 0
-    better = search.ci95[0] > 0 and search.p < _SIGNIFICANT
+    better = search.is_significant and search.difference > 0
     worse = [
         one.dataset
         for one, found in zip(labelled, differences, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 from reknit.claim import Outcome
 from reknit.data.text.corpus import Corpus
 from reknit.evaluation.measure import Subject
-from reknit.evaluation.probe import retrieval_probe, subsample_documents
+from reknit.evaluation.probe import retrieval_probe, subsample
 from reknit.export.sentence_transformers import save
 from reknit.jobs.files import read_json, write_json
 from reknit.jobs.interrupt import StopRequest
@@ -134,7 +134,7 @@ def _phase(
     folder.path.mkdir(parents=True, exist_ok=True)
     model = copy.deepcopy(given) or _cut_to(config, load_start(config) or build_start(config, folder, corpus))
     probe = retrieval_probe(
-        subsample_documents(corpus.held_out.dev, config.probe.training_documents),
+        subsample(corpus.held_out.dev, documents=config.probe.training_documents),
         encoder_function(model, config.precision, quiet=True),
     )
     facts = train_phases(config, folder, corpus, model, probe, stop, Team())

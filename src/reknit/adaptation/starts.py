@@ -1,0 +1,57 @@
+"""Several start models: which of them is trained, and which are searched with beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reknit.data.retrieval_set import RetrievalSet
+from reknit.evaluation.retrieval import sides_of
+from reknit.evaluation.system_values import ndcg_values
+from reknit.jobs.files import read_json, write_json
+from reknit.models.embedding_model import EmbeddingModel
+from reknit.models.encode_texts import EncodeTexts
+from reknit.retrieval.system import SearchSystem
+from reknit.runs.run_folder import RunFolder
+from reknit.runs.start import LoadedStart
+
+logger = logging.getLogger("reknit")
+
+_MADE = "starts.json"
+
+
+@dataclass(frozen=True)
+class Starts:
+    """student: the start model that is trained. others: searched with beside it, and its teachers; the best first.
+    have: the model that was named first, which is the one that the user has."""
+
+    student: LoadedStart
+    others: tuple[LoadedStart, ...]
+    have: LoadedStart
+
+
+def choose_starts(
+    loaded: Sequence[LoadedStart], encoders: Mapping[str, EncodeTexts], probe: RetrievalSet, folder: RunFolder
+) -> Starts:
+    """The best start model that can be trained is the student; beside it the best of the others is searched with, and
+    the one that was named first.
+
+    loaded: as they were named. encoders: of each, by its name. They are measured on the probe once, also of a resumed
+    run.
+    """
+    made = folder.data / _MADE
+    if not made.exists():
+        sides = sides_of(probe, encoders, split_identifiers=False)
+        systems = {name: SearchSystem.of([name]) for name in encoders}
+        means = {name: float(values.mean()) for name, values in ndcg_values(probe, sides, systems).items()}
+        order = sorted(means, key=lambda name: -means[name])
+        values = ", ".join(f"{name} {means[name]:.3f}" for name in order)
+        logger.info("start models, the best first; nDCG@10 of the probe: %s", values)
+        write_json(made, {"order": order})
+    by_name = {one.name: one for one in loaded}
+    ranked = [by_name[name] for name in read_json(made)["order"]]
+    student = next(one for one in ranked if isinstance(one.model, EmbeddingModel))
+    others = [one for one in ranked if one is not student]
+    kept = [one for one in others if one is others[0] or one is loaded[0]]
+    return Starts(student, tuple(kept), loaded[0])
