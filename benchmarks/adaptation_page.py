@@ -30,6 +30,7 @@ ADAPTATION = ROOT / "docs" / "adaptation.md"
 MEASURED = ROOT / "docs" / "measured.md"
 IN_README = ("bm25", "start", "rrf", "adapted", "hybrid")
 BEGIN, END = "<!-- made by benchmarks/adaptation_page.py -->", "<!-- end -->"
+BY_HAND = "<!-- written by hand -->"
 
 
 def main() -> None:
@@ -45,7 +46,8 @@ def main() -> None:
     lines = ["# Measured", "", "Made by `benchmarks/adaptation_page.py`.", ""]
     lines += ["## From a trained model", "", comparison(widest), "", *runs(widest), ""]
     lines += [*from_scratch(read_json(FROM_SCRATCH)), "", *samples(read_json(SAMPLES)), ""]
-    MEASURED.write_text("\n".join(lines), encoding="utf-8")
+    kept = MEASURED.read_text(encoding="utf-8").partition(BY_HAND)[2]
+    MEASURED.write_text("\n".join(lines) + f"\n{BY_HAND}{kept}", encoding="utf-8")
 
 
 def probe_table(collections: dict[str, Any]) -> str:
