@@ -140,3 +140,13 @@ def test_weights():
     for weights in ({}, {"one": 0.0}, {"one": -0.1, "bm25": 1.1}):
         with pytest.raises(ReknitError, match="give each side one from 0 to 1"):
             SearchSystem(weights)
+
+
+def test_sides_with_the_same_documents_share_them():
+    collection, tables, _, sides = made({"a": "amber", "b": "birch"}, ["amber"], np.random.default_rng(0))
+    documents, queries = tables["one"]
+    vectors = [sides["one"], sides["two"]]
+    other = VectorSide(collection, documents.copy(), queries + 1, vectors)
+    assert np.shares_memory(other._table, sides["one"]._table)
+    assert not np.shares_memory(VectorSide(collection, documents + 1, queries, vectors)._table, sides["one"]._table)
+    np.testing.assert_array_equal(other.scores(slice(0, 1)), (queries + 1) @ documents.T)

@@ -102,16 +102,15 @@ def sides_of(
     collection: RetrievalSet, models: Mapping[str, EncodeTexts], *, split_identifiers: bool = True
 ) -> dict[str, Side]:
     """Words, and each model's vectors: what `rank_systems` takes. Raises ReknitError as `evaluate_retrieval` does."""
-    sides: dict[str, Side] = {
-        WORDS: WordSide(collection, BM25(collection.documents, split_identifiers=split_identifiers))
-    }
+    words = WordSide(collection, BM25(collection.documents, split_identifiers=split_identifiers))
+    vectors: dict[str, VectorSide] = {}
     for name, encode in models.items():
         documents, queries = vectors_of(collection, encode)
         try:
-            sides[name] = VectorSide(collection, documents, queries)
+            vectors[name] = VectorSide(collection, documents, queries, vectors.values())
         except ReknitError as error:
             raise ReknitError(f"model {name!r} on collection {collection.name!r}: {error}") from error
-    return sides
+    return {WORDS: words, **vectors}
 
 
 def dense_search(collection: RetrievalSet, encode: EncodeTexts, top: int = 100) -> Rankings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import numpy as np
@@ -67,13 +67,23 @@ class WordSide(Side):
 class VectorSide(Side):
     """The dot product with the vectors of one model."""
 
-    def __init__(self, collection: RetrievalSet, documents: np.ndarray, queries: np.ndarray) -> None:
-        """documents, queries: [documents, dim] and [queries, dim] in the collection's order. Raises ReknitError when
-        they do not fit the collection or each other, or a value is not finite."""
+    def __init__(
+        self,
+        collection: RetrievalSet,
+        documents: np.ndarray,
+        queries: np.ndarray,
+        others: Iterable[VectorSide] = (),
+    ) -> None:
+        """documents, queries: [documents, dim] and [queries, dim] in the collection's order. others: sides of the same
+        collection; one with the same documents shares them, as a model with query expansion does with the model
+        without. Raises ReknitError when the vectors do not fit the collection or each other, or a value is not
+        finite."""
         documents, queries = checked_vectors(documents, len(collection.documents), queries, len(collection.queries))
         ids = list(collection.documents)
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        self._table = np.ascontiguousarray(documents[order].T)
+        table = np.ascontiguousarray(documents[order].T)
+        same = (other._table for other in others if np.array_equal(other._table, table))
+        self._table: np.ndarray = next(same, table)
         self._queries = queries
 
     def scores(self, rows: slice) -> np.ndarray:
