@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -60,8 +61,12 @@ def from_plain(kind: Any, value: Any, where: str) -> Any:
     return _checked(kind, value, where)
 
 
+# A result holds hundreds of scores, and each search reads one.
+_hints = functools.cache(get_type_hints)
+
+
 def _object(kind: Any, value: dict[str, Any], where: str) -> Any:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     given: dict[str, Any] = {}
     for item in dataclasses.fields(kind):
         if item.name in value:
