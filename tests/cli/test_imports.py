@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import read_result
 
 HEAVY = {"torch", "numpy", "pyarrow", "lancedb", "transformers", "tokenizers", "sentence_transformers", "datasets"}
 HEAVY |= {"pandas", "scipy", "sklearn", "matplotlib", "huggingface_hub", "bm25s", "ir_measures", "ray", "onnxruntime"}
@@ -38,9 +41,17 @@ def test_listing_the_recipes_stays_clear_of_models() -> None:
 
 
 def test_a_search_imports_what_it_needs(finished_run: Path) -> None:
-    assert imported_by("search", str(finished_run), "turns") & (HEAVY | COMPILER) == SEARCH
+    found = imported_by("search", str(finished_run), "turns", "--mode", "hybrid")
+    assert found & (HEAVY | COMPILER) == SEARCH
 
 
 def test_a_search_by_words_needs_no_model(finished_run: Path) -> None:
     found = imported_by("search", str(finished_run), "turns", "--mode", "text")
     assert found & (HEAVY | COMPILER) == SEARCH - {"torch", "tokenizers"}
+
+
+def test_a_run_whose_verdict_is_words_needs_no_model(finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    result = read_result(run) | {"search": {"weights": {"bm25": 1.0}}}
+    (run / "result.json").write_text(json.dumps(result))
+    assert imported_by("search", str(run), "turns") & (HEAVY | COMPILER) == SEARCH - {"torch", "tokenizers"}

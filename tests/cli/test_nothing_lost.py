@@ -19,6 +19,7 @@ import pytest
 from command_line import Ended, adapt, command, contents, process, read_result, reknit, write_lines
 from small_corpus import small_documents
 
+from reknit.runs.run_folder import RunFolder
 from reknit.training.trainer import Trainer
 
 
@@ -70,8 +71,9 @@ def test_overwriting_run_that_was_killed_while_it_prepared(own_run: Path, corpus
     # What `kill -9` leaves in the middle of reading: the old run aside, a new config.json.
     reading = own_run / ".replaced"
     reading.mkdir()
-    for name in ("model", "index", "checkpoints", "report.html", "result.json", "metrics.jsonl", "train.log"):
-        os.rename(own_run / name, reading / name)
+    for name in RunFolder.own:
+        if name != "config.json" and (own_run / name).exists():
+            os.rename(own_run / name, reading / name)
     (reading / "config.json").write_bytes((own_run / "config.json").read_bytes())
     few = write_lines(tmp_path / "few.jsonl", small_documents(3))
     reknit(*adapt(few, own_run, "--overwrite")).complaint()
