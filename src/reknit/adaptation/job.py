@@ -35,7 +35,8 @@ _PRETRAINED_FROM_SCRATCH = (
     "pretrain.encoder.pooling=mean",
     *_TUNED_FROM_SCRATCH,
 )
-# Systems differ by less than models do; so many queries show it (docs/adaptation.md).
+# Systems differ by less than models do; so many queries show it (docs/adaptation.md). A new model differs by more from
+# what it starts as, and would only encode more passages.
 _PROBE = ProbeSpec(queries=2000, documents=8000)
 _TRAINED_START = ("pretrain.optimiser.learning_rate=2e-5",)
 
@@ -86,7 +87,7 @@ def adapt_config(
         tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),
         eval=tuple(str(folder) for folder in eval),
-        probe=_PROBE,
+        probe=ProbeSpec() if scratch else _PROBE,
     )
     defaults: tuple[str, ...] = _TRAINED_START if recipe else ()
     if scratch:

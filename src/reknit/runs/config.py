@@ -46,7 +46,8 @@ class ProbeSpec:
     """
     documents: PositiveInt = 2000
     """Passages in the collection that the queries of the verdict search, at most; more make the probe harder and
-    slower. `reknit adapt` takes 2,000 queries in 8,000 passages, which see smaller differences (docs/adaptation.md).
+    slower. `reknit adapt` of a trained model takes 2,000 queries in 8,000 passages, which see smaller differences
+    (docs/adaptation.md).
     """
     training_queries: PositiveInt = 200
     """Queries of the smaller collection that is searched during training, at most."""
