@@ -32,7 +32,7 @@ def run(finished_run: Path, corpus: Path, tmp_path_factory: pytest.TempPathFacto
     with mock.patch.object(text_run, "_searched_by", of_two_models):
         command = ("adapt", corpus, "--start", finished_run / "model", "--start", made / "small", "--have", "start")
         # The small one is the large one's beginning, so the large one is the student.
-        values = {"model": np.array([0.9]), "small": np.array([0.8])}
+        values = {"run": np.array([0.9]), "small": np.array([0.8])}
         with mock.patch.object(starts, "ndcg_values", return_value=values):
             reknit(*command, "--out", made / "run", *QUICK).succeeded()
     return made / "run"
@@ -43,7 +43,7 @@ def test_all_are_compared(run: Path) -> None:
     assert SYSTEM in result["evaluations"][0]["rows"]
     assert {"small", "bm25+small", "start", "bm25+start+small"} <= set(result["evaluations"][0]["rows"])
     assert result["system_verdict"]["have"] == "start"
-    assert "start models, the best first; nDCG@10 of the probe: model " in (run / "train.log").read_text()
+    assert "start models, the best first; nDCG@10 of the probe: run " in (run / "train.log").read_text()
     assert "start models (2) and" in (run / "train.log").read_text(), "both teach"
     assert result["command"].count("--start") == 2
     assert "--have start" in result["command"]

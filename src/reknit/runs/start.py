@@ -82,7 +82,7 @@ def load_starts(config: RunConfig) -> list[LoadedStart]:
     if len({str(Path(path).resolve()) for path in paths}) < len(paths):
         raise ReknitError("the same start model is given twice: name each once")
     models = [load_model(path) for path in paths]
-    names = _side_names([Path(path).resolve().name for path in paths])
+    names = _side_names([_folder_name(Path(path).resolve()) for path in paths])
     loaded = [LoadedStart(*one) for one in zip(paths, names, models, strict=True)]
     for one in loaded:
         if isinstance(one.model, EmbeddingModel):
@@ -96,6 +96,11 @@ def load_starts(config: RunConfig) -> list[LoadedStart]:
     if not any(isinstance(one, EmbeddingModel) for one in models):
         raise ReknitError(f"none of the start models {', '.join(paths)} can be trained: give one that can")
     return loaded
+
+
+def _folder_name(path: Path) -> str:
+    """Of a model in a run or a package, whose own folder is called "model", the name of what it is in."""
+    return path.parent.name if path.name == "model" else path.name
 
 
 def _side_names(names: Sequence[str]) -> list[str]:
