@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -21,10 +22,8 @@ from reknit.jobs.files import remove, write_json
 from reknit.jobs.machine import machine, versions
 from reknit.jobs.progress import Progress
 from reknit.jobs.typed_json import from_plain
-from reknit.models.embedder import Embedder
+from reknit.models.embedder import Embedder, ForeignEmbedder
 from reknit.models.embedding_model import EmbeddingModel
-from reknit.models.onnx_model import OnnxModel
-from reknit.models.sentence_transformer_model import SentenceTransformerModel
 from reknit.report.card import model_card
 from reknit.report.html import write_report
 from reknit.retrieval.build import IndexedVectors
@@ -77,7 +76,7 @@ class FinishedRun:
     def adapted(self) -> Candidate:
         return self.candidates[0]
 
-    @property
+    @cached_property
     def sides(self) -> dict[str, Candidate]:
         """Whose vectors the run searches by: {name of the vectors: their model}, that of model/ first.
 
@@ -132,7 +131,7 @@ def deliver(finished: FinishedRun) -> RunResult:
 def _save(model: Embedder, place: Path) -> None:
     if isinstance(model, EmbeddingModel):
         save(model, place)
-    elif isinstance(model, SentenceTransformerModel | OnnxModel):
+    elif isinstance(model, ForeignEmbedder):
         model.save(place)
 
 

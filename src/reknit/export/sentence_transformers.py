@@ -32,17 +32,10 @@ from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
 from reknit.errors import ReknitError
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.query_expansion import FOLDER as EXPANSION
+from reknit.models.sentence_folder import modules_of, pooling_config
 
 # The folder's form is the one that version 3 introduced; a newer number would make older versions warn.
 _FORM_VERSION = "3.0.0"
-_POOLING_KEYS = {
-    "cls": "pooling_mode_cls_token",
-    "mean": "pooling_mode_mean_tokens",
-    "max": "pooling_mode_max_tokens",
-    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
-    "weightedmean": "pooling_mode_weightedmean_tokens",
-    "last": "pooling_mode_lasttoken",
-}
 
 
 def save(
@@ -128,16 +121,13 @@ def _write_transformer(model: EmbeddingModel, folder: Path, layers: int | None) 
 
 def _write_modules(model: EmbeddingModel, folder: Path, dims: int | None) -> None:
     kinds = ["Transformer", "Pooling"] + ["Dense"] * (dims is not None) + ["Normalize"] * model.normalize
-    paths = [""] + [f"{number}_{kind}" for number, kind in enumerate(kinds) if number]
-    modules = [
-        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for number, (kind, path) in enumerate(zip(kinds, paths, strict=True))
-    ]
+    modules = modules_of(kinds)
     _write_json(folder / "modules.json", modules)
-    for kind, path in zip(kinds[1:], paths[1:], strict=True):
+    for kind, path in zip(kinds[1:], (module["path"] for module in modules[1:]), strict=True):
         (folder / path).mkdir()
         if kind == "Pooling":
-            _write_json(folder / path / "config.json", _pooling_config(model))
+            pooling = model.without_trained_pooling().pooling
+            _write_json(folder / path / "config.json", pooling_config(pooling, model.encoder.dim))
         elif kind == "Dense":
             assert dims is not None
             _write_truncation(folder / path, model.encoder.dim, dims)
@@ -145,13 +135,6 @@ def _write_modules(model: EmbeddingModel, folder: Path, dims: int | None) -> Non
             # An empty folder would be lost in git and in zip files.
             _write_json(folder / path / "config.json", {})
     _write_json(folder / "config_sentence_transformers.json", _general_config(model))
-
-
-def _pooling_config(model: EmbeddingModel) -> dict[str, Any]:
-    """The long boolean form: text-embeddings-inference refuses or mis-pools the short one of version 6."""
-    pooling = model.without_trained_pooling().pooling
-    modes = {key: mode == pooling for mode, key in _POOLING_KEYS.items()}
-    return {"word_embedding_dimension": model.encoder.dim, **modes, "include_prompt": True}
 
 
 def _write_truncation(folder: Path, width: int, dims: int) -> None:

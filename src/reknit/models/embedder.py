@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +26,6 @@ class Embedder(ABC):
     name: for tables and messages. prompts: {name: text put in front}. default_prompt: name of the prompt used when
     `encode` is given none. dims: dimensions kept of each vector, None for all. max_length: tokens per text at most.
     similarity: what two of its vectors are compared by. expansion: what queries know of a corpus's words, or None.
-    runs_by: the library that computes its vectors.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Embedder(ABC):
     max_length: int
     similarity: Similarity
     expansion: QueryExpansion | None = None
-    runs_by: str = "reknit"
 
     @property
     @abstractmethod
@@ -90,6 +89,27 @@ class Embedder(ABC):
         if prompt_name not in self.prompts and prompt_name not in OPTIONAL_PROMPTS:
             raise ReknitError(f"{self.name} has no prompt {prompt_name!r}; it has {sorted(self.prompts) or 'none'}")
         return self.prompts.get(prompt_name, "")
+
+
+class ForeignEmbedder(Embedder):
+    """A model that another library runs: it is measured and searched with, and neither trained nor cut nor exported.
+
+    runs_by: the library.
+    """
+
+    runs_by: str
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the model to the folder, as it was; one that is there is replaced."""
+
+    def _check_asked(self, texts: Any, layers: int | None, dims: int | None, width: int) -> None:
+        """Raise ReknitError for anything but texts, for layers, and for dims beyond `width`, which is all there are."""
+        check_texts(texts)
+        if layers is not None:
+            raise ReknitError(f"{self.name} runs only through {self.runs_by}; its layers cannot be cut")
+        if dims is not None and not 1 <= dims <= width:
+            raise ReknitError(f"{self.name} has vectors of {width} dimensions; {dims} cannot be kept")
 
 
 def check_texts(texts: Any) -> None:

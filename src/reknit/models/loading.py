@@ -13,7 +13,7 @@ from reknit.encoders.model_files import local_folder, model_folder
 from reknit.encoders.trained_pooling import FOLDER as TRAINED_POOLING
 from reknit.encoders.trained_pooling import TrainedPooling
 from reknit.errors import ReknitError
-from reknit.models.embedder import Embedder, Similarity
+from reknit.models.embedder import Embedder, ForeignEmbedder, Similarity
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.onnx_file import onnx_file
 from reknit.models.query_expansion import FOLDER as EXPANSION
@@ -30,9 +30,9 @@ def load_model(path_or_id: str | Path) -> Embedder:
     so. A similarity other than cosine and dot product is taken for cosine, which a line on stderr says too. A folder
     with modules other than Transformer, Pooling and Normalize gives a `SentenceTransformerModel`, which encodes but
     cannot be trained or exported; a folder with an ONNX file and no safetensors an `OnnxModel`, of which the same is
-    true; everything else an `EmbeddingModel`. A `trained_pooling/` in the folder makes the
-    vectors. An `adapter/` in it is merged into the weights, or attached where it cannot be merged. Raises ReknitError
-    as `load_encoder` and `attach_saved` do, and for a model that reads no texts.
+    true; everything else an `EmbeddingModel`. A `trained_pooling/` in the folder makes the vectors. An `adapter/` in it
+    is merged into the weights, or attached where it cannot be merged. Raises ReknitError as `load_encoder` and
+    `attach_saved` do, and for a model that reads no texts.
     """
     folder, described = _described(path_or_id)
     similarity = _similarity(described.similarity, path_or_id)
@@ -85,11 +85,12 @@ def load_embedding_model(path_or_id: str | Path) -> EmbeddingModel:
     be merged into its weights.
     """
     model = load_model(path_or_id)
-    if not isinstance(model, EmbeddingModel):
+    if isinstance(model, ForeignEmbedder):
         raise ReknitError(
             f"{path_or_id} runs only through {model.runs_by}: reknit can encode with it and measure it, but not "
             "train, cut or export it; take a model of Transformer, Pooling and Normalize, or its plain encoder"
         )
+    assert isinstance(model, EmbeddingModel), "the only kind that reknit runs itself"
     check_without_adapter(model, path_or_id)
     return model
 

@@ -11,12 +11,15 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from reknit.encoders.base import Encoded
+from reknit.encoders.pooling import pool
+from reknit.encoders.pooling_modes import POOLING_MODES
 from reknit.errors import ReknitError
 from reknit.jobs.files import written_aside
-from reknit.models.embedder import Embedder, OnProgress, Precision, Similarity, check_texts
+from reknit.models.embedder import ForeignEmbedder, OnProgress, Precision, Similarity
 from reknit.models.onnx_file import onnx_file
 from reknit.models.packed_batches import packed_batches
-from reknit.models.sentence_folder import SentenceFolder, read_max_length
+from reknit.models.sentence_folder import SentenceFolder, modules_of, pooling_config, read_max_length
 from reknit.tokenizers.tokenizer import Tokenizer
 
 _KEPT = (
@@ -27,17 +30,11 @@ _KEPT = (
     "vocab.txt",
     "sentence_bert_config.json",
 )
-_MODES = {
-    "cls": "pooling_mode_cls_token",
-    "mean": "pooling_mode_mean_tokens",
-    "max": "pooling_mode_max_tokens",
-    "last": "pooling_mode_lasttoken",
-}
 _SENTENCE_OUTPUTS = ("sentence_embedding", "sentence_embeddings", "text_embeds")
 
 
 @final
-class OnnxModel(Embedder):
+class OnnxModel(ForeignEmbedder):
     """Encodes with an ONNX file; it can be measured and searched with, teaches others, and cannot be trained, cut or
     exported. Of an int8 file with dynamic scales, the vector of a text differs a little with the texts beside it."""
 
@@ -60,7 +57,7 @@ class OnnxModel(Embedder):
         except Exception as error:  # of a dozen unrelated kinds
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ReknitError(f"{path} cannot be loaded by onnxruntime ({reason[:200]})") from error
-        if described.pooling not in ("cls", "mean", "max", "last"):
+        if described.pooling not in POOLING_MODES:
             raise ReknitError(f"{folder} pools by {described.pooling!r}, which reknit does not do for an ONNX model")
         self._pooling, self._normalize = described.pooling, described.normalize
         # Read now: the folder may belong to the run that the model will be a part of.
@@ -91,16 +88,9 @@ class OnnxModel(Embedder):
 
     def save(self, folder: Path) -> None:
         """Write the model as a sentence-transformers folder with an ONNX file; one that is there is replaced."""
-        kinds = ["Transformer", "Pooling"] + ["Normalize"] * self._normalize
-        paths = ["", "1_Pooling", "2_Normalize"]
-        modules = [
-            {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            for number, (kind, path) in enumerate(zip(kinds, paths, strict=False))
-        ]
-        pooling = {key: mode == self._pooling for mode, key in _MODES.items()}
         described: dict[str, Any] = {
-            "modules.json": modules,
-            "1_Pooling/config.json": {"word_embedding_dimension": self._dim, **pooling},
+            "modules.json": modules_of(["Transformer", "Pooling"] + ["Normalize"] * self._normalize),
+            "1_Pooling/config.json": pooling_config(self._pooling, self._dim),
             "config_sentence_transformers.json": {
                 "prompts": self.prompts,
                 "default_prompt_name": self.default_prompt,
@@ -127,12 +117,8 @@ class OnnxModel(Embedder):
         on_progress: OnProgress | None = None,
     ) -> np.ndarray:
         """As `EmbeddingModel.encode`, always in the file's own precision. Raises ReknitError when `layers` is given."""
-        check_texts(texts)
-        if layers is not None:
-            raise ReknitError(f"{self.name} is an ONNX model; its layers cannot be cut")
         dims = self.dims if dims is None else dims
-        if dims is not None and not 1 <= dims <= self._dim:
-            raise ReknitError(f"{self.name} has vectors of {self._dim} dimensions; {dims} cannot be kept")
+        self._check_asked(texts, layers, dims, self._dim)
         vectors = np.empty((len(texts), dims or self._dim), dtype=np.float32)
         done = 0
         prompt = self.prompt_text(prompt_name)
@@ -167,15 +153,9 @@ class OnnxModel(Embedder):
 
 
 def pooled(states: np.ndarray, mask: np.ndarray, pooling: str) -> np.ndarray:
-    """[N, T, dim] states and [N, T] mask -> [N, dim]."""
-    lengths = mask.sum(axis=1, keepdims=True)
-    if pooling == "cls":
-        found = states[:, 0]
-    elif pooling == "last":
-        found = states[np.arange(len(states)), np.maximum(lengths[:, 0].astype(np.int64) - 1, 0)]
-    elif pooling == "max":
-        found = np.where(mask[:, :, None] > 0, states, -np.inf).max(axis=1)
-    else:
-        found = (states * mask[:, :, None]).sum(axis=1) / np.maximum(lengths, 1)
-    vectors: np.ndarray = np.where(lengths > 0, found, 0.0).astype(np.float32)
+    """[N, T, dim] states and [N, T] mask -> [N, dim], by `pool`."""
+    kept = mask > 0
+    offsets = torch.from_numpy(np.concatenate([[0], kept.sum(axis=1).cumsum()]))
+    packed = Encoded({0: torch.from_numpy(states[kept])}, offsets, torch.from_numpy(np.nonzero(kept)[1]), depth=0)
+    vectors: np.ndarray = pool(packed, pooling).numpy()
     return vectors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ _OLD_MODES = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
+}
+_POOLING_KEYS = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "last": "pooling_mode_lasttoken",
 }
 _KNOWN_MODES = {"cls": "cls", "max": "max", "mean": "mean", "lasttoken": "last"}
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -45,6 +54,25 @@ class SentenceFolder:
     dims: int | None = None
     similarity: str = "cosine"
     unsupported: str = ""
+
+
+def modules_of(kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """What modules.json says of modules of these kinds; the first one, the transformer, lies in the folder itself."""
+    return [
+        {
+            "idx": number,
+            "name": str(number),
+            "path": f"{number}_{kind}" if number else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for number, kind in enumerate(kinds)
+    ]
+
+
+def pooling_config(pooling: str, width: int) -> dict[str, Any]:
+    """The long boolean form: text-embeddings-inference refuses or mis-pools the short one of version 6."""
+    modes = {key: mode == pooling for mode, key in _POOLING_KEYS.items()}
+    return {"word_embedding_dimension": width, **modes, "include_prompt": True}
 
 
 def read_sentence_folder(folder: Path) -> SentenceFolder:

@@ -11,14 +11,14 @@ import numpy as np
 from reknit.errors import ReknitError
 from reknit.jobs.files import written_aside
 from reknit.jobs.quiet import quiet_libraries
-from reknit.models.embedder import Embedder, OnProgress, Precision, Similarity, check_texts
+from reknit.models.embedder import ForeignEmbedder, OnProgress, Precision, Similarity
 from reknit.models.sentence_folder import SentenceFolder
 
 _TEXTS_PER_CALL = 1024
 
 
 @final
-class SentenceTransformerModel(Embedder):
+class SentenceTransformerModel(ForeignEmbedder):
     """Encodes through the sentence_transformers package; it can be measured, but not trained, cut or exported."""
 
     runs_by = "sentence-transformers"
@@ -68,11 +68,7 @@ class SentenceTransformerModel(Embedder):
         on_progress: OnProgress | None = None,
     ) -> np.ndarray:
         """As `EmbeddingModel.encode`, always in float32. Raises ReknitError when `layers` is given."""
-        check_texts(texts)
-        if layers is not None:
-            raise ReknitError(f"{self.name} runs only through sentence-transformers; its layers cannot be cut")
-        if dims is not None and not 1 <= dims <= self.dim:
-            raise ReknitError(f"{self.name} has vectors of {self.dim} dimensions; {dims} cannot be kept")
+        self._check_asked(texts, layers, dims, self.dim)
         prompt = self.prompt_text(prompt_name)
         vectors = np.empty((len(texts), dims or self.dim), dtype=np.float32)
         for start in range(0, len(texts), _TEXTS_PER_CALL):
