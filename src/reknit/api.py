@@ -59,8 +59,7 @@ def evaluate(
 
     Each evaluation has the rows random, bm25, one per model under its path as given, and "hybrid": BM25 and `model` in
     equal parts, or, of a run folder, the system that the run is searched with where it is a hybrid; other models of
-    that system have rows of their own. Raises ReknitError when a model or a folder cannot be
-    read.
+    that system have rows of their own. Raises ReknitError when a model or a folder cannot be read.
     """
     if not data:
         raise ReknitError("evaluate needs at least one BEIR folder: name it with --data")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from encoder_samples import minilm_folder
+from evaluation_samples import knows_everything, numbered_collection
 
 from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.candidate_systems import candidate_systems
@@ -13,24 +14,10 @@ from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.models.query_expansion import QueryExpansion
 
-WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
-
 
 @pytest.fixture(scope="module")
 def model() -> EmbeddingModel:
     return load_embedding_model(minilm_folder())
-
-
-def collection(documents: int = 40) -> RetrievalSet:
-    texts = {f"d{n}": f"{WORDS[n % 8]} {WORDS[n // 8 % 8]} text number{n}" for n in range(documents)}
-    queries = {f"q{n}": f"number{n}" for n in range(8)}
-    return RetrievalSet("probe-dev", texts, queries, {f"q{n}": {f"d{n}": 1} for n in range(8)})
-
-
-def knows_everything(texts: list[str], kind: str) -> np.ndarray:
-    vectors = np.zeros((len(texts), 64), dtype=np.float32)
-    vectors[np.arange(len(texts)), [int(text.rsplit("number", 1)[1]) for text in texts]] = 1.0
-    return vectors
 
 
 def knows_the_wrong_one(texts: list[str], kind: str) -> np.ndarray:
@@ -45,7 +32,7 @@ def weight(model: EmbeddingModel, of: RetrievalSet, encode, prior: float = 0.5) 
 
 
 def test_the_weight_follows_the_better_side(model: EmbeddingModel) -> None:
-    plain = collection()
+    plain = numbered_collection()
     texts = {f"q{n}": plain.documents[f"d{n}"] for n in range(8)}
     # Words find every answer here, and the wrong answer shares words with the query too.
     by_words = RetrievalSet("probe-dev", plain.documents, texts, plain.qrels)
@@ -57,8 +44,8 @@ def test_the_weight_follows_the_better_side(model: EmbeddingModel) -> None:
 
 
 def test_of_equally_good_weights_the_one_nearest_to_the_prior_is_taken(model: EmbeddingModel) -> None:
-    assert weight(model, collection(), knows_everything) == pytest.approx(0.5)
-    assert weight(model, collection(), knows_everything, prior=0.0) == pytest.approx(0.1)
+    assert weight(model, numbered_collection(), knows_everything) == pytest.approx(0.5)
+    assert weight(model, numbered_collection(), knows_everything, prior=0.0) == pytest.approx(0.1)
 
 
 def test_the_richest_systems_come_first(model: EmbeddingModel) -> None:

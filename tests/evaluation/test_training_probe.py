@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 from encoder_samples import minilm_folder
+from evaluation_samples import WORDS, knows_everything, numbered_collection
 
 from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.candidate_systems import candidate_systems
@@ -12,20 +13,6 @@ from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsampl
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.retrieval.bm25 import BM25
-
-WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
-
-
-def collection(documents: int = 40) -> RetrievalSet:
-    texts = {f"d{n}": f"{WORDS[n % 8]} {WORDS[n // 8 % 8]} text number{n}" for n in range(documents)}
-    queries = {f"q{n}": f"number{n}" for n in range(8)}
-    return RetrievalSet("probe-dev", texts, queries, {f"q{n}": {f"d{n}": 1} for n in range(8)})
-
-
-def knows_everything(texts: list[str], kind: str) -> np.ndarray:
-    vectors = np.zeros((len(texts), 64), dtype=np.float32)
-    vectors[np.arange(len(texts)), [int(text.rsplit("number", 1)[1]) for text in texts]] = 1.0
-    return vectors
 
 
 def knows_nothing(texts: list[str], kind: str) -> np.ndarray:
@@ -51,21 +38,21 @@ def test_what_is_chosen_by_the_probe_does_not_look_into_identifiers() -> None:
 
 
 def test_smaller_keeps_every_answer() -> None:
-    small = subsample(collection(), documents=12)
+    small = subsample(numbered_collection(), documents=12)
     assert len(small.documents) == 12
     assert {f"d{n}" for n in range(8)} <= set(small.documents)
-    assert len(subsample(collection(), documents=3).documents) == 8
+    assert len(subsample(numbered_collection(), documents=3).documents) == 8
 
 
 def test_smaller_keeps_the_first_queries_and_their_answers() -> None:
-    small = subsample(collection(), documents=0, queries=3)
+    small = subsample(numbered_collection(), documents=0, queries=3)
     assert list(small.queries) == list(small.qrels) == ["q0", "q1", "q2"]
     assert set(small.documents) == {"d0", "d1", "d2"}
 
 
 def test_probe_scores_the_model_of_the_moment() -> None:
     chosen = {"encode": knows_nothing}
-    probe = retrieval_probe(collection(), lambda texts, kind: chosen["encode"](texts, kind))
+    probe = retrieval_probe(numbered_collection(), lambda texts, kind: chosen["encode"](texts, kind))
     assert probe()["nDCG@10"] < 0.5
     chosen["encode"] = knows_everything
     assert probe()["nDCG@10"] == 1.0
@@ -98,7 +85,7 @@ def test_queries_without_spaces_are_thinned_too() -> None:
 
 
 def test_thinned_queries_are_found_less_easily_by_words_and_stay_the_same() -> None:
-    plain = collection()
+    plain = numbered_collection()
     titles = {f"q{n}": f"{plain.documents[f'd{n}']} elsewhere" for n in range(8)}
     whole = RetrievalSet("probe", plain.documents, titles, plain.qrels)
     found = drop_shared_words(whole)

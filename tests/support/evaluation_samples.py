@@ -13,6 +13,7 @@ from reknit.evaluation.metrics import mean
 from reknit.evaluation.scores import Evaluation, Score
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "retrieval"
+WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
 
 
 def topic_collection(queries: int = 30, documents: int = 150, name: str = "topics") -> RetrievalSet:
@@ -25,6 +26,20 @@ def topic_collection(queries: int = 30, documents: int = 150, name: str = "topic
         qrels={f"q{i:03}": {f"d{i:03}": 1} for i in range(queries)},
         notes=("made up",),
     )
+
+
+def numbered_collection(documents: int = 40) -> RetrievalSet:
+    """Every query is the number of its one answer."""
+    texts = {f"d{n}": f"{WORDS[n % 8]} {WORDS[n // 8 % 8]} text number{n}" for n in range(documents)}
+    queries = {f"q{n}": f"number{n}" for n in range(8)}
+    return RetrievalSet("probe-dev", texts, queries, {f"q{n}": {f"d{n}": 1} for n in range(8)})
+
+
+def knows_everything(texts: list[str], kind: str) -> np.ndarray:
+    """A model of the numbers in `numbered_collection`."""
+    vectors = np.zeros((len(texts), 64), dtype=np.float32)
+    vectors[np.arange(len(texts)), [int(text.rsplit("number", 1)[1]) for text in texts]] = 1.0
+    return vectors
 
 
 def made_evaluation(name: str, systems: Mapping[str, np.ndarray]) -> Evaluation:

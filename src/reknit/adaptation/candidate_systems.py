@@ -52,9 +52,8 @@ def candidate_systems(candidates: Sequence[Candidate]) -> CandidateSystems:
     candidates: the adapted model, the start model, then others. Of two versions of a model that go by different names,
     the one with query expansion comes first.
     """
-    by_name = {candidate.name: candidate for candidate in candidates}
-    own = [by_name[name] for name in (ADAPTED, START) if name in by_name]
-    others = [candidate for candidate in candidates if candidate not in own]
+    own = [candidate for candidate in candidates if candidate.name in (ADAPTED, START)]
+    others = [candidate for candidate in candidates if candidate.name not in (ADAPTED, START)]
     single = [side for candidate in candidates for side in candidate.sides]
     # Where both are expanded, words count three times, and that was worse (docs/adaptation.md).
     pairs = [(side, other.plain) for candidate in own for side in candidate.sides for other in others]

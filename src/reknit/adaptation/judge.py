@@ -13,13 +13,14 @@ from reknit.adaptation.candidate_systems import CandidateSystems, candidate_syst
 from reknit.adaptation.costs import SideCost, milliseconds_of, side_costs
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.system_choice import choose, cross_fitted_gain, joined
-from reknit.adaptation.system_verdict import METRIC, gain_on, shown, system_verdict
+from reknit.adaptation.system_verdict import METRIC, system_verdict
 from reknit.adaptation.verdict import decide
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.retrieval import evaluate_retrieval
 from reknit.evaluation.scores import Evaluation
 from reknit.evaluation.significance import stratified_test
 from reknit.models.encode_texts import EncodeTexts, encoder_function
+from reknit.report.facts import system_label
 from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.retrieval.system import WORDS
 from reknit.runs.config import RunConfig
@@ -59,11 +60,9 @@ class Judge:
         self._values = self._compared.values(roles.choosing)
         self.systems = self._compared.weighted(self._values, self._prior)
         """By name, the richest first."""
-        hybrids = {name: system.vector_weight for name, system in self.systems.items() if system.is_hybrid}
-        logger.info(
-            "weights of the vectors beside words: %s",
-            ", ".join(f"{shown(name)} {weight:.1f}" for name, weight in hybrids.items()),
-        )
+        self._hybrids = {name: system for name, system in self.systems.items() if system.is_hybrid}
+        weights = (f"{system_label(name)} {system.vector_weight:.1f}" for name, system in self._hybrids.items())
+        logger.info("weights of the vectors beside words: %s", "; ".join(weights))
 
     @property
     def adapted(self) -> str:
@@ -83,7 +82,6 @@ class Judge:
         """
         config, judging = self._config, self._roles.judging
         evaluations = []
-        hybrids = {name: system for name, system in self.systems.items() if system.is_hybrid}
         for collection in (judging, *labelled):
             logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
             # The probe's queries are cut out of documents, which share their identifiers.
@@ -91,7 +89,7 @@ class Judge:
                 evaluate_retrieval(
                     collection,
                     self._compared.encoders,
-                    systems=hybrids,
+                    systems=self._hybrids,
                     split_identifiers=collection is not judging,
                     seed=config.seed,
                 )
@@ -101,8 +99,7 @@ class Judge:
         systems = self._system_verdict(evaluations, milliseconds_of(self.systems, costs))
         logger.info("verdict: %s", systems.sentence)
         logger.info("model alone: %s", verdict.sentence)
-        has_plain = any(candidate.name == ADAPTED and candidate.expansion for candidate in self._candidates)
-        plain = decide(evaluations, system="plain", seed=config.seed) if has_plain else None
+        plain = decide(evaluations, system="plain", seed=config.seed) if "plain" in self.systems else None
         probe_verdict = decide(evaluations[:1], seed=config.seed)
         return Judgement(tuple(evaluations), systems, verdict, probe_verdict, plain, costs)
 
@@ -121,7 +118,7 @@ class Judge:
         else:
             # The half of the probe that chose is not the one that judges.
             best = choose(self._values, self._prior).system
-            gain = stratified_test(gain_on(list(measured.values()), best, self.have), seed)
+            gain = stratified_test([of[best] - of[self.have] for of in measured.values()], seed)
         return system_verdict(best, self.have, gain, measured, milliseconds, seed)
 
     def _uncached(self) -> dict[str, EncodeTexts]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from reknit.adaptation.system_choice import CHEAPER, cheapest_as_good
-from reknit.adaptation.verdict import numbers
 from reknit.evaluation.significance import Paired
+from reknit.report.facts import system_label
 from reknit.runs.result import SystemVerdict
 
 METRIC = "nDCG@10"
@@ -42,11 +42,6 @@ def system_verdict(
     )
 
 
-def shown(system: str) -> str:
-    """A system's name in a sentence: "BM25 + start"."""
-    return " + ".join("BM25" if side == "bm25" else side.replace("_", " ") for side in system.split("+"))
-
-
 def _sentence(
     use: str,
     have: str,
@@ -58,20 +53,16 @@ def _sentence(
 ) -> str:
     queries = sum(of[have].size for of in values.values())
     where = f"{METRIC} on {', '.join(values)}" if len(values) == 1 else f"mean {METRIC} over {', '.join(values)}"
-    measured = f"({numbers(gain)}, {queries} {'query' if queries == 1 else 'queries'})"
+    measured = f"({gain.in_words}, {queries} {'query' if queries == 1 else 'queries'})"
+    yours = f"{system_label(have)}, which you have"
     if use != have:
-        answer = f"Search with {shown(use)}: a gain in {where} over {shown(have)}, which you have {measured}."
+        answer = f"Search with {system_label(use)}: a gain in {where} over {yours} {measured}."
     elif best == have:
-        answer = f"Keep {shown(have)}, which you have: no other system did significantly better in {where}."
+        answer = f"Keep {yours}: no other system did significantly better in {where}."
     else:
-        answer = f"Keep {shown(have)}, which you have: {shown(best)} is not significantly better in {where} {measured}."
+        answer = f"Keep {yours}: {system_label(best)} is not significantly better in {where} {measured}."
     if cheapest == use:
         cheaper = min(milliseconds.values()) < CHEAPER * milliseconds[use]
         return f"{answer} No system that takes a fifth less time is as good." if cheaper else answer
     took = f"{milliseconds[cheapest]:.1f} ms a query, not {milliseconds[use]:.1f}"
-    return f"{answer} The cheapest system that is not significantly worse is {shown(cheapest)} ({took})."
-
-
-def gain_on(values: Sequence[Mapping[str, np.ndarray]], best: str, have: str) -> list[np.ndarray]:
-    """Of each collection the [queries] differences of the two systems."""
-    return [of[best] - of[have] for of in values]
+    return f"{answer} The cheapest system that is not significantly worse is {system_label(cheapest)} ({took})."

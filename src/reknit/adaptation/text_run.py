@@ -39,17 +39,16 @@ logger = logging.getLogger("reknit")
 
 class TextRun(RunKind):
     """collections: with labelled queries. given: the start models, none where one is built. Once `prepare` has been
-    called: corpus; model, which is trained, and the configuration names as the start; beside: other start models, by
-    the names of their vectors; have: the name of the start model that the user has."""
+    called: corpus; start, which a copy of is trained, and the configuration names as the start; beside: other start
+    models; have: the name of the start model that the user has."""
 
     reads = "texts"
     collections: list[RetrievalSet]
     given: list[LoadedStart]
     corpus: Corpus
-    model: EmbeddingModel
+    start: Candidate
     beside: tuple[Candidate, ...]
     have: str
-    _encode_student: EncodeTexts | None = None
 
     def check(self, settings: Sequence[str]) -> None:
         """Everything that a text run has can be set."""
@@ -64,27 +63,24 @@ class TextRun(RunKind):
         reader = next((one.model for one in self.given if isinstance(one.model, EmbeddingModel)), None)
         self.corpus = prepare_corpus(config, folder, excluded, indexed=config.index, reader=reader)
         check_parts(config, self.corpus)
-        self.model, self.beside, self.have = self._starts()
-        check_rules(config, self.model.encoder)
+        self.start, self.beside, self.have = self._starts()
+        check_rules(config, self.start.trainable.encoder)
 
-    def _starts(self) -> tuple[EmbeddingModel, tuple[Candidate, ...], str]:
+    def _starts(self) -> tuple[Candidate, tuple[Candidate, ...], str]:
         """The model that is trained, the others, and the name of the one that the user has."""
         config = self.config
         if len(self.given) <= 1:
             (model,) = [one.model for one in self.given] or [build_start(config, self.folder, self.corpus)]
-            assert isinstance(model, EmbeddingModel)
-            return model, (), START
+            return Candidate(START, model, cached(encoder_function(model, config.precision))), (), START
         encoders = {one.name: cached(encoder_function(one.model, config.precision)) for one in self.given}
         probe = ProbeRoles(config, self.corpus.held_out).choosing
         starts = choose_starts(self.given, encoders, probe, self.folder)
         # Prompts that were given are the first model's, which other processes must not give to another one.
         prompts = config.prompts if starts.student is starts.have else PromptSpec()
         self.config = replace(config, start=starts.student.path, prompts=prompts)
-        model = starts.student.model
-        assert isinstance(model, EmbeddingModel)
-        self._encode_student = encoders[starts.student.name]
+        student = Candidate(START, starts.student.model, encoders[starts.student.name])
         beside = tuple(Candidate(one.name, one.model, encoders[one.name]) for one in starts.others)
-        return model, beside, START if starts.have is starts.student else starts.have.name
+        return student, beside, START if starts.have is starts.student else starts.have.name
 
     def help_to_train(self, team: Team) -> None:
         corpus = prepare_corpus(self.config, self.folder, ())
@@ -93,11 +89,10 @@ class TextRun(RunKind):
             train_phases(self.config, self.folder, corpus, model, not_here, stop, team)
 
     def train_and_deliver(self, team: Team) -> dict[str, Any]:
-        config, folder, corpus, model = self.config, self.folder, self.corpus, self.model
+        config, folder, corpus, start = self.config, self.folder, self.corpus, self.start
+        model = start.trainable
         before = "".join(f", {kind} prompt {text!r}" for kind, text in model.side_prompts.items())
         logger.info("start: %s, %d layers of width %d%s", config.start, model.encoder.depth, model.encoder.dim, before)
-        encode = self._encode_student or cached(encoder_function(model, config.precision))
-        start = Candidate(START, model, encode)
         roles = ProbeRoles(config, corpus.held_out)
 
         _teach(config, folder, corpus, [candidate.encode for candidate in (start, *self.beside[:1])])

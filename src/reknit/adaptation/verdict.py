@@ -78,19 +78,12 @@ def _sentence(use: ModelName, metric: str, deciding: list[_Measured], paired: Pa
     queries = sum(one.start.size for one in deciding)
     names = ", ".join(one.dataset for one in deciding)
     what = f"{metric} on {names}" if len(deciding) == 1 else f"mean {metric} over {len(deciding)} collections ({names})"
-    measured = f"({numbers(paired)}, {queries} {'query' if queries == 1 else 'queries'})"
+    measured = f"({paired.in_words}, {queries} {'query' if queries == 1 else 'queries'})"
     if use == "adapted":
         return f"Use the adapted model: {what} rises from {before:.3f} to {after:.3f} {measured}."
     if worse:
-        falls = "; ".join(f"on {one.dataset} it falls ({numbers(one.paired)})" for one in worse)
+        falls = "; ".join(f"on {one.dataset} it falls ({one.paired.in_words})" for one in worse)
         return f"Keep the start model: {what} rises from {before:.3f} to {after:.3f} {measured}, but {falls}."
     if paired.is_significant:
         return f"Keep the start model: {what} falls from {before:.3f} to {after:.3f} {measured}."
     return f"Keep the start model: no significant gain, {what} goes from {before:.3f} to {after:.3f} {measured}."
-
-
-def numbers(paired: Paired) -> str:
-    """A difference as a sentence has it."""
-    low, high = paired.ci95
-    p = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
-    return f"{paired.difference:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, {p}"

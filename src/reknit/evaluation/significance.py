@@ -40,6 +40,13 @@ class Paired:
         low, high = self.ci95
         return (low > 0 or high < 0) and self.p < SIGNIFICANT
 
+    @property
+    def in_words(self) -> str:
+        """As a sentence has it: "+0.021, 95% interval +0.010 to +0.032, p < 0.001"."""
+        low, high = self.ci95
+        p = "p < 0.001" if self.p < 0.001 else f"p {self.p:.3f}"
+        return f"{self.difference:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, {p}"
+
 
 def bootstrap_interval(values: Values, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
     """95% percentile interval of the mean of `values` [queries], by resampling queries with replacement (Efron 1979).

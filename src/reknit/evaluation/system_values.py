@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -26,17 +26,18 @@ def ndcg_values(
         query: {place[document]: grade for document, grade in collection.qrels[query].items() if grade > 0}
         for query in collection.queries
     }
-    ideal = {
-        query: float((top * _DISCOUNTS[: len(top)]).sum())
-        for query, of_query in grades.items()
-        for top in [np.sort(np.array(list(of_query.values()), dtype=np.float64))[::-1][:10]]
-    }
+    ideal = {query: _gain(sorted(of_query.values(), reverse=True)) for query, of_query in grades.items()}
     found: dict[str, list[float]] = {name: [] for name in systems}
     for query, name, places, _ in ranked_places(collection, sides, systems):
-        gains = np.array([grades[query].get(place, 0) for place in places[:10].tolist()])
-        reached = float((gains * _DISCOUNTS[: len(gains)]).sum())
+        reached = _gain([grades[query].get(place, 0) for place in places[:10].tolist()])
         found[name].append(reached / ideal[query] if ideal[query] else 0.0)
     return {name: np.array(values) for name, values in found.items()}
+
+
+def _gain(grades: Sequence[int]) -> float:
+    """The discounted gain of the first ten."""
+    first = np.array(grades[:10], dtype=np.float64)
+    return float((first * _DISCOUNTS[: len(first)]).sum())
 
 
 def values_by_weight(

@@ -44,8 +44,12 @@ def system_names(evaluation: Evaluation) -> list[str]:
 
 def system_label(name: str) -> str:
     """A system's name for a reader: of several sides "BM25 + adapted"."""
-    sides = name.split("+") if name.startswith("bm25+") else [name]
-    return " + ".join(SYSTEMS[side][0] if side in SYSTEMS else side for side in sides)
+    return " + ".join(_side_label(side) for side in (name.split("+") if name.startswith("bm25+") else [name]))
+
+
+def _side_label(name: str) -> str:
+    plain = name.removesuffix("_expanded")
+    return SYSTEMS[name][0] if name in SYSTEMS else plain if plain == name else f"{plain}, expanded"
 
 
 def system_meaning(name: str) -> str:

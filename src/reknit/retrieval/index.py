@@ -127,11 +127,11 @@ class Index:
             if mode == "text":
                 match = self._match(_text(query_text, mode))
                 return _untied(lambda limit: self._words(match, limit), top)
-            vector, text = self._vector(query_vector, mode), _text(query_text, mode)
-            sides = [self._word_side(self._match(text)), self._vector_side(VECTOR, vector, first_pass)]
-            return self._fused(sides, [1 - hybrid_weight, hybrid_weight], top)
         except _BROKEN as error:
             raise _damaged(self.folder, error) from error
+        name, vector, text = self.names[0], self._vector(query_vector, mode), _text(query_text, mode)
+        system = SearchSystem({WORDS: 1 - hybrid_weight, name: hybrid_weight})
+        return self.search_by(system, {name: vector}, text, top, first_pass=first_pass)
 
     def search_by(
         self,

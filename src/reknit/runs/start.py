@@ -71,14 +71,12 @@ def load_starts(config: RunConfig) -> list[LoadedStart]:
     The prompts of the configuration are those of the first. Raises ReknitError when one cannot be loaded, when two are
     the same, or when none of them can be trained.
     """
-    first = load_start(config) if not config.also_start else None
-    if first is not None:
-        return [LoadedStart(config.start, first.name, first)]
     paths = (config.start, *config.also_start)
-    if SCRATCH in paths and len(paths) > 1:
+    if len(paths) == 1:
+        only = load_start(config)
+        return [] if only is None else [LoadedStart(config.start, only.name, only)]
+    if SCRATCH in paths:
         raise ReknitError("--start scratch makes a new model, beside which no other can be given: leave one out")
-    if config.from_scratch:
-        return []
     if len({str(Path(path).resolve()) for path in paths}) < len(paths):
         raise ReknitError("the same start model is given twice: name each once")
     models = [load_model(path) for path in paths]
@@ -87,8 +85,7 @@ def load_starts(config: RunConfig) -> list[LoadedStart]:
     for one in loaded:
         if isinstance(one.model, EmbeddingModel):
             check_without_adapter(one.model, one.path)
-            _ = one.model.tokenizer.hf
-            one.model.encoder.to(best_device())
+            _make_ready(one.model)
     if isinstance(models[0], EmbeddingModel):
         _give_prompts(models[0], config.prompts)
     elif config.prompts != PromptSpec():
@@ -128,10 +125,14 @@ def load_start(config: RunConfig) -> EmbeddingModel | None:
         return None
     model = load_embedding_model(config.start)
     _give_prompts(model, config.prompts)
-    # Read it whole now: the folder may belong to the run that this one replaces.
+    _make_ready(model)
+    return model
+
+
+def _make_ready(model: EmbeddingModel) -> None:
+    """Read it whole, for the folder may belong to the run that this one replaces, and move it to the best device."""
     _ = model.tokenizer.hf
     model.encoder.to(best_device())
-    return model
 
 
 def _give_prompts(model: EmbeddingModel, given: PromptSpec) -> None:

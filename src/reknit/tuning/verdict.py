@@ -29,12 +29,10 @@ def decide(tuned: np.ndarray, probe: np.ndarray, seed: int) -> Verdict:
     The answer is "tuned" only where the interval of the difference lies above 0 and the sign-flip test agrees.
     """
     paired = paired_test(tuned, probe, seed)
-    low, high = paired.ci95
     significant = paired.is_significant
-    use: Literal["tuned", "probe"] = "tuned" if significant and low > 0 else "probe"
+    use: Literal["tuned", "probe"] = "tuned" if significant and paired.difference > 0 else "probe"
     before, after = float(np.mean(probe)), float(np.mean(tuned))
-    p = "p < 0.001" if paired.p < 0.001 else f"p {paired.p:.3f}"
-    numbers = f"({paired.difference:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, {p}, {len(tuned)} texts)"
+    numbers = f"({paired.in_words}, {len(tuned)} texts)"
     if use == "tuned":
         answer = f"Use the tuned model: accuracy rises from {before:.3f} to {after:.3f}"
     elif significant:
