@@ -127,7 +127,7 @@ FIXTURES = {fixture.name: fixture for fixture in (MASKED_EN, MASKED_MINILM)}
 def find_fixture(name: str) -> Fixture:
     """The fixture of that name. Raises ReknitError that names those there are."""
     if name not in FIXTURES:
-        raise ReknitError(f"there is no fixture {name!r}; there are {', '.join(FIXTURES)}")
+        raise ReknitError(f"there is no fixture {name!r}; there are {', '.join(sorted(FIXTURES))}")
     return FIXTURES[name]
 
 
