@@ -73,7 +73,7 @@ def _make(
 ) -> DistillationTargets:
     began = time.monotonic()
     ends = [None if seconds is None else began + share * seconds for share in (_DOCUMENTS_SHARE, _QUERIES_SHARE)]
-    order = np.random.default_rng([seed, 1]).permutation(len(corpus.store))[: spec.documents]
+    order = corpus.drawn(spec.documents, seed)
     drawn = [corpus.training_text(number) for number in order.tolist()]
     encoded = _encoded("teacher: passages", encoders, drawn, "document", ends[0])
     kept = np.argsort(order[: len(encoded[0])])

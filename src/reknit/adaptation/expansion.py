@@ -31,7 +31,7 @@ def make_expansion(
 
     name, encode: of the model that will be expanded.
     """
-    numbers = np.random.default_rng([seed, 2]).permutation(len(corpus.store))[: spec.documents]
+    numbers = corpus.drawn(spec.documents, seed)
     texts = [corpus.training_text(number) for number in np.sort(numbers).tolist()]
     # In a sample, a word of one or two passages may be a common one that happens to be rare in the sample.
     least = 1 if len(texts) == len(corpus.store) else _LEAST_HOLDERS_IN_A_SAMPLE

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reknit import catalogue
+from reknit.adaptation.dry_run import DryRun, dry_run
 from reknit.adaptation.kinds import kind_of
 from reknit.errors import ReknitError
 from reknit.jobs.files import disk_full_explained
@@ -61,31 +61,52 @@ def adapt(
     today, "bm25", "start" or "hybrid", both together; None for the last, and for the first from scratch. recipe: a
     recipe to pre-train with; None for none, and then a new model begins with weights by latent semantic analysis. A
     trained start model then learns to rank the corpus as it does together with BM25 ("hybrid-distillation"); a new one
-    learns from mined pairs ("infonce-pairs"). budget: for all phases, such as "10m" or "5Mtok". eval: BEIR folders.
+    learns from mined pairs ("infonce-pairs"). budget: of time for
+    the whole run, such as "10m", or of training alone, such as "5Mtok". eval: BEIR folders.
     settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C
     with everything saved for `resume`.
     """
-    first, *more = [start] if isinstance(start, str | Path) else [*start] or [DEFAULT_START]
-    config = adapt_config(corpus, first, recipe, budget, eval)
-    config = replace(config, have=have, also_start=tuple(str(one) for one in more))
+    config = adapt_config(corpus, start, recipe, budget, eval, have)
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
+
+
+def plan(
+    corpus: str | Path,
+    out: str | Path,
+    *,
+    start: str | Path | Sequence[str | Path] = DEFAULT_START,
+    have: Have | None = None,
+    recipe: str | None = None,
+    budget: str | BudgetSpec = "10m",
+    eval: Sequence[str | Path] = (),
+    settings: Sequence[str] = (),
+) -> DryRun:
+    """How `adapt` of the same arguments would spend its time; nothing is written or trained."""
+    config = with_overrides(adapt_config(corpus, start, recipe, budget, eval, have), tuple(settings))
+    check_start(config, settings)
+    return dry_run(config, Path(out), tuple(settings))
 
 
 def adapt_config(
     corpus: str | Path,
-    start: str | Path = DEFAULT_START,
+    start: str | Path | Sequence[str | Path] = DEFAULT_START,
     recipe: str | None = None,
     budget: str | BudgetSpec = "10m",
     eval: Sequence[str | Path] = (),
+    have: Have | None = None,
 ) -> RunConfig:
     """The run that `adapt` makes of its arguments, before `settings`."""
-    scratch = str(start) == SCRATCH
+    first, *more = [start] if isinstance(start, str | Path) else [*start] or [DEFAULT_START]
+    scratch = str(first) == SCRATCH
     config = RunConfig(
         corpus=str(corpus),
-        start=str(start),
+        start=str(first),
+        also_start=tuple(str(one) for one in more),
+        have=have,
         pretrain=None if recipe is None else catalogue.find(recipe),
         tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),
+        budget_covers="run",
         eval=tuple(str(folder) for folder in eval),
         probe=ProbeSpec() if scratch else _PROBE,
     )

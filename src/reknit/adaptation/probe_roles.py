@@ -37,17 +37,25 @@ class ProbeRoles:
 
     @cached_property
     def choosing(self) -> RetrievalSet:
-        return drop_shared_words(self.held_out.whole) if self.judged_by_all else self._dev
+        return self._asked(self.held_out.whole) if self.judged_by_all else self._dev
 
     @cached_property
     def judging(self) -> RetrievalSet:
         if not self.judged_by_all:
-            return drop_shared_words(self.held_out.test)
+            return self._asked(self.held_out.test)
         return replace(self.choosing, notes=(*self.choosing.notes, _chosen_here(self.config)))
 
     @cached_property
     def _dev(self) -> RetrievalSet:
-        return drop_shared_words(self.held_out.dev)
+        return self._asked(self.held_out.dev)
+
+    def _asked(self, held_out: RetrievalSet) -> RetrievalSet:
+        """Of the size that the configuration asks for, which may be less than what was held out, and hard to find by
+        words."""
+        whole, probe = self.held_out.whole, self.config.probe
+        share = min(1.0, probe.queries / len(whole.queries))
+        queries = max(1, round(share * len(held_out.queries)))
+        return drop_shared_words(subsample(held_out, documents=probe.documents, queries=queries))
 
 
 def _chosen_here(config: RunConfig) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.retrieval import sides_of
+from reknit.evaluation.significance import as_good_as_the_best
 from reknit.evaluation.system_values import ndcg_values
 from reknit.jobs.files import read_json, write_json
 from reknit.models.embedding_model import EmbeddingModel
@@ -32,26 +35,32 @@ class Starts:
 
 
 def choose_starts(
-    loaded: Sequence[LoadedStart], encoders: Mapping[str, EncodeTexts], probe: RetrievalSet, folder: RunFolder
+    loaded: Sequence[LoadedStart],
+    encoders: Mapping[str, EncodeTexts],
+    probe: RetrievalSet,
+    folder: RunFolder,
+    seconds: Callable[[str], float],
 ) -> Starts:
-    """The best start model that can be trained is the student; beside it the best of the others is searched with, and
-    the one that was named first.
+    """Of the start models that can be trained, the fastest that is not significantly worse than the best of them is the
+    student; beside it the best of the others is searched with, and the one that was named first.
 
-    loaded: as they were named. encoders: of each, by its name. They are measured on the probe once, also of a resumed
-    run.
+    loaded: as they were named. encoders: of each, by its name. seconds: that a model takes for a passage. They are
+    measured on the probe once, also of a resumed run.
     """
     made = folder.data / _MADE
     if not made.exists():
         sides = sides_of(probe, encoders, split_identifiers=False)
         systems = {name: SearchSystem.of([name]) for name in encoders}
-        means = {name: float(values.mean()) for name, values in ndcg_values(probe, sides, systems).items()}
-        order = sorted(means, key=lambda name: -means[name])
-        values = ", ".join(f"{name} {means[name]:.3f}" for name in order)
-        logger.info("start models, the best first; nDCG@10 of the probe: %s", values)
-        write_json(made, {"order": order})
-    by_name = {one.name: one for one in loaded}
-    ranked = [by_name[name] for name in read_json(made)["order"]]
-    student = next(one for one in ranked if isinstance(one.model, EmbeddingModel))
+        values = ndcg_values(probe, sides, systems)
+        order = sorted(values, key=lambda name: -values[name].mean())
+        means = ", ".join(f"{name} {values[name].mean():.3f}" for name in order)
+        logger.info("start models, the best first; nDCG@10 of the probe: %s", means)
+        trainable = [one.name for one in loaded if isinstance(one.model, EmbeddingModel)]
+        as_good = as_good_as_the_best(np.array([values[name] for name in trainable]))
+        fastest = min((name for name, good in zip(trainable, as_good, strict=True) if good), key=seconds)
+        write_json(made, {"order": order, "student": fastest})
+    by_name, found = {one.name: one for one in loaded}, read_json(made)
+    ranked, student = [by_name[name] for name in found["order"]], by_name[found["student"]]
     others = [one for one in ranked if one is not student]
     kept = [one for one in others if one is others[0] or one is loaded[0]]
     return Starts(student, tuple(kept), loaded[0])

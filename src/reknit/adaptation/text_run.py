@@ -6,31 +6,34 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from reknit.adaptation.candidate import START, Candidate
 from reknit.adaptation.deliver import FinishedRun, deliver
 from reknit.adaptation.distillation import make_distillation_targets
 from reknit.adaptation.expansion import make_expansion
 from reknit.adaptation.judge import Judge, Judgement
+from reknit.adaptation.planning import Planner, followed
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.starts import choose_starts
+from reknit.adaptation.time_plan import TimePlan
 from reknit.adaptation.train import train
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.corpus import Corpus
 from reknit.data.text.holdout import PROBE
 from reknit.evaluation.beir import load_beir
 from reknit.jobs.interrupt import listen_for_stop
+from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
-from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
+from reknit.models.encode_texts import cached, encoder_function
 from reknit.retrieval.system import SearchSystem
 from reknit.runs.config import PromptSpec, RunConfig
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.kind import RunKind, not_here
 from reknit.runs.phases import check_parts, check_rules, phases_of, train_phases
 from reknit.runs.result import RunResult
-from reknit.runs.run_folder import RunFolder
 from reknit.runs.start import LoadedStart, build_start, load_start, load_starts
+from reknit.sources.distillation_targets import DistillationTargets
 from reknit.sources.queries import QuerySpec
 from reknit.training.team import Team
 
@@ -40,7 +43,8 @@ logger = logging.getLogger("reknit")
 class TextRun(RunKind):
     """collections: with labelled queries. given: the start models, none where one is built. Once `prepare` has been
     called: corpus; start, which a copy of is trained, and the configuration names as the start; beside: other start
-    models; have: the name of the start model that the user has."""
+    models; have: the name of the start model that the user has; trains: of the one that is
+    trained; schedule, plan: of the run's time."""
 
     reads = "texts"
     collections: list[RetrievalSet]
@@ -49,6 +53,9 @@ class TextRun(RunKind):
     start: Candidate
     beside: tuple[Candidate, ...]
     have: str
+    trains: str
+    schedule: Planner
+    plan: TimePlan
 
     def check(self, settings: Sequence[str]) -> None:
         """Everything that a text run has can be set."""
@@ -58,29 +65,50 @@ class TextRun(RunKind):
         self.given = load_starts(self.config)
 
     def prepare(self) -> None:
-        config, folder = self.config, self.folder
+        self.read()
+        check_parts(self.config, self.corpus)
+        self._start()
+        check_rules(self.config, self.start.trainable.encoder)
+
+    def read(self) -> None:
+        """Bring the corpus to disk and cut it into passages."""
         excluded = _query_texts(self.collections)
         reader = next((one.model for one in self.given if isinstance(one.model, EmbeddingModel)), None)
-        self.corpus = prepare_corpus(config, folder, excluded, indexed=config.index, reader=reader)
-        check_parts(config, self.corpus)
-        self.start, self.beside, self.have = self._starts()
-        check_rules(config, self.start.trainable.encoder)
+        self.corpus = prepare_corpus(self.config, self.folder, excluded, indexed=self.config.index, reader=reader)
 
-    def _starts(self) -> tuple[Candidate, tuple[Candidate, ...], str]:
-        """The model that is trained, the others, and the name of the one that the user has."""
-        config = self.config
-        if len(self.given) <= 1:
-            (model,) = [one.model for one in self.given] or [build_start(config, self.folder, self.corpus)]
-            return Candidate(START, model, cached(encoder_function(model, config.precision))), (), START
-        encoders = {one.name: cached(encoder_function(one.model, config.precision)) for one in self.given}
-        probe = ProbeRoles(config, self.corpus.held_out).choosing
-        starts = choose_starts(self.given, encoders, probe, self.folder)
+    def planner(self, models: dict[str, Embedder]) -> Planner:
+        """Measures the models and plans the run by it."""
+        return Planner(self.config, self.folder, self.corpus, self.collections, models, lambda: self.elapsed)
+
+    def start_models(self) -> dict[str, Embedder]:
+        """Every start model by its name; the only one is called START, and built where none was given."""
+        if len(self.given) > 1:
+            return {one.name: one.model for one in self.given}
+        (model,) = [one.model for one in self.given] or [build_start(self.config, self.folder, self.corpus)]
+        return {START: model}
+
+    def _start(self) -> None:
+        """Have the model that is trained, the others, the name of the one that the user has, and a plan."""
+        models = self.start_models()
+        if len(models) == 1:
+            model = cast(EmbeddingModel, models[START])
+            self.start = Candidate(START, model, cached(encoder_function(model, self.config.precision)))
+            self.beside, self.have, self.trains = (), START, START
+            self.schedule = self.planner(models)
+            self.plan = self.schedule.settle(START, ())
+            return
+        encoders = {name: cached(encoder_function(model, self.config.precision)) for name, model in models.items()}
+        self.schedule = self.planner(models)
+        probe = ProbeRoles(followed(self.config, self.schedule.provisional()), self.corpus.held_out).choosing
+        starts = choose_starts(self.given, encoders, probe, self.folder, self.schedule.seconds_a_passage)
+        self.trains = starts.student.name
+        self.plan = self.schedule.settle(self.trains, [one.name for one in starts.others])
         # Prompts that were given are the first model's, which other processes must not give to another one.
-        prompts = config.prompts if starts.student is starts.have else PromptSpec()
-        self.config = replace(config, start=starts.student.path, prompts=prompts)
-        student = Candidate(START, starts.student.model, encoders[starts.student.name])
-        beside = tuple(Candidate(one.name, one.model, encoders[one.name]) for one in starts.others)
-        return student, beside, START if starts.have is starts.student else starts.have.name
+        prompts = self.config.prompts if starts.student is starts.have else PromptSpec()
+        self.config = replace(self.config, start=starts.student.path, prompts=prompts)
+        self.start = Candidate(START, starts.student.model, encoders[self.trains])
+        self.beside = tuple(Candidate(one.name, one.model, encoders[one.name]) for one in starts.others)
+        self.have = START if starts.have is starts.student else starts.have.name
 
     def help_to_train(self, team: Team) -> None:
         corpus = prepare_corpus(self.config, self.folder, ())
@@ -89,13 +117,14 @@ class TextRun(RunKind):
             train_phases(self.config, self.folder, corpus, model, not_here, stop, team)
 
     def train_and_deliver(self, team: Team) -> dict[str, Any]:
-        config, folder, corpus, start = self.config, self.folder, self.corpus, self.start
+        config, folder, corpus, start = followed(self.config, self.plan), self.folder, self.corpus, self.start
         model = start.trainable
         before = "".join(f", {kind} prompt {text!r}" for kind, text in model.side_prompts.items())
         logger.info("start: %s, %d layers of width %d%s", config.start, model.encoder.depth, model.encoder.dim, before)
         roles = ProbeRoles(config, corpus.held_out)
 
-        _teach(config, folder, corpus, [candidate.encode for candidate in (start, *self.beside[:1])])
+        self._teach(config)
+        config = self._with_time_left(config)
         adapted, training = train(config, folder, corpus, start, roles, team)
         beside = [_expanded(candidate, config, corpus, roles) for candidate in (start, *self.beside)]
         candidates = [adapted, *beside]
@@ -113,6 +142,29 @@ class TextRun(RunKind):
             systems=judge.systems if judge else {},
         )
         return deliver(finished).to_json()
+
+    def _teach(self, config: RunConfig) -> None:
+        """Make the distillation targets of the phase that learns from a teacher, if there is one."""
+        for phase in phases_of(config):
+            if isinstance(phase.recipe.data, QuerySpec):
+                make_distillation_targets(
+                    self.folder.distillation_targets,
+                    self.corpus,
+                    [candidate.encode for candidate in (self.start, *self.beside[:1])],
+                    phase.recipe.data.teacher,
+                    seconds=self.schedule.seconds_to_teach(self.plan, phase.recipe.data.teacher),
+                    seed=config.seed,
+                )
+
+    def _with_time_left(self, config: RunConfig) -> RunConfig:
+        """With what is left for training as its budget, where the budget covers the run."""
+        seconds = self.schedule.seconds_to_train(self.plan, self.trains)
+        if seconds is None:
+            return config
+        targets = self.folder.distillation_targets
+        # Training counts what its teacher took.
+        taught = DistillationTargets.open(targets).facts["seconds"] if targets.exists() else 0.0
+        return replace(config, budget=replace(config.budget, seconds=seconds + taught))
 
     @staticmethod
     def show(result: dict[str, Any], out: Path) -> None:
@@ -148,17 +200,6 @@ def _searched_by(judge: Judge | None, judgement: Judgement | None, config: RunCo
         return None
     name = judge.adapted if judgement is None or config.keep == "last" else judgement.systems.use
     return judge.systems[name]
-
-
-def _teach(config: RunConfig, folder: RunFolder, corpus: Corpus, encoders: Sequence[EncodeTexts]) -> None:
-    """Make the distillation targets of the phase that learns from a teacher, if there is one."""
-    for phase in phases_of(config):
-        if isinstance(phase.recipe.data, QuerySpec):
-            spec, limit = phase.recipe.data.teacher, config.budget.seconds
-            seconds = None if limit is None else spec.time_share * limit
-            make_distillation_targets(
-                folder.distillation_targets, corpus, encoders, spec, seconds=seconds, seed=config.seed
-            )
 
 
 def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:

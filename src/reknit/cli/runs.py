@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from reknit.cli.options import Budget, Eval, MaxBad, Out, Overwrite, Resume, Set, settings_of
+from reknit.errors import ReknitError
 
 
 def adapt(
@@ -24,18 +25,41 @@ def adapt(
         typer.Option(help="What you search with today: words, the start model, or both (the default)."),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first, such as dupmae.")] = None,
-    budget: Budget = "10m",
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Time for the whole run (10m, 90s), or what training may spend (5Mtok, 3Pflop)."),
+    ] = "10m",
     eval: Eval = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only read the corpus and print how the time would be spent.")
+    ] = False,
     max_bad: MaxBad = None,
     set: Set = None,
 ) -> None:
     """Adapt a search model to a corpus: train, give a verdict, export, index, report."""
     from reknit.adaptation.job import adapt as job
+    from reknit.adaptation.job import plan
     from reknit.adaptation.kinds import show_result
     from reknit.runs.config import DEFAULT_START
 
+    if dry_run:
+        if resume or overwrite:
+            raise ReknitError("--dry-run writes nothing: leave --resume and --overwrite out")
+        settings = settings_of(set, max_bad)
+        found = plan(
+            corpus,
+            out,
+            start=start or DEFAULT_START,
+            have=have,
+            recipe=recipe,
+            budget=budget or "10m",
+            eval=eval or (),
+            settings=settings,
+        )
+        print("\n".join(found.lines()))
+        return
     result = job(
         corpus,
         out,

@@ -110,6 +110,8 @@ def train_phases(
     of its budget to the next one; making a teacher's targets counts for the phase that learns from them. All processes
     of `team` call this with the same arguments.
     """
+    # The first process may know only now how much time there is.
+    config = replace(config, budget=team.from_rank_zero(lambda: config.budget))
     training = Training(config, folder, corpus, model, probe, stop, team)
     phases = phases_of(config)
     check_rules(config, model.encoder)

@@ -22,6 +22,7 @@ from reknit.training.checkpoint import CheckpointFolder
 # What may change on resume: it says how the rest of the training goes, not what was made before.
 _FREE = (
     ".budget.",
+    ".budget_covers.",
     ".epochs.",
     ".optimiser.",
     ".precision.",

@@ -52,6 +52,11 @@ class Corpus:
         held = self.held_out.training_text.get(number)
         return self.store[number].full_text if held is None else held
 
+    def drawn(self, count: int, seed: int) -> np.ndarray:
+        """[count] numbers of passages in random order, all where there are no more. A smaller sample is the beginning
+        of a larger one, so that what one of them needs of a passage serves the other too."""
+        return np.random.default_rng([seed, 1]).permutation(len(self.store))[:count]
+
     def passages_below(self, below: str) -> np.ndarray | None:
         """[k] numbers of the passages from files whose path begins with `below`; None for all of them, below "".
 

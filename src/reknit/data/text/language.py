@@ -70,13 +70,22 @@ def language_of(texts: Sequence[str]) -> str:
     Looks at the beginnings of a hundred texts, drawn always alike. "english" also where there is too little to tell by
     (20 words), and where the language has no stemmer: a foreign stemmer leaves most of its words as they are.
     """
+    votes: Counter[str] = Counter()
+    for code, count in languages_of(texts).items():
+        votes[STEMMERS.get(code, "english")] += count
+    if not votes:
+        return "english"
+    language, most = max(sorted(votes.items()), key=itemgetter(1))
+    return language if most > _MOST * votes.total() else "english"
+
+
+def languages_of(texts: Sequence[str]) -> dict[str, int]:
+    """{ISO 639-1 code: how many of the texts that are looked at}; nothing where there is too little to tell by."""
     sample = [texts[place][:_LENGTH] for place in places_to_look_at(len(texts))]
     told = [(text, words) for text in sample if (words := _WORD.findall(text.lower()))]
     if sum(len(words) for _, words in told) < _LEAST_WORDS:
-        return "english"
-    votes = Counter("english" if _is_english(words) else _named(text) for text, words in told)
-    language, most = max(sorted(votes.items()), key=itemgetter(1))
-    return language if most > _MOST * votes.total() else "english"
+        return {}
+    return dict(Counter("en" if _is_english(words) else _code(text) for text, words in told))
 
 
 def places_to_look_at(count: int) -> list[int]:
@@ -88,8 +97,9 @@ def _is_english(words: list[str]) -> bool:
     return sum(word in _ENGLISH_WORDS for word in words) > _ENGLISH_SHARE * len(words)
 
 
-def _named(text: str) -> str:
-    return STEMMERS.get(_identifier().classify(text)[0], "english")
+def _code(text: str) -> str:
+    found: str = _identifier().classify(text)[0]
+    return found
 
 
 def stop_words(language: str) -> frozenset[str]:

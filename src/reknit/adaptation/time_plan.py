@@ -1,0 +1,198 @@
+"""How a run spends its time, so that its budget covers the whole of it.
+
+Nearly all of a run that is not training is encoding: the teacher, the probe, the query expansion, labelled collections
+and the index each need the vectors of many texts by several models. How long that takes is known beforehand from rates
+that are measured on the spot; what it leaves of the budget is for training. Where it would leave too little, all of
+the samples (probe, teacher, expansion) become smaller by the same share, and the index alone stays whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reknit.adaptation.rates import Rates
+from reknit.jobs.progress import format_duration
+
+SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05)
+"""Of the samples that the settings ask for; the first that leaves time to train is taken."""
+LEAST_TRAINING = 0.35
+"""Of the time that is left when the plan is made: for pseudo-queries and training together, at least."""
+TEACH, TRAIN = "teach", "train"
+"""The names of two parts."""
+FEWEST_QUERIES, FEWEST_PASSAGES = 100, 500
+
+# A step of training costs about four times what encoding its queries costs: forward, backward twice, the optimiser.
+_STEP = 4.0
+# Seconds for a query of the probe in each system, at all weights and with all measures; and what a run has besides:
+# loading libraries, an export checked by other libraries, a report.
+_RANKING, _ELSE = 1.2e-3, 12.0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many texts each sample of a run has."""
+
+    probe_queries: int
+    probe_documents: int
+    teacher_documents: int
+    teacher_queries: int
+    expansion_documents: int
+
+    def at(self, share: float) -> Sizes:
+        """The same share of all, but not below the fewest that are of any use."""
+
+        def some(number: int, fewest: int) -> int:
+            return min(number, max(fewest, round(share * number)))
+
+        return Sizes(
+            probe_queries=some(self.probe_queries, FEWEST_QUERIES),
+            probe_documents=some(self.probe_documents, FEWEST_PASSAGES),
+            teacher_documents=some(self.teacher_documents, FEWEST_PASSAGES),
+            teacher_queries=some(self.teacher_queries, FEWEST_QUERIES),
+            expansion_documents=some(self.expansion_documents, FEWEST_PASSAGES),
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has to do.
+
+    sizes: as the settings ask for them, where the corpus has so many; 0 for what the run does not do. indexed:
+    passages of the index, 0 where there will be none. collections: documents of each labelled one. rates: of every
+    start model, by its name. student: that is trained. others: searched with beside it; the first teaches it too.
+    systems: that are compared.
+    """
+
+    sizes: Sizes
+    indexed: int
+    collections: Mapping[str, int]
+    rates: Mapping[str, Rates]
+    student: str
+    others: Sequence[str]
+    systems: int
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """share: of the samples that the settings ask for. sizes: what is left of them. parts: {part of the run: seconds},
+    in order. least: the smallest budget that leaves time to train, in seconds. limit: that it was made for, None where
+    the budget says nothing of time; then training is not among the parts."""
+
+    share: float
+    sizes: Sizes
+    parts: dict[str, float]
+    least: float
+    limit: float | None
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run, as far as they are known."""
+        return sum(self.parts.values())
+
+    @property
+    def seconds_after_training(self) -> float:
+        """Of the parts that come after it."""
+        names = list(self.parts)
+        return sum(self.parts[name] for name in names[names.index(TRAIN) + 1 :])
+
+    @property
+    def training(self) -> float | None:
+        """Seconds of training."""
+        return self.parts.get(TRAIN)
+
+
+def time_plan(work: Work, limit: float | None, elapsed: float) -> TimePlan:
+    """limit: seconds that the whole run may take, None where the budget says nothing of time. elapsed: those that have
+    passed already."""
+    if limit is None:
+        estimate = _Estimate(work, work.sizes)
+        return TimePlan(1.0, work.sizes, estimate.parts(elapsed, work.sizes.teacher_queries), 0.0, None)
+    estimates = {share: _Estimate(work, work.sizes.at(share)) for share in SHARES}
+    least = {share: elapsed + estimate.fixed / (1 - LEAST_TRAINING) for share, estimate in estimates.items()}
+    share = next((share for share in SHARES if least[share] <= limit), SHARES[-1])
+    estimate = estimates[share]
+    room = max(limit - elapsed - estimate.fixed, LEAST_TRAINING * (limit - elapsed), 0.0)
+    queries = estimate.queries_in(room)
+    training = max(room - estimate.asking(queries), 0.0)
+    sizes = replace(estimate.sizes, teacher_queries=queries)
+    return TimePlan(share, sizes, estimate.parts(elapsed, queries, training), least[SHARES[-1]], limit)
+
+
+class _Estimate:
+    """Seconds of the parts of a run whose samples have these sizes."""
+
+    def __init__(self, work: Work, sizes: Sizes) -> None:
+        self.work, self.sizes = work, sizes
+        self._student = work.rates[work.student]
+        self._others = [work.rates[name] for name in work.others]
+        self._teachers = [self._student, *self._others[:1]] if sizes.teacher_documents else []
+
+    @property
+    def fixed(self) -> float:
+        """All but pseudo-queries and training."""
+        return self._measuring + self._ranking + self._expanding + self._judging + self._indexing + _ELSE
+
+    def parts(self, elapsed: float, queries: int, training: float | None = None) -> dict[str, float]:
+        before = {"read": elapsed, "measure the start models": self._measuring}
+        trained = {TEACH: self._ranking + self.asking(queries)} | ({} if training is None else {TRAIN: training})
+        after = {"expand queries": self._expanding, "judge": self._judging, "index": self._indexing}
+        return {name: of for name, of in (before | trained | after | {"export and report": _ELSE}).items() if of}
+
+    def asking(self, queries: int) -> float:
+        """Of pseudo-queries."""
+        return queries * sum(rates.query for rates in self._teachers)
+
+    def queries_in(self, room: float) -> int:
+        """As many pseudo-queries as can be encoded, and seen once in training, in `room` seconds."""
+        if not self._teachers:
+            return 0
+        seen = int(room / (self.asking(1) + _STEP * self._student.query))
+        return min(self.sizes.teacher_queries, max(FEWEST_QUERIES, seen))
+
+    def _probe(self, rates: Rates) -> float:
+        return self.sizes.probe_documents * rates.passage + self.sizes.probe_queries * rates.query
+
+    @property
+    def _measuring(self) -> float:
+        return sum(map(self._probe, self.work.rates.values()))
+
+    @property
+    def _ranking(self) -> float:
+        return self.sizes.teacher_documents * sum(rates.passage for rates in self._teachers)
+
+    @property
+    def _expanding(self) -> float:
+        new = self.sizes.expansion_documents * self._student.passage  # by the adapted weights
+        for rates in (self._student, *self._others):
+            known = self.sizes.teacher_documents if rates in self._teachers else 0
+            new += max(0, self.sizes.expansion_documents - known) * rates.passage
+        return new
+
+    @property
+    def _judging(self) -> float:
+        labelled = sum(
+            # By the weights of the start and by the adapted ones.
+            number * (2 * self._student.documents[name] + sum(rates.documents[name] for rates in self._others))
+            for name, number in self.work.collections.items()
+        )
+        # Half of all times the weights halfway between the two are tried too.
+        return 1.5 * self._probe(self._student) + labelled + self.work.systems * _RANKING * self.sizes.probe_queries
+
+    @property
+    def _indexing(self) -> float:
+        # What the query expansion needs of it is encoded by then.
+        left = max(0, self.work.indexed - self.sizes.expansion_documents)
+        return left * (self._student.passage + sum(rates.passage for rates in self._others[:1]))
+
+
+def said(plan: TimePlan) -> list[str]:
+    """The plan in a line, and another one where it takes longer than it may."""
+    parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in plan.parts.items())
+    lines = [f"plan: {parts}; in all {format_duration(plan.seconds)}"]
+    if plan.limit is not None and plan.seconds > plan.limit:
+        lines.append(
+            f"the budget of {format_duration(plan.limit)} is too short for this corpus: encoding it for the index, "
+            f"and small samples for the rest, take longer; the least budget here is {format_duration(plan.least)}"
+        )
+    return lines
