@@ -130,7 +130,7 @@ def test_attention_in_pieces_equals_the_fused_kernel(rule, monkeypatch):
     exact = packed_attention(query, key, value, AttentionLayout.of(lengths), rule)
     lean = [tensor.bfloat16() for tensor in (query, key, value)]
     fused = packed_attention(*lean, AttentionLayout.of(lengths), rule)
-    monkeypatch.setattr("reknit.encoders.attention.packed.FEW_SCORES", 0)
+    lean = [tensor.requires_grad_() for tensor in lean]
     at_once = packed_attention(*lean, AttentionLayout.of(lengths), rule)
     monkeypatch.setattr("reknit.encoders.attention.explicit.CACHED_SCORES", 4 * 16 * 16)
     in_pieces = packed_attention(*lean, AttentionLayout.of(lengths), rule)

@@ -1,6 +1,6 @@
 """Attention by plain matrix products on the processor, a few sequences at a time: their scores stay in the cache.
 
-torch's fused CPU kernel knows no dropout, and in bfloat16 it is slow on short sequences.
+torch's fused CPU kernel knows no dropout, and in bfloat16 its backward pass is slow on short sequences.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from torch import Tensor
 
 from reknit.encoders.attention.dropout import dropped_levels, kept, random_bytes, survivors_scale
 
-# Scores (sequences x heads x queries x keys) made at a time (measured for 128 tokens in bfloat16: 0.6 of the fused
-# kernel's time without gradient; more than its time when all scores are made at once).
+# Scores (sequences x heads x queries x keys) made at a time: so many stay in the cache.
 CACHED_SCORES = 2**20
 
 

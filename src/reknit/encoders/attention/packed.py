@@ -22,8 +22,6 @@ __all__ = ["AttentionLayout", "packed_attention", "packed_self_attention"]
 # The fused bfloat16 kernel of torch 2.13 on the CPU has a backward pass that is several times slower than plain matrix
 # products up to about this length (measured; float32 does not show it).
 EXPLICIT_BFLOAT16_LENGTH = 384
-# Up to so many scores one call of the fused kernel beats the five of plain matrix products (measured).
-FEW_SCORES = 2**15
 # cuDNN's kernels are planned anew for every shape, and buckets have ever new ones: half of a step's time (measured).
 SHAPELESS_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
@@ -79,16 +77,16 @@ def packed_self_attention(
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     """[b, heads, Lq, head_dim], twice [b, heads, L, head_dim] -> [b, heads, Lq, head_dim]; mask as in a layout."""
     with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
-    if _explicit_is_faster(query, key, dropout, with_gradient):
+    if _explicit_is_faster(key, dropout, with_gradient):
         return explicit_attention(query, key, value, mask, dropout)
     with sdpa_kernel(SHAPELESS_KERNELS) if query.device.type == "cuda" else nullcontext():
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
 
-def _explicit_is_faster(query: Tensor, key: Tensor, dropout: float, with_gradient: bool) -> bool:
-    """torch's fused CPU kernel knows no dropout, and in bfloat16 it is slow on short sequences."""
-    if query.device.type != "cpu":
+def _explicit_is_faster(key: Tensor, dropout: float, with_gradient: bool) -> bool:
+    """torch's fused CPU kernel knows no dropout, and in bfloat16 its backward pass is slow on short sequences; without
+    gradient it takes a half to a quarter of the time of plain matrix products (measured)."""
+    if key.device.type != "cpu":
         return False
-    sequences, heads, queries, _ = query.shape
-    few = not with_gradient and sequences * heads * queries * key.shape[2] <= FEW_SCORES
-    return dropout > 0.0 or (query.dtype == torch.bfloat16 and key.shape[2] <= EXPLICIT_BFLOAT16_LENGTH and not few)
+    slow_backward = with_gradient and key.dtype == torch.bfloat16 and key.shape[2] <= EXPLICIT_BFLOAT16_LENGTH
+    return dropout > 0.0 or slow_backward
