@@ -26,6 +26,11 @@ PROBE = RetrievalSet(
 )
 
 
+def alike(name: str) -> float:
+    """All are as fast."""
+    return 1.0
+
+
 def knows(share: float):
     """A model that finds the answer of so many of ten queries first."""
 
@@ -62,23 +67,34 @@ def test_the_best_that_can_be_trained_is_the_student(folder: RunFolder) -> None:
         LoadedStart(name, name, of) for name, of in (("weak", model), ("good", model), ("best", Frozen()))
     )
     encoders = {"weak": knows(0.2), "good": knows(0.7), "best": knows(0.9)}
-    starts = choose_starts([weak, good, best], encoders, PROBE, folder)
+    starts = choose_starts([weak, good, best], encoders, PROBE, folder, alike)
     assert starts.student is good
     assert starts.others == (best, weak), "the best of the others, and what the user has"
     assert starts.have is weak
-    assert choose_starts([good, weak, best], encoders, PROBE, folder).others == (best,)
+    assert choose_starts([good, weak, best], encoders, PROBE, folder, alike).others == (best,)
+
+
+def test_of_two_that_are_as_good_the_faster_is_trained(folder: RunFolder) -> None:
+    model = load_embedding_model(minilm_folder())
+    best, fast, poor = (LoadedStart(name, name, model) for name in ("best", "fast", "poor"))
+    encoders = {"best": knows(0.7), "fast": knows(0.6), "poor": knows(0.2)}
+    seconds = {"best": 4.0, "fast": 2.0, "poor": 1.0}
+    # One query in ten, of twenty: not significantly more.
+    starts = choose_starts([best, fast, poor], encoders, PROBE, folder, seconds.__getitem__)
+    assert starts.student is fast
+    assert starts.others == (best,)
 
 
 def test_a_resumed_run_measures_nothing(folder: RunFolder) -> None:
     model = load_embedding_model(minilm_folder())
     one, other = (LoadedStart(name, name, model) for name in ("one", "other"))
     encoders = {"one": knows(0.2), "other": knows(0.7)}
-    first = choose_starts([one, other], encoders, PROBE, folder)
+    first = choose_starts([one, other], encoders, PROBE, folder, alike)
 
     def never(texts: list[str], kind: str) -> np.ndarray:
         raise AssertionError("measured again")
 
-    assert choose_starts([one, other], dict.fromkeys(encoders, never), PROBE, folder) == first
+    assert choose_starts([one, other], dict.fromkeys(encoders, never), PROBE, folder, alike) == first
 
 
 def test_vectors_are_named_after_the_folders(tmp_path: Path) -> None:

@@ -219,6 +219,7 @@ def _result(
         machine=machine(),
         versions=versions(),
         system_verdict=judgement.systems if judgement else None,
+        probe_system_verdict=judgement.probe_systems if judgement else None,
         verdict=judgement.verdict if judgement else None,
         probe_verdict=judgement.probe_verdict if judgement else None,
         plain_verdict=judgement.plain if judgement else None,

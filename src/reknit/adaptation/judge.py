@@ -33,14 +33,15 @@ logger = logging.getLogger("reknit")
 class Judgement:
     """What was measured, and what follows from it.
 
-    evaluations: of the probe, then of each labelled collection. systems: the verdict over search systems. verdict: of
-    the adapted model beside the start model, by the labelled collections where there are any. probe_verdict: by the
-    probe alone. plain: of the adapted model without its query expansion; None where it has none. costs: of each
-    side.
+    evaluations: of the probe, then of each labelled collection. systems: the verdict over search systems, by the
+    labelled collections where there are any. probe_systems: that by the probe alone. verdict: of the adapted model
+    beside the start model, by the labelled collections where there are any. probe_verdict: by the probe alone. plain:
+    of the adapted model without its query expansion; None where it has none. costs: of each side.
     """
 
     evaluations: tuple[Evaluation, ...]
     systems: SystemVerdict
+    probe_systems: SystemVerdict
     verdict: Verdict
     probe_verdict: Verdict
     plain: Verdict | None
@@ -96,12 +97,14 @@ class Judge:
             )
         costs = side_costs(self._uncached(), judging, passages)
         verdict = decide(evaluations, seed=config.seed)
-        systems = self._system_verdict(evaluations, milliseconds_of(self.systems, costs))
+        milliseconds = milliseconds_of(self.systems, costs)
+        probe_systems = self._system_verdict(evaluations[:1], milliseconds)
+        systems = self._system_verdict(evaluations, milliseconds) if labelled else probe_systems
         logger.info("verdict: %s", systems.sentence)
         logger.info("model alone: %s", verdict.sentence)
         plain = decide(evaluations, system="plain", seed=config.seed) if "plain" in self.systems else None
         probe_verdict = decide(evaluations[:1], seed=config.seed)
-        return Judgement(tuple(evaluations), systems, verdict, probe_verdict, plain, costs)
+        return Judgement(tuple(evaluations), systems, probe_systems, verdict, probe_verdict, plain, costs)
 
     def _system_verdict(self, evaluations: Sequence[Evaluation], milliseconds: dict[str, float]) -> SystemVerdict:
         deciding = evaluations[1:] or evaluations

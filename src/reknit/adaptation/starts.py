@@ -40,12 +40,13 @@ def choose_starts(
     probe: RetrievalSet,
     folder: RunFolder,
     seconds: Callable[[str], float],
+    named: str | None = None,
 ) -> Starts:
     """Of the start models that can be trained, the fastest that is not significantly worse than the best of them is the
     student; beside it the best of the others is searched with, and the one that was named first.
 
-    loaded: as they were named. encoders: of each, by its name. seconds: that a model takes for a passage. They are
-    measured on the probe once, also of a resumed run.
+    loaded: as they were named. encoders: of each, by its name. seconds: that a model takes for a passage. named: of the
+    model that is the student whatever its value. They are measured on the probe once, also of a resumed run.
     """
     made = folder.data / _MADE
     if not made.exists():
@@ -58,7 +59,7 @@ def choose_starts(
         trainable = [one.name for one in loaded if isinstance(one.model, EmbeddingModel)]
         as_good = as_good_as_the_best(np.array([values[name] for name in trainable]))
         fastest = min((name for name, good in zip(trainable, as_good, strict=True) if good), key=seconds)
-        write_json(made, {"order": order, "student": fastest})
+        write_json(made, {"order": order, "student": named or fastest})
     by_name, found = {one.name: one for one in loaded}, read_json(made)
     ranked, student = [by_name[name] for name in found["order"]], by_name[found["student"]]
     others = [one for one in ranked if one is not student]

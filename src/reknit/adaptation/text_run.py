@@ -100,7 +100,9 @@ class TextRun(RunKind):
         encoders = {name: cached(encoder_function(model, self.config.precision)) for name, model in models.items()}
         self.schedule = self.planner(models)
         probe = ProbeRoles(followed(self.config, self.schedule.provisional()), self.corpus.held_out).choosing
-        starts = choose_starts(self.given, encoders, probe, self.folder, self.schedule.seconds_a_passage)
+        starts = choose_starts(
+            self.given, encoders, probe, self.folder, self.schedule.seconds_a_passage, self.config.student
+        )
         self.trains = starts.student.name
         self.plan = self.schedule.settle(self.trains, [one.name for one in starts.others])
         # Prompts that were given are the first model's, which other processes must not give to another one.

@@ -22,8 +22,9 @@ TEACH, TRAIN = "teach", "train"
 """The names of two parts."""
 FEWEST_QUERIES, FEWEST_PASSAGES = 100, 500
 
-# A step of training costs about four times what encoding its queries costs: forward, backward twice, the optimiser.
-_STEP = 4.0
+# Training on a query takes about so many times as long as encoding it: backward too, with dropout, and the optimiser
+# (measured on small batches of short queries).
+_STEP = 8.0
 # Seconds for a query of the probe in each system, at all weights and with all measures; and what a run has besides:
 # loading libraries, an export checked by other libraries, a report.
 _RANKING, _ELSE = 1.2e-3, 12.0
@@ -114,7 +115,7 @@ def time_plan(work: Work, limit: float | None, elapsed: float) -> TimePlan:
     estimate = estimates[share]
     room = max(limit - elapsed - estimate.fixed, LEAST_TRAINING * (limit - elapsed), 0.0)
     queries = estimate.queries_in(room)
-    training = max(room - estimate.asking(queries), 0.0)
+    training = room - estimate.asking(queries)
     sizes = replace(estimate.sizes, teacher_queries=queries)
     return TimePlan(share, sizes, estimate.parts(elapsed, queries, training), least[SHARES[-1]], limit)
 
@@ -137,7 +138,11 @@ class _Estimate:
         before = {"read": elapsed, "measure the start models": self._measuring}
         trained = {TEACH: self._ranking + self.asking(queries)} | ({} if training is None else {TRAIN: training})
         after = {"expand queries": self._expanding, "judge": self._judging, "index": self._indexing}
-        return {name: of for name, of in (before | trained | after | {"export and report": _ELSE}).items() if of}
+        return {
+            name: of
+            for name, of in (before | trained | after | {"export and report": _ELSE}).items()
+            if of or name == TRAIN
+        }
 
     def asking(self, queries: int) -> float:
         """Of pseudo-queries."""
@@ -148,7 +153,7 @@ class _Estimate:
         if not self._teachers:
             return 0
         seen = int(room / (self.asking(1) + _STEP * self._student.query))
-        return min(self.sizes.teacher_queries, max(FEWEST_QUERIES, seen))
+        return min(self.sizes.teacher_queries, max(1, seen))
 
     def _probe(self, rates: Rates) -> float:
         return self.sizes.probe_documents * rates.passage + self.sizes.probe_queries * rates.query
@@ -164,8 +169,8 @@ class _Estimate:
     @property
     def _expanding(self) -> float:
         new = self.sizes.expansion_documents * self._student.passage  # by the adapted weights
-        for rates in (self._student, *self._others):
-            known = self.sizes.teacher_documents if rates in self._teachers else 0
+        for place, rates in enumerate((self._student, *self._others)):
+            known = self.sizes.teacher_documents if place < len(self._teachers) else 0
             new += max(0, self.sizes.expansion_documents - known) * rates.passage
         return new
 
@@ -181,16 +186,19 @@ class _Estimate:
 
     @property
     def _indexing(self) -> float:
-        # What the query expansion needs of it is encoded by then.
-        left = max(0, self.work.indexed - self.sizes.expansion_documents)
-        return left * (self._student.passage + sum(rates.passage for rates in self._others[:1]))
+        # What the query expansion, and of another model the teacher, needs of it is encoded by then.
+        expanded, taught = self.sizes.expansion_documents, self.sizes.teacher_documents
+        new = max(0, self.work.indexed - expanded) * self._student.passage
+        for rates in self._others[:1]:
+            new += max(0, self.work.indexed - max(expanded, taught)) * rates.passage
+        return new
 
 
 def said(plan: TimePlan) -> list[str]:
     """The plan in a line, and another one where it takes longer than it may."""
     parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in plan.parts.items())
     lines = [f"plan: {parts}; in all {format_duration(plan.seconds)}"]
-    if plan.limit is not None and plan.seconds > plan.limit:
+    if plan.limit is not None and plan.seconds > plan.limit + 1:
         lines.append(
             f"the budget of {format_duration(plan.limit)} is too short for this corpus: encoding it for the index, "
             f"and small samples for the rest, take longer; the least budget here is {format_duration(plan.least)}"

@@ -44,13 +44,13 @@ logger = logging.getLogger("reknit")
 METRIC = "nDCG@10"
 HYBRID, START_HYBRID = "bm25+adapted", "bm25+start"
 BASELINES = ("bm25", "start", "rrf")
-RESULTS = ("start_hybrid", "plain", "adapted", "hybrid")
+RESULTS = ("start_hybrid", "plain", "adapted", "hybrid", "named", "best")
 
 
 def compare_adaptation(
     data: Sequence[str | Path],
     *,
-    start: str,
+    start: str | Sequence[str],
     budget: str = "10m",
     seeds: int = 3,
     against: Sequence[str] = (),
@@ -59,6 +59,7 @@ def compare_adaptation(
 ) -> dict[str, Any]:
     """Measure everything on every BEIR folder of `data`; returns what `json_file` holds.
 
+    start: the start model, or several; the baselines and the training methods of other libraries take the first.
     against: training methods of sentence-transformers, run once each. cores: number of cores for each run, without GPU;
     as many runs go at a time as there are cores for. None: one after another, with all there is. What `json_file`
     already holds is not measured again, so that hours of work can be stopped and resumed. Raises ReknitError for
@@ -73,18 +74,19 @@ def compare_adaptation(
         raise ReknitError(f"there is no training method {unknown[0]!r}; choose from {', '.join(ROUTES)}")
     check_json_path(json_file)
     collections = {Path(folder): load_beir(folder) for folder in data}
-    settings = {"start": "/".join(Path(start).parts[-2:]) if Path(start).exists() else start, "budget": budget}
+    starts = [start] if isinstance(start, str) else list(start)
+    settings = {"start": " and ".join(map(_shown, starts)), "budget": budget}
     record = _opened(json_file, settings)
-    _add_baselines(record, collections, start, json_file)
+    _add_baselines(record, collections, starts[0], json_file)
     places = Places(cores)
 
     def measure(job: _Job) -> dict[str, Any]:
         with places.one() as place:
             logger.info("%s: %s", job.folder.name, job.said)
             if job.route is None:
-                found = _adapted(job.folder, start, budget, job.seed, place)
+                found = _adapted(job.folder, starts, budget, job.seed, place)
             else:
-                found = _peer(job.folder, collections[job.folder], start, seconds, job.route, place)
+                found = _peer(job.folder, collections[job.folder], starts[0], seconds, job.route, place)
             return found | _where(place)
 
     with ThreadPoolExecutor(places.number) as pool:
@@ -229,10 +231,16 @@ def _baselines(collection: RetrievalSet, start: str) -> dict[str, float]:
     return {name: _value(run, collection) for name, run in zip(BASELINES, (bm25, dense, fused), strict=True)}
 
 
-def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int]) -> dict[str, Any]:
+def _shown(start: str) -> str:
+    """A folder by its end: where it lies says something of this machine alone."""
+    return "/".join(Path(start).parts[-2:]) if Path(start).exists() else start
+
+
+def _adapted(folder: Path, starts: Sequence[str], budget: str, seed: int, place: list[int]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as made:
         out = Path(made) / "run"
-        words = ["adapt", folder, "--out", out, "--start", start, "--budget", budget]
+        words = ["adapt", folder, "--out", out, "--budget", budget]
+        words += [part for start in starts for part in ("--start", start)]
         seconds = run_module(["reknit", *words, "--set", f"seed={seed}", "--eval", folder], place)
         result = RunFolder(out).found()
     assert result is not None
@@ -242,6 +250,8 @@ def _adapted(folder: Path, start: str, budget: str, seed: int, place: list[int])
 def found_by_run(result: RunResult) -> dict[str, Any]:
     """What the record holds of a run that was judged by one labelled collection."""
     probe, labelled = result.evaluations
+    labels = {name: row[METRIC].value for name, row in labelled.rows.items()}
+    named = result.probe_system_verdict
     assert result.verdict is not None
     assert result.probe_verdict is not None
     return {
@@ -249,7 +259,11 @@ def found_by_run(result: RunResult) -> dict[str, Any]:
         "plain": labelled.rows.get("plain", labelled.rows["adapted"])[METRIC].value,
         "adapted": labelled.rows["adapted"][METRIC].value,
         "hybrid": labelled.rows[HYBRID][METRIC].value,
-        "start_hybrid": labelled.rows[START_HYBRID][METRIC].value,
+        # Of several start models the best one's.
+        "start_hybrid": max(value for name, value in labels.items() if _is_start_hybrid(name)),
+        **({"named": labels[named.use], "named_system": named.use, "named_gain": named.difference} if named else {}),
+        "best": max(labels.values()),
+        "best_system": max(labels, key=labels.__getitem__),
         "teacher": to_plain(result.teacher),
         "hybrid_weight": labelled.systems[HYBRID].vector_weight,
         "start_hybrid_weight": labelled.systems[START_HYBRID].vector_weight,
@@ -258,12 +272,20 @@ def found_by_run(result: RunResult) -> dict[str, Any]:
         "query_expansion": to_plain(result.query_expansion),
         "kept_share": result.training.kept_share,
         "probe": {name: row[METRIC].value for name, row in probe.rows.items()},
-        "labels": {name: row[METRIC].value for name, row in labelled.rows.items()},
+        "labels": labels,
         "costs": to_plain(result.costs),
         "probe_verdict": result.probe_verdict.use,
         "verdict": result.verdict.use,
         "training_seconds": result.training.seconds,
     }
+
+
+def _is_start_hybrid(name: str) -> bool:
+    """Whether a system is words and one start model's vectors, as they are."""
+    words, *models = name.split("+")
+    if words != "bm25" or len(models) != 1:
+        return False
+    return models[0] not in ("adapted", "plain") and not models[0].endswith("_expanded")
 
 
 def _peer(

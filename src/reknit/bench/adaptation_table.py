@@ -15,17 +15,19 @@ LABELS = {
     "bm25": "BM25",
     "start": "start model",
     "rrf": "BM25 and the start model, reciprocal rank fusion",
-    "start_hybrid": "start model and BM25, weight by the probe",
+    "start_hybrid": "best start model and BM25, weight by the probe",
     "plain": "adapted, queries not expanded (any library)",
     "adapted": "**adapted**, dense alone",
     "hybrid": "adapted and BM25, weight by the probe",
+    "named": "**what the verdict without labels names**",
+    "best": "best of all systems by the labels",
 }
 
 
 def comparison_table(record: dict[str, Any], console: Console) -> None:
     """Print the rows of `comparison_rows`, and how often the verdict without labels was right."""
     headings, rows = comparison_rows(record)
-    table = Table(*headings, title=f"nDCG@10, {record['budget']} of training each")
+    table = Table(*headings, title=f"nDCG@10, {record['budget']} each")
     for row in rows:
         table.add_row(*(cell.replace("**", "") for cell in row))
     console.print(table)

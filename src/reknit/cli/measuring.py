@@ -27,8 +27,10 @@ def bench(
 
 def compare_adapt(
     data: Annotated[list[Path], typer.Argument(help="Labelled BEIR folders; the labels are used for evaluation only.")],
-    start: Annotated[str | None, typer.Option(help="Start model: folder or hub id.")] = None,
-    budget: Annotated[str, typer.Option(help="Training time of each run.")] = "10m",
+    start: Annotated[
+        list[str] | None, typer.Option(help="Start model: folder or hub id; may be repeated, as for adapt.")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="Time of each run.")] = "10m",
     seeds: Annotated[int, typer.Option(help="Runs of reknit adapt on each collection.")] = 3,
     against: Annotated[
         list[str] | None,

@@ -107,6 +107,10 @@ class RunConfig:
     """More start models, each a further `--start` of the command. All are measured on the probe before anything is
     trained; the best one that can be trained is, and the best of the others teaches it and is searched with beside it.
     """
+    student: str | None = None
+    """Of several start models the one that is trained, by the name of its folder; None for the fastest of those that
+    are not significantly worse than the best on the probe.
+    """
     pretrain: Recipe | None = None
     """The recipe of the first phase, pre-training; None to leave the phase out."""
     tune: Recipe | None = None

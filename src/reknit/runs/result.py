@@ -187,14 +187,14 @@ class RunResult:
     """What result.json holds of a run, in the order of its keys.
 
     system_verdict: over whole search systems, by labelled collections where there are any, else by the probe; None in
-    results from before version 2 too. verdict: of the adapted model beside the start model, without words, for those
-    who take the model elsewhere. probe_verdict: what it would be without labels. plain_verdict: of the adapted model
-    without its query expansion; None where it has none. All four are None, and `evaluations` is empty, where a run was
-    not judged. costs: of each system that was compared. model_holds: which model is in model/, which the other `model_`
-    fields describe. search: how the run's index is searched, its sides by their names; None where nothing asked for it.
-    sides: the folder of the model that makes the vectors of each side of `search`, within the run.
-    query_expansion: of the adapted model, as it was measured. teacher: None where nothing was distilled. searches: None
-    where there is no index.
+    results from before version 2 too. probe_system_verdict: what it would be without labels. verdict: of the adapted
+    model beside the start model, without words, for those who take the model elsewhere. probe_verdict: what it would be
+    without labels. plain_verdict: of the adapted model without its query expansion; None where it has none. All four
+    are None, and `evaluations` is empty, where a run was not judged. costs: of each system that was compared.
+    model_holds: which model is in model/, which the other `model_` fields describe. search: how the run's index is
+    searched, its sides by their names; None where nothing asked for it. sides: the folder of the model that makes the
+    vectors of each side of `search`, within the run. query_expansion: of the adapted model, as it was measured.
+    teacher: None where nothing was distilled. searches: None where there is no index.
     """
 
     version: int = VERSION
@@ -206,6 +206,7 @@ class RunResult:
     machine: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     system_verdict: SystemVerdict | None = None
+    probe_system_verdict: SystemVerdict | None = None
     verdict: Verdict | None = None
     probe_verdict: Verdict | None = None
     plain_verdict: Verdict | None = None

@@ -73,6 +73,8 @@ def load_starts(config: RunConfig) -> list[LoadedStart]:
     """
     paths = (config.start, *config.also_start)
     if len(paths) == 1:
+        if config.student is not None:
+            raise ReknitError(f"student={config.student}: there is one start model, which is trained; leave it out")
         only = load_start(config)
         return [] if only is None else [LoadedStart(config.start, only.name, only)]
     if SCRATCH in paths:
@@ -90,7 +92,10 @@ def load_starts(config: RunConfig) -> list[LoadedStart]:
         _give_prompts(models[0], config.prompts)
     elif config.prompts != PromptSpec():
         raise ReknitError(f"prompts are for the first start model, and {paths[0]} has its own: leave them out")
-    if not any(isinstance(one, EmbeddingModel) for one in models):
+    trainable = [one.name for one in loaded if isinstance(one.model, EmbeddingModel)]
+    if config.student is not None and config.student not in trainable:
+        raise ReknitError(f"student={config.student}: the start models that can be trained are {', '.join(trainable)}")
+    if not trainable:
         raise ReknitError(f"none of the start models {', '.join(paths)} can be trained: give one that can")
     return loaded
 
