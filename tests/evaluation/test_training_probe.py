@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 from encoder_samples import minilm_folder
 from evaluation_samples import WORDS, knows_everything, numbered_collection
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reknit.adaptation.candidate import Candidate
 from reknit.adaptation.candidate_systems import candidate_systems
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.evaluation.probe import drop_shared_words, retrieval_probe, subsample, with_fewer_shared_words
+from reknit.evaluation.probe import drop_shared_words, retrieval_probe, shape_like, subsample, with_fewer_shared_words
 from reknit.models.embedding_model import EmbeddingModel
 from reknit.models.loading import load_embedding_model
 from reknit.retrieval.bm25 import BM25
@@ -95,3 +98,28 @@ def test_thinned_queries_are_found_less_easily_by_words_and_stay_the_same() -> N
     lengths = [len(text.split()) for text in found.queries.values()]
     assert sum(lengths) < 0.8 * sum(len(text.split()) for text in titles.values())
     assert (found.documents, found.qrels, len(found.notes)) == (whole.documents, whole.qrels, 1)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["reset", "vpn", "the", "of", "printer"]), min_size=1, max_size=6), min_size=1)
+)
+def test_queries_get_the_lengths_of_real_ones(real: list[list[str]]) -> None:
+    asked = [" ".join(words) for words in real]
+    collection = numbered_collection()
+    long = "the first of all words that a user of the printer never writes when asking for the manual of it"
+    collection = replace(collection, queries=dict.fromkeys(collection.queries, long))
+    shaped = shape_like(collection, asked)
+    lengths = {len(words) for words in real}
+    for query in shaped.queries.values():
+        pieces, rest = query.split(), iter(long.split())
+        assert len(pieces) in lengths
+        assert all(piece in rest for piece in pieces), "in their order"
+    assert shape_like(collection, asked) == shaped
+    assert shaped.qrels == collection.qrels
+
+
+def test_keywords_are_made_of_words_that_say_something() -> None:
+    collection = replace(numbered_collection(), queries={"q0": "what is the price of the red printer"})
+    kept = {shape_like(collection, ["red printer", "paper tray"]).queries["q0"]}
+    assert kept <= {"price red", "price printer", "red printer"}
+    assert shape_like(collection, ["a much longer query than any of the others here"]).queries == collection.queries

@@ -32,6 +32,7 @@ from reknit.retrieval.search import search_by
 from reknit.retrieval.system import SearchSystem
 from reknit.runs.config import RunConfig, to_json
 from reknit.runs.result import (
+    ChangedSearches,
     CorpusFacts,
     ExpansionFacts,
     ExportCheck,
@@ -59,7 +60,7 @@ class FinishedRun:
 
     candidates: the adapted model first, then the start model. judged_by_all: as `ProbeFacts` has it. judgement: None
     where the run was not judged. search: how the index is searched; None where nothing asked for it. systems: all that
-    were compared.
+    were compared. changed: what becomes of users' queries.
     """
 
     config: RunConfig
@@ -71,6 +72,7 @@ class FinishedRun:
     judgement: Judgement | None
     search: SearchSystem | None
     systems: dict[str, SearchSystem]
+    changed: ChangedSearches | None = None
 
     @property
     def adapted(self) -> Candidate:
@@ -237,6 +239,7 @@ def _result(
         corpus=_corpus_facts(finished, language),
         export=export,
         searches=searches,
+        changed_searches=finished.changed,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reknit.adaptation.real_queries import RealQueries
 from reknit.adaptation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight
 from reknit.data.text.corpus import Corpus
 from reknit.data.text.passages import count_words
@@ -33,6 +34,12 @@ _DOCUMENTS_SHARE, _QUERIES_SHARE = 0.6, 0.9
 _WEIGHT_QUERIES = 600
 _FEWEST_WEIGHT_QUERIES = 20
 _MIN_WORDS_LEFT = 5
+ANSWERED = 0.5
+"""Of the probability that a query's answers get where users gave some."""
+ASKED_SHARE, MOST_REPEATED = 0.25, 8
+"""Of the queries that train, those that users asked are at least this share; how often one is repeated for that."""
+Answer = tuple[list[int], float]
+"""The places of a document's passages among those that are ranked, and its weight."""
 _TEXTS_AT_ONCE = 512
 _SCORES_AT_ONCE = 4_000_000
 
@@ -45,17 +52,18 @@ def make_distillation_targets(
     *,
     seconds: float | None,
     seed: int,
+    real: RealQueries | None = None,
 ) -> None:
     """Make the distillation targets in the folder `path`, if they are not there.
 
     encoders: of the dense models that teach together with BM25, the student's start model first. seconds: about how
-    long making them may take, None for no limit. When time runs short, a random part is dropped: documents and queries
-    are encoded in random order.
+    long making them may take, None for no limit. real: what users asked, which is learnt from too. When time runs
+    short, a random part is dropped: documents and queries are encoded in random order.
     """
     if not path.exists():
         with disk_full_explained(str(path)), written_aside(path) as aside:
             aside.mkdir(parents=True, exist_ok=True)
-            _make(corpus, encoders, spec, seconds, seed).save(aside)
+            _make(corpus, encoders, spec, seconds, seed, real or RealQueries()).save(aside)
     targets = DistillationTargets.open(path)
     logger.info(
         "teacher: %.0f%% start %s and %.0f%% BM25, ranks %d passages for %d pseudo-queries (%.0f s)",
@@ -63,58 +71,130 @@ def make_distillation_targets(
         "model" if len(encoders) == 1 else f"models ({len(encoders)})",
         100 * (1 - targets.facts["dense_weight"]),
         len(targets.documents),
-        len(targets),
+        targets.facts["queries"],
         targets.facts["seconds"],
     )
 
 
 def _make(
-    corpus: Corpus, encoders: Sequence[EncodeTexts], spec: TeacherSpec, seconds: float | None, seed: int
+    corpus: Corpus,
+    encoders: Sequence[EncodeTexts],
+    spec: TeacherSpec,
+    seconds: float | None,
+    seed: int,
+    real: RealQueries,
 ) -> DistillationTargets:
     began = time.monotonic()
     ends = [None if seconds is None else began + share * seconds for share in (_DOCUMENTS_SHARE, _QUERIES_SHARE)]
-    order = corpus.drawn(spec.documents, seed)
-    drawn = [corpus.training_text(number) for number in order.tolist()]
-    encoded = _encoded("teacher: passages", encoders, drawn, "document", ends[0])
-    kept = np.argsort(order[: len(encoded[0])])
-    passages, documents = order[kept], [drawn[place] for place in kept]
-    vectors = [functional.normalize(torch.from_numpy(of_model[kept]), dim=-1).numpy() for of_model in encoded]
-
-    queries = mine_queries(
+    passages, documents, vectors, answering = _documents(corpus, encoders, spec, ends[0], seed, real)
+    asked = real.texts[: spec.queries // 2]
+    mined = mine_queries(
         corpus.store,
         passages.tolist(),
         corpus.held_out.training_text,
         per_passage=spec.queries_per_passage,
-        limit=spec.queries,
+        limit=spec.queries - len(asked),
         seed=seed,
     )
-    if not queries:
+    if not mined:
         raise ReknitError("no passage contains a sentence that could be a query: give texts with sentences")
-    texts = [query.text for query in queries]
-    asked = _encoded("teacher: queries", encoders, texts, "query", ends[1])
-    queries, texts = queries[: len(asked[0])], texts[: len(asked[0])]
-
     # Of a title all passages of its document are left out, which may be all there are.
-    left_out = _sources(queries, passages, corpus.store.document_numbers)
+    left_out = _sources(mined, passages, corpus.store.document_numbers)
     answered = np.flatnonzero(left_out[:, 1] - left_out[:, 0] < len(passages))
     if not answered.size:
         raise ReknitError("all pseudo-queries are titles of one document: give text in sentences, or more documents")
-    queries, texts = [queries[place] for place in answered], [texts[place] for place in answered]
-    asked, left_out = [of_model[answered] for of_model in asked], left_out[answered]
+    mined, left_out = [mined[place] for place in answered], left_out[answered]
 
-    answers = np.searchsorted(passages, [query.passage for query in queries])
-    weight, reached = _dense_weight(encoders, documents, vectors, texts, answers)
+    # Users' queries first: where time runs short, the others are dropped.
+    texts = [*asked, *(query.text for query in mined)]
+    encoded = _encoded("teacher: queries", encoders, texts, "query", ends[1])
+    texts = texts[: len(encoded[0])]
+    asked, mined = asked[: len(texts)], mined[: max(0, len(texts) - len(asked))]
+    left_out = np.concatenate([np.zeros((len(asked), 2), dtype=np.int32), left_out])[: len(texts)]
+
+    answers = np.searchsorted(passages, [query.passage for query in mined])
+    weight, reached = _dense_weight(encoders, documents, vectors, texts[len(asked) :], answers)
     teacher = HybridTeacher(documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight)
-    ranked, probabilities = _rankings(teacher, texts, asked, left_out, weight, spec)
+    ranked, probabilities = _rankings(teacher, texts, encoded, left_out, weight, spec)
+    _mix_in(answering, asked, ranked, probabilities)
     facts = {
         "dense_weight": weight,
         "reached_by_dense_weight": dict(zip(map(str, DENSE_WEIGHTS), reached, strict=False)),
         "documents": len(passages),
         "queries": len(texts),
-        "titles": sum(query.kind == "title" for query in queries),
+        "titles": sum(query.kind == "title" for query in mined),
+        "asked": len(asked),
         "seconds": time.monotonic() - began,
     }
-    return DistillationTargets(texts, vectors[0], ranked, probabilities, left_out, facts)
+    rows = _repeated(len(asked), len(mined))
+    return DistillationTargets(
+        [texts[row] for row in rows], vectors[0], ranked[rows], probabilities[rows], left_out[rows], facts
+    )
+
+
+def _documents(
+    corpus: Corpus,
+    encoders: Sequence[EncodeTexts],
+    spec: TeacherSpec,
+    end: float | None,
+    seed: int,
+    real: RealQueries,
+) -> tuple[np.ndarray, list[str], list[np.ndarray], dict[str, list[Answer]]]:
+    """Ascending numbers of the passages that are ranked, their texts, their unit vectors by each encoder, and the
+    answers of each query that has some."""
+    known = corpus.store.numbers_of(real.documents)
+    wanted = np.array(sorted({number for numbers in known.values() for number in numbers}), dtype=np.int64)
+    drawn = corpus.drawn(spec.documents, seed)
+    order = np.concatenate([wanted, drawn[~np.isin(drawn, wanted)]])[: max(spec.documents, len(wanted))]
+    texts = [corpus.training_text(number) for number in order.tolist()]
+    encoded = _encoded("teacher: passages", encoders, texts, "document", end)
+    kept = np.argsort(order[: len(encoded[0])])
+    passages = order[kept]
+    vectors = [functional.normalize(torch.from_numpy(of_model[kept]), dim=-1).numpy() for of_model in encoded]
+    place = {number: place for place, number in enumerate(passages.tolist())}
+    places = {name: [place[number] for number in numbers if number in place] for name, numbers in known.items()}
+    answering = {
+        query: [(places[name], weight) for name, weight in answers.items() if places.get(name)]
+        for query, answers in real.answers.items()
+    }
+    return passages, [texts[number] for number in kept], vectors, answering
+
+
+def _mix_in(
+    answers: Mapping[str, Sequence[Answer]], queries: Sequence[str], ranked: np.ndarray, probabilities: np.ndarray
+) -> None:
+    """Give the answers of the first queries, in place, ANSWERED of the probability, by their weights; the rest stays
+    the teacher's: who clicked on one of ten that are right says nothing against the others.
+
+    Of a document's passages the one that the teacher ranks highest gets its part.
+    """
+    for row, query in enumerate(queries):
+        total = sum(weight for _, weight in answers.get(query, ()))
+        if not total:
+            continue
+        probabilities[row] *= 1 - ANSWERED
+        free = ranked.shape[1]
+        for places, weight in answers[query]:
+            columns = np.flatnonzero(np.isin(ranked[row, :free], places))
+            if columns.size:
+                column = int(columns[0])
+            else:
+                # In place of what the teacher ranks last.
+                free = column = free - 1
+                ranked[row, column], probabilities[row, column] = places[0], 0.0
+            probabilities[row, column] += ANSWERED * weight / total
+            if free <= 1:
+                break
+
+
+def _repeated(asked: int, mined: int) -> np.ndarray:
+    """Rows in which the users' queries, which come first, are at least ASKED_SHARE of all, unless they would have to be
+    repeated too often."""
+    times = round(ASKED_SHARE / (1 - ASKED_SHARE) * mined / asked) if asked else 1
+    rows: np.ndarray = np.concatenate(
+        [np.repeat(np.arange(asked), min(max(times, 1), MOST_REPEATED)), asked + np.arange(mined)]
+    )
+    return rows
 
 
 def _dense_weight(

@@ -47,6 +47,8 @@ def adapt(
     *,
     start: str | Path | Sequence[str | Path] = DEFAULT_START,
     have: Have | None = None,
+    queries: str | Path | None = None,
+    pairs: str | Path | None = None,
     recipe: str | None = None,
     budget: str | BudgetSpec = "10m",
     eval: Sequence[str | Path] = (),
@@ -58,31 +60,21 @@ def adapt(
 
     corpus: a folder or file of texts, or "python-docs" for the documentation that this Python carries. start: folder or
     hub id of an encoder, or "scratch", or several of them (`RunConfig.also_start`). have: what the user searches with
-    today, "bm25", "start" or "hybrid", both together; None for the last, and for the first from scratch. recipe: a
-    recipe to pre-train with; None for none, and then a new model begins with weights by latent semantic analysis. A
-    trained start model then learns to rank the corpus as it does together with BM25 ("hybrid-distillation"); a new one
-    learns from mined pairs ("infonce-pairs"). budget: of time for
-    the whole run, such as "10m", or of training alone, such as "5Mtok". eval: BEIR folders.
-    settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C
-    with everything saved for `resume`.
+    today, "bm25", "start" or "hybrid", both together; None for the last, and for the first from scratch. queries: a log
+    of what users asked, as `read_query_log` reads it. pairs: queries and what answers them, as `read_pairs` reads them.
+    recipe: a recipe to pre-train with; None for none, and then a new model begins with weights by latent semantic
+    analysis. A trained start model then learns to rank the corpus as it does together with BM25
+    ("hybrid-distillation"); a new one learns from mined pairs ("infonce-pairs"). budget: of time for the whole run,
+    such as "10m", or of training alone, such as "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of
+    RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
     """
-    config = adapt_config(corpus, start, recipe, budget, eval, have)
+    config = adapt_config(corpus, start, recipe, budget, eval, have=have, queries=queries, pairs=pairs)
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
-def plan(
-    corpus: str | Path,
-    out: str | Path,
-    *,
-    start: str | Path | Sequence[str | Path] = DEFAULT_START,
-    have: Have | None = None,
-    recipe: str | None = None,
-    budget: str | BudgetSpec = "10m",
-    eval: Sequence[str | Path] = (),
-    settings: Sequence[str] = (),
-) -> DryRun:
-    """How `adapt` of the same arguments would spend its time; nothing is written or trained."""
-    config = with_overrides(adapt_config(corpus, start, recipe, budget, eval, have), tuple(settings))
+def plan(config: RunConfig, out: str | Path, *, settings: Sequence[str] = ()) -> DryRun:
+    """How `run` of the same arguments would spend its time; nothing is written or trained."""
+    config = with_overrides(config, tuple(settings))
     check_start(config, settings)
     return dry_run(config, Path(out), tuple(settings))
 
@@ -93,7 +85,10 @@ def adapt_config(
     recipe: str | None = None,
     budget: str | BudgetSpec = "10m",
     eval: Sequence[str | Path] = (),
+    *,
     have: Have | None = None,
+    queries: str | Path | None = None,
+    pairs: str | Path | None = None,
 ) -> RunConfig:
     """The run that `adapt` makes of its arguments, before `settings`."""
     first, *more = [start] if isinstance(start, str | Path) else [*start] or [DEFAULT_START]
@@ -103,6 +98,8 @@ def adapt_config(
         start=str(first),
         also_start=tuple(str(one) for one in more),
         have=have,
+        queries=None if queries is None else str(queries),
+        pairs=None if pairs is None else str(pairs),
         pretrain=None if recipe is None else catalogue.find(recipe),
         tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),

@@ -66,6 +66,11 @@ class Judge:
         logger.info("weights of the vectors beside words: %s", "; ".join(weights))
 
     @property
+    def encoders(self) -> dict[str, EncodeTexts]:
+        """Of every side but words."""
+        return self._compared.encoders
+
+    @property
     def adapted(self) -> str:
         """The name of the system of words and the adapted model."""
         return system_name((WORDS, ADAPTED))

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.holdout import HeldOut
-from reknit.evaluation.probe import drop_shared_words, subsample
+from reknit.evaluation.probe import drop_shared_words, shape_like, subsample
 from reknit.runs.config import RunConfig
 from reknit.runs.phases import chooses_weights
 
@@ -23,6 +23,8 @@ class ProbeRoles:
 
     config: RunConfig
     held_out: HeldOut
+    real: tuple[str, ...] = ()
+    """Queries of users, whose lengths the probe's follow; none where there is no log."""
 
     @property
     def judged_by_all(self) -> bool:
@@ -55,7 +57,8 @@ class ProbeRoles:
         whole, probe = self.held_out.whole, self.config.probe
         share = min(1.0, probe.queries / len(whole.queries))
         queries = max(1, round(share * len(held_out.queries)))
-        return drop_shared_words(subsample(held_out, documents=probe.documents, queries=queries))
+        asked = drop_shared_words(subsample(held_out, documents=probe.documents, queries=queries))
+        return shape_like(asked, self.real) if self.real else asked
 
 
 def _chosen_here(config: RunConfig) -> str:

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from reknit.adaptation.candidate import START, Candidate
+from reknit.adaptation.changed_results import changed_searches
 from reknit.adaptation.deliver import FinishedRun, deliver
 from reknit.adaptation.distillation import make_distillation_targets
 from reknit.adaptation.expansion import make_expansion
 from reknit.adaptation.judge import Judge, Judgement
 from reknit.adaptation.planning import Planner, followed
 from reknit.adaptation.probe_roles import ProbeRoles
+from reknit.adaptation.real_queries import CLICKS, RealQueries, real_queries
 from reknit.adaptation.starts import choose_starts
 from reknit.adaptation.time_plan import TimePlan
 from reknit.adaptation.train import train
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.corpus import Corpus
 from reknit.data.text.holdout import PROBE
+from reknit.data.text.query_log import LoggedQuery, Pair, read_pairs, read_query_log
 from reknit.evaluation.beir import load_beir
 from reknit.jobs.interrupt import listen_for_stop
 from reknit.models.embedder import Embedder
@@ -31,7 +34,7 @@ from reknit.runs.config import PromptSpec, RunConfig
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.kind import RunKind, not_here
 from reknit.runs.phases import check_parts, check_rules, phases_of, train_phases
-from reknit.runs.result import RunResult
+from reknit.runs.result import ChangedSearches, RunResult
 from reknit.runs.start import LoadedStart, build_start, load_start, load_starts
 from reknit.sources.distillation_targets import DistillationTargets
 from reknit.sources.queries import QuerySpec
@@ -41,15 +44,18 @@ logger = logging.getLogger("reknit")
 
 
 class TextRun(RunKind):
-    """collections: with labelled queries. given: the start models, none where one is built. Once `prepare` has been
-    called: corpus; start, which a copy of is trained, and the configuration names as the start; beside: other start
-    models; have: the name of the start model that the user has; trains: of the one that is
-    trained; schedule, plan: of the run's time."""
+    """collections: with labelled queries. given: the start models, none where one is built. log, pairs: of users. Once
+    `prepare` has been called: corpus; real, what of log and pairs is used; start, which a copy of is trained, and the
+    configuration names as the start; beside: other start models; have: the name of the start model that the user has;
+    trains: of the one that is trained; schedule, plan: of the run's time."""
 
     reads = "texts"
     collections: list[RetrievalSet]
+    log: list[LoggedQuery]
+    pairs: list[Pair]
     given: list[LoadedStart]
     corpus: Corpus
+    real: RealQueries
     start: Candidate
     beside: tuple[Candidate, ...]
     have: str
@@ -62,6 +68,8 @@ class TextRun(RunKind):
 
     def load(self) -> None:
         self.collections = _named_apart([load_beir(path) for path in self.config.eval])
+        self.log = read_query_log(Path(self.config.queries)) if self.config.queries else []
+        self.pairs = read_pairs(Path(self.config.pairs)) if self.config.pairs else []
         self.given = load_starts(self.config)
 
     def prepare(self) -> None:
@@ -75,6 +83,11 @@ class TextRun(RunKind):
         excluded = _query_texts(self.collections)
         reader = next((one.model for one in self.given if isinstance(one.model, EmbeddingModel)), None)
         self.corpus = prepare_corpus(self.config, self.folder, excluded, indexed=self.config.index, reader=reader)
+        self.real = real_queries(self.log, self.pairs, self.corpus, excluded, self.config.seed)
+        if self.real.texts and not any(isinstance(one.recipe.data, QuerySpec) for one in phases_of(self.config)):
+            logger.warning("users' queries train nothing in this run, which has no teacher: they shape the probe alone")
+        if self.real.judging is not None:
+            self.collections = [*self.collections, self.real.judging]
 
     def planner(self, models: dict[str, Embedder]) -> Planner:
         """Measures the models and plans the run by it."""
@@ -99,7 +112,9 @@ class TextRun(RunKind):
             return
         encoders = {name: cached(encoder_function(model, self.config.precision)) for name, model in models.items()}
         self.schedule = self.planner(models)
-        probe = ProbeRoles(followed(self.config, self.schedule.provisional()), self.corpus.held_out).choosing
+        probe = ProbeRoles(
+            followed(self.config, self.schedule.provisional()), self.corpus.held_out, self.real.sample
+        ).choosing
         starts = choose_starts(
             self.given, encoders, probe, self.folder, self.schedule.seconds_a_passage, self.config.student
         )
@@ -123,7 +138,7 @@ class TextRun(RunKind):
         model = start.trainable
         before = "".join(f", {kind} prompt {text!r}" for kind, text in model.side_prompts.items())
         logger.info("start: %s, %d layers of width %d%s", config.start, model.encoder.depth, model.encoder.dim, before)
-        roles = ProbeRoles(config, corpus.held_out)
+        roles = ProbeRoles(config, corpus.held_out, self.real.sample)
 
         self._teach(config)
         config = self._with_time_left(config)
@@ -132,6 +147,7 @@ class TextRun(RunKind):
         candidates = [adapted, *beside]
         judge = Judge(candidates, self.have, roles, config) if config.verdict or config.index else None
         judgement = judge.judge(self.collections, len(corpus.searched)) if judge and config.verdict else None
+        search = _searched_by(judge, judgement, config)
         finished = FinishedRun(
             config=config,
             folder=folder,
@@ -140,8 +156,9 @@ class TextRun(RunKind):
             training=training,
             judged_by_all=roles.judged_by_all,
             judgement=judgement,
-            search=_searched_by(judge, judgement, config),
+            search=search,
             systems=judge.systems if judge else {},
+            changed=self._changed(judge, search) if judge and search and judgement else None,
         )
         return deliver(finished).to_json()
 
@@ -156,7 +173,22 @@ class TextRun(RunKind):
                     phase.recipe.data.teacher,
                     seconds=self.schedule.seconds_to_teach(self.plan, phase.recipe.data.teacher),
                     seed=config.seed,
+                    real=self.real,
                 )
+
+    def _changed(self, judge: Judge, search: SearchSystem) -> ChangedSearches | None:
+        """What becomes of the users' queries, if there are any."""
+        if not self.real.sample:
+            return None
+        return changed_searches(
+            self.real.sample,
+            self.corpus,
+            judge.encoders,
+            judge.systems[judge.have],
+            search,
+            shown=self.config.show_queries,
+            seed=self.config.seed,
+        )
 
     def _with_time_left(self, config: RunConfig) -> RunConfig:
         """With what is left for training as its budget, where the budget covers the run."""
@@ -210,7 +242,7 @@ def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:
 
 def _named_apart(collections: list[RetrievalSet]) -> list[RetrievalSet]:
     """The same collections, none of them named like another or like the corpus's own probe."""
-    taken = {PROBE}
+    taken = {PROBE, CLICKS}
     for place, collection in enumerate(collections):
         name, copy = collection.name, 1
         while name in taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -24,6 +25,17 @@ def adapt(
         Literal["bm25", "start", "hybrid"] | None,
         typer.Option(help="What you search with today: words, the start model, or both (the default)."),
     ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="Log of what users asked: .txt, .tsv or .jsonl, a query a line, perhaps a count."),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Clicks or labels: .tsv or .jsonl of a query, a document's id, perhaps a weight."),
+    ] = None,
+    show_queries: Annotated[
+        bool, typer.Option("--show-queries", help="Show some of the users' queries in the report.")
+    ] = False,
     recipe: Annotated[str | None, typer.Option(help="Pre-train by this recipe first, such as dupmae.")] = None,
     budget: Annotated[
         str | None,
@@ -39,40 +51,27 @@ def adapt(
     set: Set = None,
 ) -> None:
     """Adapt a search model to a corpus: train, give a verdict, export, index, report."""
-    from reknit.adaptation.job import adapt as job
-    from reknit.adaptation.job import plan
+    from reknit.adaptation.job import adapt_config, plan, run
     from reknit.adaptation.kinds import show_result
     from reknit.runs.config import DEFAULT_START
 
-    if dry_run:
-        if resume or overwrite:
-            raise ReknitError("--dry-run writes nothing: leave --resume and --overwrite out")
-        settings = settings_of(set, max_bad)
-        found = plan(
-            corpus,
-            out,
-            start=start or DEFAULT_START,
-            have=have,
-            recipe=recipe,
-            budget=budget or "10m",
-            eval=eval or (),
-            settings=settings,
-        )
-        print("\n".join(found.lines()))
-        return
-    result = job(
+    settings = settings_of(set, max_bad) + (["show_queries=true"] if show_queries else [])
+    config = adapt_config(
         corpus,
-        out,
-        start=start or DEFAULT_START,
+        start or DEFAULT_START,
+        recipe,
+        budget or "10m",
+        eval or (),
         have=have,
-        recipe=recipe,
-        budget=budget or "10m",
-        eval=eval or (),
-        settings=settings_of(set, max_bad),
-        resume=resume,
-        overwrite=overwrite,
+        queries=queries,
+        pairs=pairs,
     )
-    show_result(result, out)
+    if not dry_run:
+        show_result(run(config, out, settings=settings, resume=resume, overwrite=overwrite), out)
+    elif resume or overwrite:
+        raise ReknitError("--dry-run writes nothing: leave --resume and --overwrite out")
+    else:
+        print("\n".join(plan(config, out, settings=settings).lines()))
 
 
 def pretrain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -48,6 +48,33 @@ def drop_shared_words(collection: RetrievalSet) -> RetrievalSet:
         queries[name] = with_fewer_shared_words(query, " ".join(answers), bm25, random.Random(f"shared {name}"))
     note = "half of the words that a query shares with its answer are left out of it"
     return replace(collection, queries=queries, notes=(*collection.notes, note))
+
+
+def shape_like(collection: RetrievalSet, queries: Sequence[str]) -> RetrievalSet:
+    """The collection with its queries cut to the lengths of `queries`, drawn at random for each, always in the same
+    way.
+
+    People ask in two words where a sentence has twenty. Of the words that are kept, which are drawn at random and keep
+    their order, as many are stop words as in `queries`.
+    """
+    bm25 = BM25(collection.documents, split_identifiers=False)
+    real = [query.split() for query in queries]
+    silent = sum(not bm25.words(word) for words in real for word in words) / sum(map(len, real))
+    shaped = {}
+    for name, query in collection.queries.items():
+        rng, pieces = random.Random(f"shape {name}"), query.split()
+        length = len(rng.choice(real))
+        if length < len(pieces):
+            telling = [place for place, piece in enumerate(pieces) if bm25.words(piece)]
+            others = [place for place in range(len(pieces)) if place not in set(telling)]
+            rng.shuffle(telling)
+            rng.shuffle(others)
+            wanted = max(1, round((1 - silent) * length))
+            kept = (telling[:wanted] + others + telling[wanted:])[:length]
+            query = " ".join(pieces[place] for place in sorted(kept))
+        shaped[name] = query
+    note = "queries are cut to the lengths of those that users asked"
+    return replace(collection, queries=shaped, notes=(*collection.notes, note))
 
 
 def subsample(collection: RetrievalSet, *, documents: int, queries: int | None = None) -> RetrievalSet:

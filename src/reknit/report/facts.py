@@ -208,6 +208,7 @@ def remarks(result: RunResult) -> list[str]:
     found = []
     if result.verdict is not None and result.system_verdict is not None:
         found.append(f"For the model alone, without words: {result.verdict.sentence}")
+    found += [line for line in [changed_searches(result)] if line]
     if result.verdict is None:
         found.append("To evaluate it on labelled queries: reknit evaluate RUN --data BEIR_FOLDER.")
     if result.searches is None:
@@ -226,6 +227,20 @@ def remarks(result: RunResult) -> list[str]:
     return found + [
         line for evaluation in result.evaluations for line in _evaluation_remarks(evaluation, system_in_use(result))
     ]
+
+
+def changed_searches(result: RunResult) -> str:
+    """How many of the users' queries have another first result; "" where there is no log."""
+    found = result.changed_searches
+    if found is None or result.system_verdict is None:
+        return ""
+    use, have = (system_label(name) for name in (result.system_verdict.use, result.system_verdict.have))
+    if use == have:
+        return f"Nothing changes for the users' queries: search stays {have}."
+    return (
+        f"{found.changed} of {found.queries} of the users' queries get another first result from {use} than from "
+        f"{have}, among {found.passages:,} passages."
+    )
 
 
 def _expansion_remarks(result: RunResult) -> list[str]:

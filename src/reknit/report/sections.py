@@ -114,9 +114,20 @@ def corpus(result: RunResult) -> str:
 
 
 def searches(result: RunResult) -> str:
-    """Example searches with their best hits."""
+    """Example searches with their best hits, and those of the users' queries that change, where these may be shown."""
     shown = [_search(search) for search in (result.searches or ())[:MAX_SEARCHES]]
-    return f"<h2>Example searches</h2>{''.join(shown)}" if shown else ""
+    return (f"<h2>Example searches</h2>{''.join(shown)}" if shown else "") + _changed_searches(result)
+
+
+def _changed_searches(result: RunResult) -> str:
+    if result.changed_searches is None or not result.changed_searches.examples:
+        return ""
+    rows = [
+        "<tr>" + "".join(f"<td>{text(cell, 120)}</td>" for cell in (one.query, one.before, one.now)) + "</tr>"
+        for one in result.changed_searches.examples
+    ]
+    head = ["query", "first result before", "first result now"]
+    return f"<h2>Users' queries with another first result</h2>{table(head, rows)}"
 
 
 def _search(search: Search) -> str:

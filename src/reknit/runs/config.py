@@ -134,6 +134,16 @@ class RunConfig:
     """BEIR folders with labelled queries, which decide the verdict; what repeats one of the queries is removed from
     training. `--eval` of the command.
     """
+    queries: str | None = None
+    """Log of queries that users asked, without answers: training sees them too, and the probe's queries are cut to
+    their lengths; `--queries` of the command.
+    """
+    pairs: str | None = None
+    """Queries with the documents that answer them, such as clicks: four fifths of the queries train, the others judge;
+    `--pairs` of the command.
+    """
+    show_queries: bool = False
+    """Show some of the users' queries in the report; `--show-queries` of the command."""
     seed: NonNegativeInt = 0
     """Seed of all random numbers: initial weights, order of the data, corruptions, dropout, and the choice of the
     probe.

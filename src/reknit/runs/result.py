@@ -112,7 +112,7 @@ class TeacherFacts:
 
     dense_weight: of the start model in the teacher, the rest is BM25's. reached_by_dense_weight: nDCG@10 of the queries
     that chose it, by weight. documents, queries, titles: ranked passages, pseudo-queries, and how many of those are
-    titles. seconds: that making them took.
+    titles. asked: how many users asked. seconds: that making them took.
     """
 
     dense_weight: float
@@ -121,6 +121,7 @@ class TeacherFacts:
     queries: int
     titles: int
     seconds: float
+    asked: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,26 @@ class Search:
 
 
 @dataclass(frozen=True)
+class ChangedSearch:
+    """A query of a user, and the titles of the passages that come first with what they had and with what they use."""
+
+    query: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True)
+class ChangedSearches:
+    """queries: of users that were compared. changed: those with another first result. passages: that were searched.
+    examples: some of those that changed, where the user wants to see them."""
+
+    queries: int
+    changed: int
+    passages: int
+    examples: tuple[ChangedSearch, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What result.json holds of a run, in the order of its keys.
 
@@ -194,7 +215,8 @@ class RunResult:
     model_holds: which model is in model/, which the other `model_` fields describe. search: how the run's index is
     searched, its sides by their names; None where nothing asked for it. sides: the folder of the model that makes the
     vectors of each side of `search`, within the run. query_expansion: of the adapted model, as it was measured.
-    teacher: None where nothing was distilled. searches: None where there is no index.
+    teacher: None where nothing was distilled. searches: None where there is no index. changed_searches: of users'
+    queries, by the verdict's system beside what the user has; None where there is no log.
     """
 
     version: int = VERSION
@@ -224,6 +246,7 @@ class RunResult:
     corpus: CorpusFacts | None = None
     export: ExportCheck | None = None
     searches: tuple[Search, ...] | None = None
+    changed_searches: ChangedSearches | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for result.json, nothing rounded."""

@@ -36,6 +36,8 @@ _FREE = (
     ".index.",
 )
 
+_OF_USERS = ("queries", "pairs")
+
 
 class RunFolder(JobFolder):
     """Paths of one run, and what of it may change on resume."""
@@ -97,6 +99,7 @@ class RunFolder(JobFolder):
         starts = [asked["start"], *asked.get("also_start", ())]
         options = [part for start in starts for part in ("--start", start)]
         options += ["--have", asked["have"]] if "have" in asked else []
+        options += [part for name in _OF_USERS if asked.get(name) for part in (f"--{name}", asked[name])]
         options += ["--budget", format_budget(BudgetSpec(**asked["budget"]))]
         settings = stored["settings"] if asked["tune"] else _settings_of_pretraining(stored)
         for name, values in (("--eval", asked["eval"]), ("--set", settings)):
@@ -180,5 +183,5 @@ def _asked(config: RunConfig) -> dict[str, Any]:
     }
     given = to_json(config)
     # What few runs are asked for is left out of the others.
-    rare = {name: given[name] for name in ("also_start", "have") if given[name]}
+    rare = {name: given[name] for name in ("also_start", "have", *_OF_USERS) if given[name]}
     return {name: given[name] for name in ("corpus", "start", "eval", "budget")} | recipes | rare
