@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.retrieval import sides_of
 from reknit.evaluation.system_values import HYBRID_WEIGHTS, ndcg_values, values_by_weight
 from reknit.models.encode_texts import EncodeTexts
+from reknit.retrieval.feedback import Feedback
 from reknit.retrieval.fusion import EQUAL_PARTS
 from reknit.retrieval.system import WORDS, SearchSystem
+
+FEEDBACK = "feedback"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,20 @@ def candidate_systems(candidates: Sequence[Candidate]) -> CandidateSystems:
     systems[WORDS] = SearchSystem({WORDS: 1.0})
     encoders = {side: encode for candidate in candidates for side, encode in candidate.sides.items()}
     return CandidateSystems(systems, encoders)
+
+
+def with_feedback(systems: Mapping[str, SearchSystem]) -> dict[str, SearchSystem]:
+    """Each hybrid with a second search by the best hits of the first, at the weights that it has."""
+    return {
+        feedback_name(name): replace(system, feedback=Feedback())
+        for name, system in systems.items()
+        if system.is_hybrid
+    }
+
+
+def feedback_name(name: str) -> str:
+    """What a system is called with feedback."""
+    return system_name((name, FEEDBACK))
 
 
 def system_name(sides: Sequence[str]) -> str:

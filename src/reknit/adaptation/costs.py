@@ -13,6 +13,7 @@ import numpy as np
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.models.encode_texts import EncodeTexts
 from reknit.retrieval.bm25 import BM25
+from reknit.retrieval.feedback import Feedback, expanded_words
 from reknit.retrieval.system import WORDS, SearchSystem
 from reknit.runs.result import SystemCost
 
@@ -21,9 +22,11 @@ _QUERIES, _PASSAGES = 15, 32
 
 @dataclass(frozen=True)
 class SideCost:
-    """milliseconds: of a query. seconds: of encoding all passages. megabytes: of their vectors."""
+    """milliseconds: of a query. again: of a second search by the hits of the first. seconds: of encoding all passages.
+    megabytes: of their vectors."""
 
     milliseconds: float
+    again: float
     seconds: float = 0.0
     megabytes: float = 0.0
 
@@ -40,20 +43,29 @@ def side_costs(encoders: Mapping[str, EncodeTexts], probe: RetrievalSet, passage
     for encode in encoders.values():
         encode(some[:1], "document")  # the first call prepares what later ones use
     bm25 = BM25(probe.documents)
-    costs = {WORDS: SideCost(growth * _median(queries, lambda query: bm25.scores([query])))}
+    costs = {
+        WORDS: SideCost(
+            growth * _median(queries, lambda query: bm25.scores([query])),
+            _median(queries, lambda query: _expanded(query, texts, bm25))
+            + growth * _median(queries, lambda query: bm25.weighted_scores([_expanded(query, texts, bm25)])),
+        )
+    }
     for side, encode in encoders.items():
         began = time.perf_counter()
         dim = encode(some, "document").shape[1]
         seconds = (time.perf_counter() - began) * passages / len(some)
         table, row = np.ones((dim, len(texts)), dtype=np.float32), np.ones((1, dim), dtype=np.float32)
-        milliseconds = growth * _scoring(queries, row, table) + _encoding(queries, encode)
-        costs[side] = SideCost(milliseconds, seconds, passages * dim * 4 / 1e6)
+        scoring = growth * _scoring(queries, row, table)
+        costs[side] = SideCost(scoring + _encoding(queries, encode), scoring, seconds, passages * dim * 4 / 1e6)
     return costs
 
 
 def milliseconds_of(systems: Mapping[str, SearchSystem], costs: Mapping[str, SideCost]) -> dict[str, float]:
     """{system: milliseconds of a query}, those of its sides together."""
-    return {name: sum(costs[side].milliseconds for side in system.weights) for name, system in systems.items()}
+    return {
+        name: sum(costs[side].milliseconds + (costs[side].again if system.feedback else 0.0) for side in system.weights)
+        for name, system in systems.items()
+    }
 
 
 def system_costs(
@@ -79,6 +91,12 @@ def system_costs(
         )
         for name, system in systems.items()
     }
+
+
+def _expanded(query: str, texts: Sequence[str], bm25: BM25) -> dict[str, float]:
+    """As much work as taking up the words of the hits."""
+    feedback = Feedback()
+    return expanded_words(bm25.words(query), [bm25.words(text) for text in texts[: feedback.hits]], feedback)
 
 
 def _scoring(queries: Sequence[str], row: np.ndarray, table: np.ndarray) -> float:

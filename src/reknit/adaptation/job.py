@@ -13,7 +13,16 @@ from reknit.errors import ReknitError
 from reknit.jobs.files import disk_full_explained
 from reknit.jobs.interrupt import Interrupted
 from reknit.recipe import BudgetSpec
-from reknit.runs.config import DEFAULT_START, SCRATCH, ExpansionSpec, Have, ProbeSpec, RunConfig, with_overrides
+from reknit.runs.config import (
+    DEFAULT_START,
+    SCRATCH,
+    Answers,
+    ExpansionSpec,
+    Have,
+    ProbeSpec,
+    RunConfig,
+    with_overrides,
+)
 from reknit.runs.corpus import check_corpus_path
 from reknit.runs.kind import not_here
 from reknit.runs.phases import check_batches
@@ -49,6 +58,7 @@ def adapt(
     have: Have | None = None,
     queries: str | Path | None = None,
     pairs: str | Path | None = None,
+    answers: Answers | None = None,
     recipe: str | None = None,
     budget: str | BudgetSpec = "10m",
     eval: Sequence[str | Path] = (),
@@ -62,13 +72,14 @@ def adapt(
     hub id of an encoder, or "scratch", or several of them (`RunConfig.also_start`). have: what the user searches with
     today, "bm25", "start" or "hybrid", both together; None for the last, and for the first from scratch. queries: a log
     of what users asked, as `read_query_log` reads it. pairs: queries and what answers them, as `read_pairs` reads them.
-    recipe: a recipe to pre-train with; None for none, and then a new model begins with weights by latent semantic
-    analysis. A trained start model then learns to rank the corpus as it does together with BM25
-    ("hybrid-distillation"); a new one learns from mined pairs ("infonce-pairs"). budget: of time for the whole run,
-    such as "10m", or of training alone, such as "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of
-    RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
+    answers: how many documents usually answer a query (`RunConfig.answers`). recipe: a recipe to pre-train with; None
+    for none, and then a new model begins with weights by latent semantic analysis. A trained start model then learns to
+    rank the corpus as it does together with BM25 ("hybrid-distillation"); a new one learns from mined pairs
+    ("infonce-pairs"). budget: of time for the whole run, such as "10m", or of training alone, such as "5Mtok". eval:
+    BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on bad input, and Interrupted
+    after Ctrl-C with everything saved for `resume`.
     """
-    config = adapt_config(corpus, start, recipe, budget, eval, have=have, queries=queries, pairs=pairs)
+    config = adapt_config(corpus, start, recipe, budget, eval, have=have, queries=queries, pairs=pairs, answers=answers)
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
@@ -89,6 +100,7 @@ def adapt_config(
     have: Have | None = None,
     queries: str | Path | None = None,
     pairs: str | Path | None = None,
+    answers: Answers | None = None,
 ) -> RunConfig:
     """The run that `adapt` makes of its arguments, before `settings`."""
     first, *more = [start] if isinstance(start, str | Path) else [*start] or [DEFAULT_START]
@@ -100,6 +112,7 @@ def adapt_config(
         have=have,
         queries=None if queries is None else str(queries),
         pairs=None if pairs is None else str(pairs),
+        answers=answers,
         pretrain=None if recipe is None else catalogue.find(recipe),
         tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from reknit.adaptation.candidate import ADAPTED, Candidate
-from reknit.adaptation.candidate_systems import CandidateSystems, candidate_systems, system_name
+from reknit.adaptation.candidate_systems import CandidateSystems, candidate_systems, system_name, with_feedback
 from reknit.adaptation.costs import SideCost, milliseconds_of, side_costs
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.system_choice import choose, cross_fitted_gain, joined
-from reknit.adaptation.system_verdict import METRIC, system_verdict
+from reknit.adaptation.system_verdict import METRIC, going_on_with_feedback, system_verdict
 from reknit.adaptation.verdict import decide
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.evaluation.retrieval import evaluate_retrieval
@@ -60,7 +60,10 @@ class Judge:
         self._compared: CandidateSystems = candidate_systems(candidates)
         self._values = self._compared.values(roles.choosing)
         self.systems = self._compared.weighted(self._values, self._prior)
-        """By name, the richest first."""
+        """By name, the richest first, those with feedback last."""
+        # Where many documents answer a query feedback helps, where one does it harms, and the probe has one answer a
+        # query (docs/adaptation.md): labels or the user must say.
+        self._second = {} if config.answers == "one" else with_feedback(self.systems)
         self._hybrids = {name: system for name, system in self.systems.items() if system.is_hybrid}
         weights = (f"{system_label(name)} {system.vector_weight:.1f}" for name, system in self._hybrids.items())
         logger.info("weights of the vectors beside words: %s", "; ".join(weights))
@@ -95,25 +98,31 @@ class Judge:
                 evaluate_retrieval(
                     collection,
                     self._compared.encoders,
-                    systems=self._hybrids,
+                    systems=self._hybrids if collection is judging else self._hybrids | self._second,
                     split_identifiers=collection is not judging,
                     seed=config.seed,
                 )
             )
         costs = side_costs(self._uncached(), judging, passages)
+        probe_systems = self._system_verdict(evaluations[:1], costs)
+        systems = probe_systems
+        if labelled:
+            self.systems |= self._second
+            systems = self._system_verdict(evaluations, costs)
+        elif config.answers == "many" and self.systems[systems.use].is_hybrid:
+            self.systems |= self._second
+            systems = going_on_with_feedback(systems)
         verdict = decide(evaluations, seed=config.seed)
-        milliseconds = milliseconds_of(self.systems, costs)
-        probe_systems = self._system_verdict(evaluations[:1], milliseconds)
-        systems = self._system_verdict(evaluations, milliseconds) if labelled else probe_systems
         logger.info("verdict: %s", systems.sentence)
         logger.info("model alone: %s", verdict.sentence)
         plain = decide(evaluations, system="plain", seed=config.seed) if "plain" in self.systems else None
         probe_verdict = decide(evaluations[:1], seed=config.seed)
         return Judgement(tuple(evaluations), systems, probe_systems, verdict, probe_verdict, plain, costs)
 
-    def _system_verdict(self, evaluations: Sequence[Evaluation], milliseconds: dict[str, float]) -> SystemVerdict:
+    def _system_verdict(self, evaluations: Sequence[Evaluation], costs: Mapping[str, SideCost]) -> SystemVerdict:
         deciding = evaluations[1:] or evaluations
         measured = {one.dataset: {name: _values(one, name) for name in self.systems} for one in deciding}
+        milliseconds = milliseconds_of(self.systems, costs)
         seed = self._config.seed
         if len(evaluations) > 1:
             # Labels choose and judge, each half of the queries for the other; the weights are the probe's.

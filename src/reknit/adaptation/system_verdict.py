@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from reknit.adaptation.candidate_systems import feedback_name
 from reknit.adaptation.system_choice import CHEAPER, cheapest_as_good
 from reknit.evaluation.significance import Paired
 from reknit.report.facts import system_label
@@ -40,6 +42,15 @@ def system_verdict(
         decided_by=", ".join(values),
         sentence=_sentence(use, have, best, gain, values, cheapest, milliseconds),
     )
+
+
+def going_on_with_feedback(verdict: SystemVerdict) -> SystemVerdict:
+    """The same system, with feedback because the user says that queries have many answers."""
+    said = (
+        f" It goes on with feedback from its first hits ({system_label(feedback_name(verdict.use))}), for queries have "
+        "many answers here; the probe, with one answer a query, cannot judge that."
+    )
+    return replace(verdict, use=feedback_name(verdict.use), sentence=verdict.sentence + said)
 
 
 def _sentence(

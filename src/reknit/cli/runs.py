@@ -25,6 +25,10 @@ def adapt(
         Literal["bm25", "start", "hybrid"] | None,
         typer.Option(help="What you search with today: words, the start model, or both (the default)."),
     ] = None,
+    answers: Annotated[
+        Literal["one", "many"] | None,
+        typer.Option(help="How many documents usually answer a query; many: search goes on from its first hits."),
+    ] = None,
     queries: Annotated[
         Path | None,
         typer.Option(help="Log of what users asked: .txt, .tsv or .jsonl, a query a line, perhaps a count."),
@@ -65,6 +69,7 @@ def adapt(
         have=have,
         queries=queries,
         pairs=pairs,
+        answers=answers,
     )
     if not dry_run:
         show_result(run(config, out, settings=settings, resume=resume, overwrite=overwrite), out)

@@ -85,7 +85,7 @@ def evaluate_retrieval(
     # One at a time: the rankings of all systems together would fill the memory.
     for name, system in {**{name: SearchSystem({name: 1.0}) for name in sides}, **systems}.items():
         scores[name] = per_query(rank_systems(collection, sides, {name: system}, top)[name], qrels)
-    hybrids = {name: system for name, system in systems.items() if system.is_hybrid}
+    hybrids = {name: system for name, system in systems.items() if system.is_hybrid and system.feedback is None}
     return Evaluation(
         dataset=collection.name,
         queries=len(collection.queries),

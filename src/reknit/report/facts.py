@@ -21,6 +21,7 @@ SYSTEMS = {
     "start": ("start", "the model before training"),
     "start_expanded": ("start, expanded", "the same with query expansion by the corpus's words, without training"),
     "adapted": ("adapted", "the model after training, as reknit runs it"),
+    "feedback": ("feedback", "a second search by the first hits of the one before"),
     "plain": ("plain", "the same without its query expansion, as other libraries run it"),
 }
 METRICS = ("nDCG@10", "R@100", "RR@10")

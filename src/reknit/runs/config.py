@@ -35,6 +35,9 @@ Config = TypeVar("Config")
 Have = Literal["bm25", "start", "hybrid"]
 """What a user searches with today: words, the start model, or both."""
 
+Answers = Literal["one", "many"]
+"""How many documents usually answer a query."""
+
 
 @dataclass(frozen=True)
 class ProbeSpec:
@@ -175,6 +178,11 @@ class RunConfig:
     have: Have | None = None
     """What the user searches with today, which the verdict compares with: words alone, the start model alone, or both;
     None for both, and for words where the start model is a new one. `--have` of the command.
+    """
+    answers: Answers | None = None
+    """How many documents usually answer a query, which a corpus does not tell: "many" for a search that goes on from
+    the best hits of a first one (feedback), "one" for none; None lets labelled queries say, and without them there is
+    none. `--answers` of the command.
     """
     index: bool = True
     """Index the passages for search; `--index` of `reknit pretrain`."""

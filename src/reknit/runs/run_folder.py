@@ -36,7 +36,7 @@ _FREE = (
     ".index.",
 )
 
-_OF_USERS = ("queries", "pairs")
+_OF_USERS = ("queries", "pairs", "answers")
 
 
 class RunFolder(JobFolder):
