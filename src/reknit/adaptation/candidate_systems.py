@@ -15,6 +15,7 @@ from reknit.evaluation.system_values import HYBRID_WEIGHTS, ndcg_values, values_
 from reknit.models.encode_texts import EncodeTexts
 from reknit.retrieval.feedback import Feedback
 from reknit.retrieval.fusion import EQUAL_PARTS
+from reknit.retrieval.sides import Side
 from reknit.retrieval.system import WORDS, SearchSystem
 
 FEEDBACK = "feedback"
@@ -32,9 +33,14 @@ class CandidateSystems:
     def hybrids(self) -> dict[str, SearchSystem]:
         return {name: system for name, system in self.systems.items() if system.is_hybrid}
 
-    def values(self, collection: RetrievalSet, *, split_identifiers: bool = False) -> dict[str, np.ndarray]:
-        """{system: [weights, queries] nDCG@10}, of a hybrid at each of HYBRID_WEIGHTS, of any other a single row."""
-        sides = sides_of(collection, self.encoders, split_identifiers=split_identifiers)
+    def values(
+        self, collection: RetrievalSet, sides: Mapping[str, Side] | None = None, *, split_identifiers: bool = False
+    ) -> dict[str, np.ndarray]:
+        """{system: [weights, queries] nDCG@10}, of a hybrid at each of HYBRID_WEIGHTS, of any other a single row.
+
+        sides: of the collection, where they are there already.
+        """
+        sides = sides or sides_of(collection, self.encoders, split_identifiers=split_identifiers)
         alone = {name: system for name, system in self.systems.items() if not system.is_hybrid}
         found = values_by_weight(collection, sides, self.hybrids)
         found |= {name: values[None] for name, values in ndcg_values(collection, sides, alone).items()}

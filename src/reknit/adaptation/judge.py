@@ -16,7 +16,7 @@ from reknit.adaptation.system_choice import choose, cross_fitted_gain, joined
 from reknit.adaptation.system_verdict import METRIC, going_on_with_feedback, system_verdict
 from reknit.adaptation.verdict import decide
 from reknit.data.retrieval_set import RetrievalSet
-from reknit.evaluation.retrieval import evaluate_retrieval
+from reknit.evaluation.retrieval import evaluate_retrieval, sides_of
 from reknit.evaluation.scores import Evaluation
 from reknit.evaluation.significance import stratified_test
 from reknit.models.encode_texts import EncodeTexts, encoder_function
@@ -58,7 +58,8 @@ class Judge:
         # A model made of nothing but this corpus has to show that it is any better than words are.
         self._prior = 0.0 if config.from_scratch else EQUAL_PARTS
         self._compared: CandidateSystems = candidate_systems(candidates)
-        self._values = self._compared.values(roles.choosing)
+        self._sides = sides_of(roles.choosing, self._compared.encoders, split_identifiers=False)
+        self._values = self._compared.values(roles.choosing, self._sides)
         self.systems = self._compared.weighted(self._values, self._prior)
         """By name, the richest first, those with feedback last."""
         # Where many documents answer a query feedback helps, where one does it harms, and the probe has one answer a
@@ -93,13 +94,17 @@ class Judge:
         evaluations = []
         for collection in (judging, *labelled):
             logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
-            # The probe's queries are cut out of documents, which share their identifiers.
+            # Where all queries of the probe judge, they are those that chose.
+            known = collection is judging and self._roles.judged_by_all
             evaluations.append(
                 evaluate_retrieval(
                     collection,
                     self._compared.encoders,
                     systems=self._hybrids if collection is judging else self._hybrids | self._second,
+                    # The probe's queries are cut out of documents, which share their identifiers.
                     split_identifiers=collection is not judging,
+                    sides=self._sides if known else None,
+                    by_weight={name: self._values[name] for name in self._hybrids} if known else None,
                     seed=config.seed,
                 )
             )

@@ -249,7 +249,7 @@ def _adapted(folder: Path, starts: Sequence[str], budget: str, seed: int, place:
 
 def found_by_run(result: RunResult) -> dict[str, Any]:
     """What the record holds of a run that was judged by one labelled collection."""
-    probe, labelled = result.evaluations
+    probe, labelled, *_ = result.evaluations
     labels = {name: row[METRIC].value for name, row in labelled.rows.items()}
     named = result.probe_system_verdict
     assert result.verdict is not None

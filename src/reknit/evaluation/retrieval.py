@@ -22,12 +22,13 @@ from reknit.models.encode_texts import EncodeTexts, encoder_function
 from reknit.retrieval.bm25 import BM25
 from reknit.retrieval.dense import dense_rankings
 from reknit.retrieval.fusion import random_rankings
-from reknit.retrieval.rank_systems import rank_systems
+from reknit.retrieval.rank_systems import ranked_places
 from reknit.retrieval.ranking import Rankings
 from reknit.retrieval.sides import Side, VectorSide, WordSide
 from reknit.retrieval.system import WORDS, SearchSystem
 
 BASELINES = ("random", WORDS)
+_QUERIES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -65,37 +66,65 @@ def evaluate_retrieval(
     *,
     systems: Mapping[str, SearchSystem] | None = None,
     split_identifiers: bool = True,
+    sides: Mapping[str, Side] | None = None,
+    by_weight: Mapping[str, np.ndarray] | None = None,
     seed: int,
     top: int = 100,
 ) -> Evaluation:
     """Rank every document for every query with each system and score the rankings.
 
     Rows in this order: random, bm25, each model (exact search over dot products), and each of `systems`, which search
-    by "bm25" and by these models. Each model is called twice: all documents, all queries. `split_identifiers`: as for
-    `BM25`, which says why queries cut out of documents should be asked without. `top`: results of a ranking, of each
-    side of a system; at least 100 for R@100 to mean what it says. What `load_beir` leaves out of a ranking stands in
-    none. Raises ReknitError on an empty collection, a system of an unknown model, a model named like another row, or a
-    model that returns the wrong shape or values that are not finite.
+    by "bm25" and by these models. Each model is called twice: all documents, all queries; `sides`, which `sides_of`
+    gave for the same, spares that. by_weight: what `values_by_weight` gave for the hybrids; None to find it.
+    `split_identifiers`: as for `BM25`, which says why queries cut out of documents should be asked without. `top`:
+    results of a ranking, of each side of a system; at least 100 for R@100 to mean what it says. What `load_beir` leaves
+    out of a ranking stands in none. Raises ReknitError on an empty collection, a system of an unknown model, a model
+    named like another row, or a model that returns the wrong shape or values that are not finite.
     """
     systems = systems or {}
     _check(collection, models, systems)
-    sides = sides_of(collection, models, split_identifiers=split_identifiers)
+    sides = sides or sides_of(collection, models, split_identifiers=split_identifiers)
     qrels = {query: collection.qrels[query] for query in collection.queries}
     scores = {"random": per_query(random_rankings(collection, seed, top), qrels)}
-    # One at a time: the rankings of all systems together would fill the memory.
-    for name, system in {**{name: SearchSystem({name: 1.0}) for name in sides}, **systems}.items():
-        scores[name] = per_query(rank_systems(collection, sides, {name: system}, top)[name], qrels)
-    hybrids = {name: system for name, system in systems.items() if system.is_hybrid and system.feedback is None}
+    alone = {name: SearchSystem({name: 1.0}) for name in sides}
+    scores |= _scores(collection, sides, {**alone, **systems}, top)
+    if by_weight is None:
+        hybrids = {name: system for name, system in systems.items() if system.is_hybrid and system.feedback is None}
+        by_weight = values_by_weight(collection, sides, hybrids)
     return Evaluation(
         dataset=collection.name,
         queries=len(collection.queries),
         documents=len(collection.documents),
         notes=tuple(collection.notes),
         systems=dict(systems),
-        by_weight={name: _by_weight(values) for name, values in values_by_weight(collection, sides, hybrids).items()},
+        by_weight={name: _by_weight(values) for name, values in by_weight.items()},
         rows={system: {name: _score(values, seed) for name, values in of.items()} for system, of in scores.items()},
         per_query=scores,
     )
+
+
+def _scores(
+    collection: RetrievalSet, sides: Mapping[str, Side], systems: Mapping[str, SearchSystem], top: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """{system: what `per_query` gives of its rankings}. All systems are ranked side by side, and a system's rankings
+    are kept until some queries are full: those of all queries together would fill the memory."""
+    ids = sorted(collection.documents)
+    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in systems}
+    waiting: dict[str, Rankings] = {name: {} for name in systems}
+
+    def measure(name: str) -> None:
+        run, waiting[name] = waiting[name], {}
+        for metric, values in per_query(run, {query: collection.qrels[query] for query in run}).items():
+            found[name].setdefault(metric, {}).update(values)
+
+    for query, name, places, scores in ranked_places(collection, sides, systems, top):
+        waiting[name][query] = {ids[at]: score for at, score in zip(places.tolist(), scores.tolist(), strict=True)}
+        if len(waiting[name]) == _QUERIES_AT_ONCE:
+            measure(name)
+    for name in systems:
+        if waiting[name]:
+            measure(name)
+    return found
 
 
 def sides_of(
