@@ -29,6 +29,7 @@ def work(passages: int = 30_000, passage: float = 0.005, others: tuple[str, ...]
         rates=dict.fromkeys(("student", *others), rates),
         student="student",
         others=others,
+        teachers=("student", *others[:1]),
         systems=9,
     )
 

@@ -94,3 +94,19 @@ def test_the_report_names_the_systems(run: Path) -> None:
     assert "BM25 + adapted + small" in page
     assert "models/small/ holds small, which search uses too." in page
     assert "ms a query" in page
+
+
+def test_a_named_teacher_teaches_and_is_not_searched_with(finished_run: Path, corpus: Path, tmp_path: Path) -> None:
+    reknit("export", finished_run, "--out", tmp_path / "small", "--dims", 16).succeeded()
+    words = ("adapt", corpus, "--out", tmp_path / "run", "--start", tmp_path / "small", *QUICK)
+    reknit(*words, "--teacher", finished_run / "model").succeeded()
+    assert "start models (2) and" in (tmp_path / "run" / "train.log").read_text(), "both teach"
+    result = read_result(tmp_path / "run")
+    assert set(result["evaluations"][0]["rows"]) <= {
+        "random",
+        "bm25",
+        *(f"{words}{side}" for words in ("", "bm25+") for side in ("start", "start_expanded", "adapted", "plain")),
+    }
+    assert f"--teacher {finished_run / 'model'}" in result["command"]
+    complaint = reknit(*words, "--teacher", tmp_path / "none", "--overwrite").complaint()
+    assert "none" in complaint

@@ -10,8 +10,8 @@ from reknit.catalogue import systems
 from reknit.cli.main import app
 
 VERBS = {
-    "adapt": "corpus out start have answers queries pairs show_queries recipe budget eval resume overwrite dry_run "
-    "max_bad set",
+    "adapt": "corpus out start have teacher answers queries pairs show_queries recipe budget eval resume overwrite "
+    "dry_run max_bad set",
     "bench": "job against turns json_file",
     "claim": "names size seeds budget data out device records processes overwrite dry_run fixtures",
     "compare": "recipes corpus out budget eval seeds processes resume overwrite max_bad set",

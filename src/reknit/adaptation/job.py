@@ -59,6 +59,7 @@ def adapt(
     queries: str | Path | None = None,
     pairs: str | Path | None = None,
     answers: Answers | None = None,
+    teacher: str | Path | None = None,
     recipe: str | None = None,
     budget: str | BudgetSpec = "10m",
     eval: Sequence[str | Path] = (),
@@ -72,14 +73,25 @@ def adapt(
     hub id of an encoder, or "scratch", or several of them (`RunConfig.also_start`). have: what the user searches with
     today, "bm25", "start" or "hybrid", both together; None for the last, and for the first from scratch. queries: a log
     of what users asked, as `read_query_log` reads it. pairs: queries and what answers them, as `read_pairs` reads them.
-    answers: how many documents usually answer a query (`RunConfig.answers`). recipe: a recipe to pre-train with; None
-    for none, and then a new model begins with weights by latent semantic analysis. A trained start model then learns to
-    rank the corpus as it does together with BM25 ("hybrid-distillation"); a new one learns from mined pairs
-    ("infonce-pairs"). budget: of time for the whole run, such as "10m", or of training alone, such as "5Mtok". eval:
-    BEIR folders. settings: "a.b=c" changes to any field of RunConfig. Raises ReknitError on bad input, and Interrupted
-    after Ctrl-C with everything saved for `resume`.
+    answers: how many documents usually answer a query (`RunConfig.answers`). teacher: a stronger model
+    (`RunConfig.teacher`). recipe: a recipe to pre-train with; None for none, and then a new model begins with weights
+    by latent semantic analysis. A trained start model then learns to rank the corpus as it does together with BM25
+    ("hybrid-distillation"); a new one learns from mined pairs ("infonce-pairs"). budget: of time for the whole run,
+    such as "10m", or of training alone, such as "5Mtok". eval: BEIR folders. settings: "a.b=c" changes to any field of
+    RunConfig. Raises ReknitError on bad input, and Interrupted after Ctrl-C with everything saved for `resume`.
     """
-    config = adapt_config(corpus, start, recipe, budget, eval, have=have, queries=queries, pairs=pairs, answers=answers)
+    config = adapt_config(
+        corpus,
+        start,
+        recipe,
+        budget,
+        eval,
+        have=have,
+        queries=queries,
+        pairs=pairs,
+        answers=answers,
+        teacher=teacher,
+    )
     return run(config, out, settings=settings, resume=resume, overwrite=overwrite)
 
 
@@ -101,6 +113,7 @@ def adapt_config(
     queries: str | Path | None = None,
     pairs: str | Path | None = None,
     answers: Answers | None = None,
+    teacher: str | Path | None = None,
 ) -> RunConfig:
     """The run that `adapt` makes of its arguments, before `settings`."""
     first, *more = [start] if isinstance(start, str | Path) else [*start] or [DEFAULT_START]
@@ -113,6 +126,7 @@ def adapt_config(
         queries=None if queries is None else str(queries),
         pairs=None if pairs is None else str(pairs),
         answers=answers,
+        teacher=None if teacher is None else str(teacher),
         pretrain=None if recipe is None else catalogue.find(recipe),
         tune=catalogue.find("infonce-pairs" if scratch else "hybrid-distillation"),
         budget=_budget(budget),

@@ -23,6 +23,8 @@ from reknit.sources.queries import QuerySpec, TeacherSpec
 
 logger = logging.getLogger("reknit")
 
+TEACHER = "teacher"
+"""The name of a model that teaches and is not searched with."""
 _PLAN, _TRAINING = "plan.json", "training-time.json"
 _PASSAGES_AGAIN = 128
 # Encoding for the teacher stops when it has taken so many times what was planned for it.
@@ -41,7 +43,8 @@ class Planner:
         models: Mapping[str, Embedder],
         elapsed: Callable[[], float],
     ) -> None:
-        """models: every start model, by its name. elapsed: seconds since the run began."""
+        """models: every start model, by its name, and TEACHER where one was named. elapsed: seconds since the run
+        began."""
         self._config, self._corpus, self._collections = config, corpus, collections
         self._models, self._elapsed = models, elapsed
         self._plan, self._training = folder.data / _PLAN, folder.data / _TRAINING
@@ -57,9 +60,10 @@ class Planner:
 
     def provisional(self) -> TimePlan:
         """The plan while it is not known which model is trained: with the slowest one that can be."""
-        trainable = [name for name, model in self._models.items() if isinstance(model, EmbeddingModel)]
+        starts = {name: model for name, model in self._models.items() if name != TEACHER}
+        trainable = [name for name, model in starts.items() if isinstance(model, EmbeddingModel)]
         student = max(trainable, key=self.seconds_a_passage)
-        return self.plan(student, [name for name in self._models if name != student][:2])
+        return self.plan(student, [name for name in starts if name != student][:2])
 
     def plan(self, student: str, others: Sequence[str]) -> TimePlan:
         """student, others: names of models: the one that is trained, and those that are searched with beside it."""
@@ -71,6 +75,7 @@ class Planner:
             rates=self.rates,
             student=student,
             others=tuple(others),
+            teachers=(student, *([TEACHER] if TEACHER in self._models else others[:1])),
             # Alone and with words, and with words and another model.
             systems=2 * sides + 4 * len(others) + 1,
         )

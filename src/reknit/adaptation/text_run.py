@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,29 +13,27 @@ from reknit.adaptation.changed_results import changed_searches
 from reknit.adaptation.deliver import FinishedRun, deliver
 from reknit.adaptation.distillation import make_distillation_targets
 from reknit.adaptation.expansion import make_expansion
+from reknit.adaptation.given import Given
 from reknit.adaptation.judge import Judge, Judgement
-from reknit.adaptation.planning import Planner, followed
+from reknit.adaptation.planning import TEACHER, Planner, followed
 from reknit.adaptation.probe_roles import ProbeRoles
-from reknit.adaptation.real_queries import CLICKS, RealQueries, real_queries
+from reknit.adaptation.real_queries import RealQueries, real_queries
 from reknit.adaptation.starts import choose_starts
 from reknit.adaptation.time_plan import TimePlan
 from reknit.adaptation.train import train
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.corpus import Corpus
-from reknit.data.text.holdout import PROBE
-from reknit.data.text.query_log import LoggedQuery, Pair, read_pairs, read_query_log
-from reknit.evaluation.beir import load_beir
 from reknit.jobs.interrupt import listen_for_stop
 from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
-from reknit.models.encode_texts import cached, encoder_function
+from reknit.models.encode_texts import EncodeTexts, cached, encoder_function
 from reknit.retrieval.system import SearchSystem
 from reknit.runs.config import PromptSpec, RunConfig
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.kind import RunKind, not_here
 from reknit.runs.phases import check_parts, check_rules, phases_of, train_phases
 from reknit.runs.result import ChangedSearches, RunResult
-from reknit.runs.start import LoadedStart, build_start, load_start, load_starts
+from reknit.runs.start import build_start, load_start
 from reknit.sources.distillation_targets import DistillationTargets
 from reknit.sources.queries import QuerySpec
 from reknit.training.team import Team
@@ -44,18 +42,16 @@ logger = logging.getLogger("reknit")
 
 
 class TextRun(RunKind):
-    """collections: with labelled queries. given: the start models, none where one is built. log, pairs: of users. Once
-    `prepare` has been called: corpus; real, what of log and pairs is used; start, which a copy of is trained, and the
-    configuration names as the start; beside: other start models; have: the name of the start model that the user has;
-    trains: of the one that is trained; schedule, plan: of the run's time."""
+    """given: beside the corpus. Once `prepare` has been called: corpus; real, what is used of the users' queries;
+    collections, labelled ones that judge; start, which a copy of is trained, and the configuration names as the start;
+    beside, other start models; have, the name of the start model that the user has; trains, of the one that is trained;
+    schedule and plan, of the run's time."""
 
     reads = "texts"
-    collections: list[RetrievalSet]
-    log: list[LoggedQuery]
-    pairs: list[Pair]
-    given: list[LoadedStart]
+    given: Given
     corpus: Corpus
     real: RealQueries
+    collections: list[RetrievalSet]
     start: Candidate
     beside: tuple[Candidate, ...]
     have: str
@@ -67,10 +63,7 @@ class TextRun(RunKind):
         """Everything that a text run has can be set."""
 
     def load(self) -> None:
-        self.collections = _named_apart([load_beir(path) for path in self.config.eval])
-        self.log = read_query_log(Path(self.config.queries)) if self.config.queries else []
-        self.pairs = read_pairs(Path(self.config.pairs)) if self.config.pairs else []
-        self.given = load_starts(self.config)
+        self.given = Given.load(self.config)
 
     def prepare(self) -> None:
         self.read()
@@ -80,24 +73,24 @@ class TextRun(RunKind):
 
     def read(self) -> None:
         """Bring the corpus to disk and cut it into passages."""
-        excluded = _query_texts(self.collections)
-        reader = next((one.model for one in self.given if isinstance(one.model, EmbeddingModel)), None)
-        self.corpus = prepare_corpus(self.config, self.folder, excluded, indexed=self.config.index, reader=reader)
-        self.real = real_queries(self.log, self.pairs, self.corpus, excluded, self.config.seed)
-        if self.real.texts and not any(isinstance(one.recipe.data, QuerySpec) for one in phases_of(self.config)):
+        config, given = self.config, self.given
+        labelled = given.labelled_queries
+        self.corpus = prepare_corpus(config, self.folder, labelled, indexed=config.index, reader=given.reader)
+        self.real = real_queries(given.log, given.pairs, self.corpus, labelled, config.seed)
+        self.collections = [*given.collections, *([] if self.real.judging is None else [self.real.judging])]
+        if self.real.texts and not any(isinstance(one.recipe.data, QuerySpec) for one in phases_of(config)):
             logger.warning("users' queries train nothing in this run, which has no teacher: they shape the probe alone")
-        if self.real.judging is not None:
-            self.collections = [*self.collections, self.real.judging]
 
     def planner(self, models: dict[str, Embedder]) -> Planner:
-        """Measures the models and plans the run by it."""
+        """Measures the start models, and the teacher that was named, and plans the run by it."""
+        models = models if self.given.teacher is None else models | {TEACHER: self.given.teacher}
         return Planner(self.config, self.folder, self.corpus, self.collections, models, lambda: self.elapsed)
 
     def start_models(self) -> dict[str, Embedder]:
         """Every start model by its name; the only one is called START, and built where none was given."""
-        if len(self.given) > 1:
-            return {one.name: one.model for one in self.given}
-        (model,) = [one.model for one in self.given] or [build_start(self.config, self.folder, self.corpus)]
+        if len(self.given.starts) > 1:
+            return {one.name: one.model for one in self.given.starts}
+        (model,) = [one.model for one in self.given.starts] or [build_start(self.config, self.folder, self.corpus)]
         return {START: model}
 
     def _start(self) -> None:
@@ -116,7 +109,7 @@ class TextRun(RunKind):
             followed(self.config, self.schedule.provisional()), self.corpus.held_out, self.real.sample
         ).choosing
         starts = choose_starts(
-            self.given, encoders, probe, self.folder, self.schedule.seconds_a_passage, self.config.student
+            self.given.starts, encoders, probe, self.folder, self.schedule.seconds_a_passage, self.config.student
         )
         self.trains = starts.student.name
         self.plan = self.schedule.settle(self.trains, [one.name for one in starts.others])
@@ -169,12 +162,18 @@ class TextRun(RunKind):
                 make_distillation_targets(
                     self.folder.distillation_targets,
                     self.corpus,
-                    [candidate.encode for candidate in (self.start, *self.beside[:1])],
+                    [self.start.encode, *self._others_that_teach()],
                     phase.recipe.data.teacher,
                     seconds=self.schedule.seconds_to_teach(self.plan, phase.recipe.data.teacher),
                     seed=config.seed,
                     real=self.real,
                 )
+
+    def _others_that_teach(self) -> list[EncodeTexts]:
+        """Beside the start model: who was named, else the best of the other start models."""
+        if self.given.teacher is None:
+            return [candidate.encode for candidate in self.beside[:1]]
+        return [cached(encoder_function(self.given.teacher, self.config.precision))]
 
     def _changed(self, judge: Judge, search: SearchSystem) -> ChangedSearches | None:
         """What becomes of the users' queries, if there are any."""
@@ -234,20 +233,3 @@ def _searched_by(judge: Judge | None, judgement: Judgement | None, config: RunCo
         return None
     name = judge.adapted if judgement is None or config.keep == "last" else judgement.systems.use
     return judge.systems[name]
-
-
-def _query_texts(collections: Iterable[RetrievalSet]) -> set[str]:
-    return {text for collection in collections for text in collection.queries.values()}
-
-
-def _named_apart(collections: list[RetrievalSet]) -> list[RetrievalSet]:
-    """The same collections, none of them named like another or like the corpus's own probe."""
-    taken = {PROBE, CLICKS}
-    for place, collection in enumerate(collections):
-        name, copy = collection.name, 1
-        while name in taken:
-            copy += 1
-            name = f"{collection.name} ({copy})"
-        taken.add(name)
-        collections[place] = replace(collection, name=name)
-    return collections

@@ -61,8 +61,8 @@ class Work:
 
     sizes: as the settings ask for them, where the corpus has so many; 0 for what the run does not do. indexed:
     passages of the index, 0 where there will be none. collections: documents of each labelled one. rates: of every
-    start model, by its name. student: that is trained. others: searched with beside it; the first teaches it too.
-    systems: that are compared.
+    start model, by its name. student: that is trained. others: searched with beside it. teachers: the student
+    and whoever teaches it. systems: that are compared.
     """
 
     sizes: Sizes
@@ -71,6 +71,7 @@ class Work:
     rates: Mapping[str, Rates]
     student: str
     others: Sequence[str]
+    teachers: Sequence[str]
     systems: int
 
 
@@ -127,7 +128,7 @@ class _Estimate:
         self.work, self.sizes = work, sizes
         self._student = work.rates[work.student]
         self._others = [work.rates[name] for name in work.others]
-        self._teachers = [self._student, *self._others[:1]] if sizes.teacher_documents else []
+        self._teachers = [work.rates[name] for name in work.teachers] if sizes.teacher_documents else []
 
     @property
     def fixed(self) -> float:
@@ -160,7 +161,9 @@ class _Estimate:
 
     @property
     def _measuring(self) -> float:
-        return sum(map(self._probe, self.work.rates.values()))
+        # A model that only teaches is not searched with.
+        only_teaching = set(self.work.teachers) - {self.work.student, *self.work.others}
+        return sum(self._probe(rates) for name, rates in self.work.rates.items() if name not in only_teaching)
 
     @property
     def _ranking(self) -> float:
@@ -169,9 +172,8 @@ class _Estimate:
     @property
     def _expanding(self) -> float:
         new = self.sizes.expansion_documents * self._student.passage  # by the adapted weights
-        for place, rates in enumerate((self._student, *self._others)):
-            known = self.sizes.teacher_documents if place < len(self._teachers) else 0
-            new += max(0, self.sizes.expansion_documents - known) * rates.passage
+        for name in (self.work.student, *self.work.others):
+            new += max(0, self.sizes.expansion_documents - self._taught(name)) * self.work.rates[name].passage
         return new
 
     @property
@@ -187,11 +189,15 @@ class _Estimate:
     @property
     def _indexing(self) -> float:
         # What the query expansion, and of another model the teacher, needs of it is encoded by then.
-        expanded, taught = self.sizes.expansion_documents, self.sizes.teacher_documents
+        expanded = self.sizes.expansion_documents
         new = max(0, self.work.indexed - expanded) * self._student.passage
-        for rates in self._others[:1]:
-            new += max(0, self.work.indexed - max(expanded, taught)) * rates.passage
+        for name in self.work.others[:1]:
+            new += max(0, self.work.indexed - max(expanded, self._taught(name))) * self.work.rates[name].passage
         return new
+
+    def _taught(self, name: str) -> int:
+        """Passages that the model has encoded as a teacher."""
+        return self.sizes.teacher_documents if name in self.work.teachers else 0
 
 
 def said(plan: TimePlan) -> list[str]:

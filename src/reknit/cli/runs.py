@@ -25,6 +25,9 @@ def adapt(
         Literal["bm25", "start", "hybrid"] | None,
         typer.Option(help="What you search with today: words, the start model, or both (the default)."),
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="A stronger model that teaches and is not searched with: folder or hub id.")
+    ] = None,
     answers: Annotated[
         Literal["one", "many"] | None,
         typer.Option(help="How many documents usually answer a query; many: search goes on from its first hits."),
@@ -70,6 +73,7 @@ def adapt(
         queries=queries,
         pairs=pairs,
         answers=answers,
+        teacher=teacher,
     )
     if not dry_run:
         show_result(run(config, out, settings=settings, resume=resume, overwrite=overwrite), out)

@@ -181,7 +181,7 @@ def verdict_facts(result: RunResult) -> Facts:
     found: Facts = []
     if (systems := result.system_verdict) is not None:
         found = [
-            (f"gain over {system_label(systems.have)} of what was chosen", f"{systems.difference:+.3f}"),
+            ("gain over what you have", f"{systems.difference:+.3f}"),
             ("95% interval", f"{systems.ci95[0]:+.3f} to {systems.ci95[1]:+.3f}"),
             ("p, paired", format_p(systems.p)),
             ("decided by", systems.decided_by),

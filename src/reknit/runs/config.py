@@ -114,6 +114,10 @@ class RunConfig:
     """Of several start models the one that is trained, by the name of its folder; None for the fastest of those that
     are not significantly worse than the best on the probe.
     """
+    teacher: str | None = None
+    """A stronger model that teaches beside BM25 and the start model, and is not searched with: a folder or a hub id;
+    None for the best of the other start models. `--teacher` of the command.
+    """
     pretrain: Recipe | None = None
     """The recipe of the first phase, pre-training; None to leave the phase out."""
     tune: Recipe | None = None

@@ -36,7 +36,8 @@ _FREE = (
     ".index.",
 )
 
-_OF_USERS = ("queries", "pairs", "answers")
+_RARE = ("have", "teacher", "queries", "pairs", "answers")
+"""Options of `adapt` that most runs do without."""
 
 
 class RunFolder(JobFolder):
@@ -98,8 +99,7 @@ class RunFolder(JobFolder):
             verb += ["--index"] if stored.get("index", True) else []
         starts = [asked["start"], *asked.get("also_start", ())]
         options = [part for start in starts for part in ("--start", start)]
-        options += ["--have", asked["have"]] if "have" in asked else []
-        options += [part for name in _OF_USERS if asked.get(name) for part in (f"--{name}", asked[name])]
+        options += [part for name in _RARE if asked.get(name) for part in (f"--{name}", asked[name])]
         options += ["--budget", format_budget(BudgetSpec(**asked["budget"]))]
         settings = stored["settings"] if asked["tune"] else _settings_of_pretraining(stored)
         for name, values in (("--eval", asked["eval"]), ("--set", settings)):
@@ -183,5 +183,5 @@ def _asked(config: RunConfig) -> dict[str, Any]:
     }
     given = to_json(config)
     # What few runs are asked for is left out of the others.
-    rare = {name: given[name] for name in ("also_start", "have", *_OF_USERS) if given[name]}
+    rare = {name: given[name] for name in ("also_start", *_RARE) if given[name]}
     return {name: given[name] for name in ("corpus", "start", "eval", "budget")} | recipes | rare

@@ -100,6 +100,14 @@ def load_starts(config: RunConfig) -> list[LoadedStart]:
     return loaded
 
 
+def load_teacher(path: str) -> Embedder:
+    """A model that teaches; of any kind that can encode. Raises ReknitError when it cannot be loaded."""
+    model = load_model(path)
+    if isinstance(model, EmbeddingModel):
+        _make_ready(model)
+    return model
+
+
 def _folder_name(path: Path) -> str:
     """Of a model in a run or a package, whose own folder is called "model", the name of what it is in."""
     return path.parent.name if path.name == "model" else path.name
