@@ -3,8 +3,9 @@
     python benchmarks/adaptation_page.py
 
 Reads the record of `reknit compare-adapt` in records/adaptation that has the most runs (the newest of several),
-records/adapt/text.json (measure_from_scratch.py), records/decoded_share.json (measure_decoded_share.py) and
-records/adaptation/probe.json (measure_probe.py), whose table it puts into docs/adaptation.md.
+records/adapt/text.json (measure_from_scratch.py), records/decoded_share.json (measure_decoded_share.py), and
+records/adaptation/probe.json (measure_probe.py) and feedback.json (measure_feedback.py), whose tables it puts into
+docs/adaptation.md.
 """
 
 from __future__ import annotations
@@ -29,25 +30,30 @@ README = ROOT / "README.md"
 ADAPTATION = ROOT / "docs" / "adaptation.md"
 MEASURED = ROOT / "docs" / "measured.md"
 IN_README = ("bm25", "start", "rrf", "adapted", "hybrid")
+FEEDBACK = COMPARISONS / "feedback.json"
 BEGIN, END = "<!-- made by benchmarks/adaptation_page.py -->", "<!-- end -->"
+BEGIN_FEEDBACK = "<!-- feedback, made by benchmarks/adaptation_page.py -->"
 BY_HAND = "<!-- written by hand -->"
 
 
 def main() -> None:
     finished = [record for path in COMPARISONS.glob("*.json") if "summary" in (record := read_json(path))]
     widest = max(finished, key=lambda record: (runs_in(record), record["date"]))
-    parts = README.read_text(encoding="utf-8").split(BEGIN)
-    before, after = parts[0], parts[1].split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{summary(widest)}\n{END}{after}", encoding="utf-8")
-    parts = ADAPTATION.read_text(encoding="utf-8").split(BEGIN)
-    before, after = parts[0], parts[1].split(END)[1]
-    probes = probe_table(read_json(PROBES)["collections"])
-    ADAPTATION.write_text(f"{before}{BEGIN}\n{probes}\n{END}{after}", encoding="utf-8")
+    put(README, BEGIN, summary(widest))
+    put(ADAPTATION, BEGIN, probe_table(read_json(PROBES)["collections"]))
+    put(ADAPTATION, BEGIN_FEEDBACK, feedback_table(read_json(FEEDBACK)["collections"]))
     lines = ["# Measured", "", "Made by `benchmarks/adaptation_page.py`.", ""]
     lines += ["## From a trained model", "", comparison(widest), "", *runs(widest), ""]
     lines += [*from_scratch(read_json(FROM_SCRATCH)), "", *samples(read_json(SAMPLES)), ""]
     kept = MEASURED.read_text(encoding="utf-8").partition(BY_HAND)[2]
     MEASURED.write_text("\n".join(lines) + f"\n{BY_HAND}{kept}", encoding="utf-8")
+
+
+def put(page: Path, begin: str, made: str) -> None:
+    """Replace what stands between `begin` and the next END on the page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{begin}\n{made}\n{END}{after}", encoding="utf-8")
 
 
 def probe_table(collections: dict[str, Any]) -> str:
@@ -66,6 +72,17 @@ def probe_table(collections: dict[str, Any]) -> str:
                     *(f"{one[what]['labels']:.3f}" for what in ("chosen", "best", "have")),
                 ]
             )
+    return markdown_table(head, rows)
+
+
+def feedback_table(collections: dict[str, Any]) -> str:
+    """A row a setting, two columns a collection: words with the first model, and with all of them."""
+    rows = []
+    settings = next(iter(next(iter(collections.values())).values()))["changes"]
+    for setting in settings:
+        cells = [f"{one['changes'][setting]['mean']:+.3f}" for of in collections.values() for one in of.values()]
+        rows.append([setting, *cells])
+    head = ["", *(f"{name}, {number}" for name, of in collections.items() for number in ("one", "all")[: len(of)])]
     return markdown_table(head, rows)
 
 

@@ -52,7 +52,7 @@ def test_labels_judge_it(words: tuple[object, ...], collection: Path, tmp_path: 
     reknit(*words, "--out", tmp_path / "run", "--eval", collection).succeeded()
     probe, labelled = read_result(tmp_path / "run")["evaluations"]
     assert {"bm25+start+feedback", "bm25+adapted+feedback"} <= labelled["rows"].keys()
-    assert labelled["systems"]["bm25+start+feedback"]["feedback"]["hits"] == 5
+    assert labelled["systems"]["bm25+start+feedback"]["feedback"]["hits"] == 3
     assert not any("feedback" in name for name in (*probe["rows"], *labelled["by_weight"]))
 
 

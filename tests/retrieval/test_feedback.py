@@ -17,7 +17,7 @@ def test_words_of_the_hits_join_those_of_the_query():
 
 
 def test_without_hits_the_query_stays():
-    assert expanded_words(["wing"], [], Feedback()) == {"wing": 0.5}
+    assert expanded_words(["wing"], [], Feedback(words_share=0.5)) == {"wing": 0.5}
     assert expanded_words([], [[]], Feedback()) == {}
     vector = np.array([0.0, 2.0], dtype=np.float32)
     assert moved_vector(vector, np.zeros((0, 2), dtype=np.float32), Feedback()).tolist() == [0.0, 2.0]

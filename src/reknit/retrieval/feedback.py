@@ -16,15 +16,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Feedback:
-    """How much of the best hits a second search takes up."""
+    """How much of the best hits a second search takes up; little, which did no harm where one document answers a query
+    (docs/adaptation.md)."""
 
-    hits: int = 5
+    hits: int = 3
     """Best hits of the first search that are taken for answers."""
     words: int = 20
     """Words that are added to a query, those that are likeliest in the hits."""
-    words_share: float = 0.5
+    words_share: float = 0.2
     """Of the weight of all words, that of the hits' words; the query's own words have the rest."""
-    vector_weight: float = 0.5
+    vector_weight: float = 0.2
     """Weight of the mean of the hits' vectors, beside 1 for the query's own vector; both have length 1."""
 
 
