@@ -83,9 +83,10 @@ def test_the_least_budget_is_enough(given: Work) -> None:
 def test_all_samples_get_the_same_share(given: Work, limit: float) -> None:
     plan = time_plan(given, limit, 0.0)
     asked, sizes = given.sizes, plan.sizes
-    for name in ("probe_documents", "teacher_documents", "expansion_documents"):
-        assert getattr(sizes, name) == max(500, round(plan.share * getattr(asked, name)))
-    assert sizes.probe_queries == max(100, round(plan.share * asked.probe_queries))
+    for name in ("probe_documents", "teacher_documents"):
+        assert getattr(sizes, name) == max(1000, round(plan.share * getattr(asked, name)))
+    assert sizes.probe_queries == max(200, round(plan.share * asked.probe_queries))
+    assert sizes.expansion_documents == round((1 + plan.share) / 2 * asked.expansion_documents)
 
 
 def test_where_there_is_time_everything_is_as_asked() -> None:

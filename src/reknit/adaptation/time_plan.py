@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from reknit.adaptation.rates import Rates
 from reknit.jobs.progress import format_duration
 
-SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05)
-"""Of the samples that the settings ask for; the first that leaves time to train is taken."""
+SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+"""Of the samples that the settings ask for; the first that leaves time to train is taken. Below the last one training
+and its checks are worth nothing: with a teacher of 500 passages and a probe of 100 queries, nDCG@10 on scifact fell by
+.037, and the probe did not see it."""
 LEAST_TRAINING = 0.35
 """Of the time that is left when the plan is made: for pseudo-queries and training together, at least."""
 TEACH, TRAIN = "teach", "train"
 """The names of two parts."""
-FEWEST_QUERIES, FEWEST_PASSAGES = 100, 500
+FEWEST_QUERIES, FEWEST_PASSAGES = 200, 1000
 
 # Training on a query takes about so many times as long as encoding it: backward too, with dropout, and the optimiser
 # (measured on small batches of short queries).
@@ -41,7 +43,8 @@ class Sizes:
     expansion_documents: int
 
     def at(self, share: float) -> Sizes:
-        """The same share of all, but not below the fewest that are of any use."""
+        """The same share of all, but not below the fewest that are of any use. Query expansion keeps half of the rest
+        too: most of its passages are encoded for the index anyway."""
 
         def some(number: int, fewest: int) -> int:
             return min(number, max(fewest, round(share * number)))
@@ -51,7 +54,7 @@ class Sizes:
             probe_documents=some(self.probe_documents, FEWEST_PASSAGES),
             teacher_documents=some(self.teacher_documents, FEWEST_PASSAGES),
             teacher_queries=some(self.teacher_queries, FEWEST_QUERIES),
-            expansion_documents=some(self.expansion_documents, FEWEST_PASSAGES),
+            expansion_documents=some(self.expansion_documents, round((1 + share) / 2 * self.expansion_documents)),
         )
 
 
