@@ -10,6 +10,7 @@ docs/adaptation.md.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,6 +45,10 @@ def main() -> None:
     put(ADAPTATION, BEGIN_FEEDBACK, feedback_table(read_json(FEEDBACK)["collections"]))
     lines = ["# Measured", "", "Made by `benchmarks/adaptation_page.py`.", ""]
     lines += ["## From a trained model", "", comparison(widest), "", *runs(widest), ""]
+    for record in sorted(finished, key=itemgetter("date")):
+        if " and " in record["start"]:
+            lines += [f"## From several start models, {record['date'][:10]}", "", comparison(record), ""]
+            lines += [*named(record), ""]
     lines += [*from_scratch(read_json(FROM_SCRATCH)), "", *samples(read_json(SAMPLES)), ""]
     kept = MEASURED.read_text(encoding="utf-8").partition(BY_HAND)[2]
     MEASURED.write_text("\n".join(lines) + f"\n{BY_HAND}{kept}", encoding="utf-8")
@@ -162,6 +167,25 @@ def runs(record: dict[str, Any]) -> list[str]:
                 f"{run['adapted']:.3f} | {run['hybrid']:.3f} ({run['hybrid_weight']:g}) | "
                 f"{probe['start']:.3f}, {probe['adapted']:.3f} | use {run['probe_verdict']} | "
                 f"{run['training_seconds']:.0f}, {run['seconds']:.0f} |"
+            )
+    return lines
+
+
+def named(record: dict[str, Any]) -> list[str]:
+    """Of every run the systems that the probe and the labels name, and the time it took."""
+    lines = [
+        "*Named* is the system that the verdict without labels names, *best* the best one by labels. *Minutes* are "
+        "those of the whole run, with the evaluation on labelled queries.",
+        "",
+        "| collection | seed | trained | named | nDCG@10 | best | nDCG@10 | minutes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in record["collections"].items():
+        for run in one["runs"]:
+            lines.append(
+                f"| {name} | {run['seed']} | {run.get('student', '')} | {system_label(run['named_system'])} | "
+                f"{run['named']:.3f} | {system_label(run['best_system'])} | {run['best']:.3f} | "
+                f"{run['seconds'] / 60:.1f} |"
             )
     return lines
 

@@ -262,6 +262,7 @@ def found_by_run(result: RunResult) -> dict[str, Any]:
         # Of several start models the best one's.
         "start_hybrid": max(value for name, value in labels.items() if _is_start_hybrid(name)),
         **({"named": labels[named.use], "named_system": named.use, "named_gain": named.difference} if named else {}),
+        "student": _shown(result.start),
         "best": max(labels.values()),
         "best_system": max(labels, key=labels.__getitem__),
         "teacher": to_plain(result.teacher),
