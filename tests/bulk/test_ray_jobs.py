@@ -66,6 +66,7 @@ def test_encoding(local_ray: None, model: Path, corpus: Path, tmp_path: Path) ->
     assert not (tmp_path / ".bad.partial").exists()
 
 
+@pytest.mark.slow
 def test_curation(local_ray: None, corpus: Path, tmp_path: Path) -> None:
     from reknit.bulk.ray_curating import curate_corpus_on_ray
 
