@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reknit.adaptation.rates import Rates
-from reknit.adaptation.time_plan import LEAST_TRAINING, SHARES, TEACH, TRAIN, Sizes, Work, said, time_plan
+from reknit.adaptation.time_plan import EVALUATE, LEAST_TRAINING, SHARES, TEACH, TRAIN, Sizes, Work, said, time_plan
 
 ASKED = Sizes(
     probe_queries=2000,
@@ -87,6 +87,23 @@ def test_all_samples_get_the_same_share(given: Work, limit: float) -> None:
         assert getattr(sizes, name) == max(1000, round(plan.share * getattr(asked, name)))
     assert sizes.probe_queries == max(200, round(plan.share * asked.probe_queries))
     assert sizes.expansion_documents == round((1 + plan.share) / 2 * asked.expansion_documents)
+
+
+@given(works, st.floats(10, 1e5))
+def test_labelled_queries_change_nothing_but_the_time_on_top(given: Work, limit: float) -> None:
+    plan, without = (time_plan(replace(given, collections={"labels": count}), limit, 1.0) for count in (5000, 0))
+    assert plan.sizes == without.sizes
+    assert {name: of for name, of in plan.parts.items() if name != EVALUATE} == without.parts
+    assert "on top" in said(plan)[0]
+    assert "on top" not in said(without)[0]
+
+
+def test_start_models_that_were_measured_are_not_measured_again() -> None:
+    whole = time_plan(work(others=("a",)), None, 9.0)
+    again = time_plan(replace(work(others=("a",)), measured=True), None, 9.0)
+    assert (
+        whole.parts == {"read": 9.0, "measure the start models": whole.parts["measure the start models"]} | again.parts
+    )
 
 
 def test_where_there_is_time_everything_is_as_asked() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from reknit.adaptation.kinds import kind_of
 from reknit.adaptation.text_run import TextRun
-from reknit.adaptation.time_plan import TimePlan, said
+from reknit.adaptation.time_plan import EVALUATE, TimePlan, said
 from reknit.data.text.language import languages_of, places_to_look_at
 from reknit.errors import ReknitError
 from reknit.jobs.progress import format_count, format_duration, format_rate
@@ -53,8 +53,9 @@ class DryRun:
             f"encoding: {rates}",
             f"samples: {teacher}the probe has {format_count(sizes.probe_queries)} "
             f"queries in {format_count(sizes.probe_documents)} passages",
-            *(f"{name:28}{format_duration(seconds):>10}" for name, seconds in plan.parts.items()),
+            *(f"{name:28}{format_duration(of):>10}" for name, of in plan.parts.items() if name != EVALUATE),
             f"{'in all':28}{format_duration(plan.seconds):>10}",
+            *(f"{EVALUATE:28}{format_duration(of):>10} on top" for name, of in plan.parts.items() if name == EVALUATE),
             f"index: about {format_count(round(self.index_megabytes))} MB",
             *said(plan)[1:],
         ]

@@ -65,8 +65,9 @@ class Planner:
         student = max(trainable, key=self.seconds_a_passage)
         return self.plan(student, [name for name in starts if name != student][:2])
 
-    def plan(self, student: str, others: Sequence[str]) -> TimePlan:
-        """student, others: names of models: the one that is trained, and those that are searched with beside it."""
+    def plan(self, student: str, others: Sequence[str], *, measured: bool = False) -> TimePlan:
+        """student, others: names of models: the one that is trained, and those that are searched with beside it.
+        measured: whether the start models have been, on the probe."""
         sides = 2 * (2 + len(others))
         work = Work(
             sizes=self._asked(),
@@ -78,13 +79,14 @@ class Planner:
             teachers=(student, *([TEACHER] if TEACHER in self._models else others[:1])),
             # Alone and with words, and with words and another model.
             systems=2 * sides + 4 * len(others) + 1,
+            measured=measured,
         )
         return time_plan(work, self._limit, self._elapsed())
 
     def settle(self, student: str, others: Sequence[str]) -> TimePlan:
         """The plan of the run: that of the first call, also of a resume."""
         if not self._plan.exists():
-            plan = self.plan(student, others)
+            plan = self.plan(student, others, measured=len(self._models.keys() - {TEACHER}) > 1)
             write_json(self._plan, to_plain(plan))
             for number, line in enumerate(said(plan)):
                 logger.log(logging.WARNING if number else logging.INFO, line)

@@ -20,8 +20,8 @@ and its checks are worth nothing: with a teacher of 500 passages and a probe of 
 .037, and the probe did not see it."""
 LEAST_TRAINING = 0.35
 """Of the time that is left when the plan is made: for pseudo-queries and training together, at least."""
-TEACH, TRAIN = "teach", "train"
-"""The names of two parts."""
+TEACH, TRAIN, EVALUATE = "teach", "train", "evaluate on labelled queries"
+"""The names of three parts; the last one comes on top of a budget: who has labels should not get a worse model."""
 FEWEST_QUERIES, FEWEST_PASSAGES = 200, 1000
 
 # Training on a query takes about so many times as long as encoding it: backward too, with dropout, and the optimiser
@@ -65,7 +65,7 @@ class Work:
     sizes: as the settings ask for them, where the corpus has so many; 0 for what the run does not do. indexed:
     passages of the index, 0 where there will be none. collections: documents of each labelled one. rates: of every
     start model, by its name. student: that is trained. others: searched with beside it. teachers: the student
-    and whoever teaches it. systems: that are compared.
+    and whoever teaches it. systems: that are compared. measured: whether the start models have been, on the probe.
     """
 
     sizes: Sizes
@@ -76,6 +76,7 @@ class Work:
     others: Sequence[str]
     teachers: Sequence[str]
     systems: int
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,14 @@ class TimePlan:
 
     @property
     def seconds(self) -> float:
-        """Of the whole run, as far as they are known."""
-        return sum(self.parts.values())
+        """Of all that the budget covers, as far as they are known."""
+        return sum(seconds for name, seconds in self.parts.items() if name != EVALUATE)
 
     @property
     def seconds_after_training(self) -> float:
         """Of the parts that come after it."""
         names = list(self.parts)
-        return sum(self.parts[name] for name in names[names.index(TRAIN) + 1 :])
+        return sum(self.parts[name] for name in names[names.index(TRAIN) + 1 :] if name != EVALUATE)
 
     @property
     def training(self) -> float | None:
@@ -141,7 +142,8 @@ class _Estimate:
     def parts(self, elapsed: float, queries: int, training: float | None = None) -> dict[str, float]:
         before = {"read": elapsed, "measure the start models": self._measuring}
         trained = {TEACH: self._ranking + self.asking(queries)} | ({} if training is None else {TRAIN: training})
-        after = {"expand queries": self._expanding, "judge": self._judging, "index": self._indexing}
+        after = {"expand queries": self._expanding, "judge": self._judging, EVALUATE: self._evaluating}
+        after |= {"index": self._indexing}
         return {
             name: of
             for name, of in (before | trained | after | {"export and report": _ELSE}).items()
@@ -166,6 +168,8 @@ class _Estimate:
     def _measuring(self) -> float:
         # A model that only teaches is not searched with.
         only_teaching = set(self.work.teachers) - {self.work.student, *self.work.others}
+        if self.work.measured:
+            return 0.0
         return sum(self._probe(rates) for name, rates in self.work.rates.items() if name not in only_teaching)
 
     @property
@@ -181,13 +185,16 @@ class _Estimate:
 
     @property
     def _judging(self) -> float:
-        labelled = sum(
+        # Half of all times the weights halfway between the two are tried too.
+        return 1.5 * self._probe(self._student) + self.work.systems * _RANKING * self.sizes.probe_queries
+
+    @property
+    def _evaluating(self) -> float:
+        return sum(
             # By the weights of the start and by the adapted ones.
             number * (2 * self._student.documents[name] + sum(rates.documents[name] for rates in self._others))
             for name, number in self.work.collections.items()
         )
-        # Half of all times the weights halfway between the two are tried too.
-        return 1.5 * self._probe(self._student) + labelled + self.work.systems * _RANKING * self.sizes.probe_queries
 
     @property
     def _indexing(self) -> float:
@@ -205,8 +212,10 @@ class _Estimate:
 
 def said(plan: TimePlan) -> list[str]:
     """The plan in a line, and another one where it takes longer than it may."""
-    parts = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in plan.parts.items())
+    parts = ", ".join(f"{name} {format_duration(of)}" for name, of in plan.parts.items() if name != EVALUATE)
     lines = [f"plan: {parts}; in all {format_duration(plan.seconds)}"]
+    if EVALUATE in plan.parts:
+        lines[0] += f", and to {EVALUATE} {format_duration(plan.parts[EVALUATE])} on top"
     if plan.limit is not None and plan.seconds > plan.limit + 1:
         lines.append(
             f"the budget of {format_duration(plan.limit)} is too short for this corpus: encoding it for the index, "

@@ -125,9 +125,9 @@ class RunConfig:
     budget: BudgetSpec = field(default_factory=lambda: BudgetSpec(seconds=600.0))
     """What the run or the training of all its phases may spend (`budget_covers`); `--budget` of the command."""
     budget_covers: Literal["training", "run"] = "training"
-    """What a budget of time is for: the training alone, its teacher included, or "run", all that `reknit adapt` does.
-    Then the samples that a run encodes (probe, teacher, query expansion) become smaller where that leaves too little
-    time to train.
+    """What a budget of time is for: the training alone, its teacher included, or "run", all that `reknit adapt` does
+    but the evaluation on labelled queries. Then the samples that a run encodes (probe, teacher, query expansion) become
+    smaller where that leaves too little time to train.
     """
     pretrain_share: FractionBelowOne = 0.3
     """Fraction of the budget for the pre-training phase when a run has both phases; the tuning phase gets all that is
