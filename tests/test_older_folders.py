@@ -54,11 +54,13 @@ def older(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def without_what_is_new(result: dict[str, Any]) -> dict[str, Any]:
     """A result as 28af6fd would have written it, but for what differs from run to run."""
-    new = ("version", "system_verdict", "probe_system_verdict", "costs", "search", "sides")
+    new = ("version", "system_verdict", "probe_system_verdict", "changed_searches", "costs", "search", "sides")
     old = {name: value for name, value in result.items() if name not in (*new, "date", "machine", "versions")}
     old["corpus"] = old["corpus"] | {"probe": dict(old["corpus"]["probe"])}
     del old["corpus"]["probe"]["judged_by_all"]
     old["training"] = {name: value for name, value in old["training"].items() if value is not None}
+    if old["teacher"]:
+        old["teacher"] = {name: value for name, value in old["teacher"].items() if name != "asked"}
     later = ("systems", "by_weight")
     old["evaluations"] = [{name: one[name] for name in one if name not in later} for one in old["evaluations"]]
     return old

@@ -94,14 +94,23 @@ def test_training_gets_what_is_left_when_it_begins(
     # It takes twice as long now as when it was measured.
     monkeypatch.setattr(planning, "measured_rates", lambda *_: Rates(0.02, 0.002, {}))
     left = 100.0 - 30.0 - 2 * plan.seconds_after_training
-    assert made.seconds_to_train(plan, "start") == pytest.approx(left)
+    assert made.seconds_to_train(plan, "start", 0.0) == pytest.approx(left)
     clock.now = 3.0
     resumed = planner(config, folder, corpus, clock, monkeypatch, 0.01)
-    assert resumed.seconds_to_train(plan, "start") == pytest.approx(left), "as it was then"
+    assert resumed.seconds_to_train(plan, "start", 0.0) == pytest.approx(left), "as it was then"
     longer = planner(
         replace(config, budget=replace(config.budget, seconds=150.0)), folder, corpus, clock, monkeypatch, 0.01
     )
-    assert longer.seconds_to_train(plan, "start") == pytest.approx(left + 50.0)
+    assert longer.seconds_to_train(plan, "start", 0.0) == pytest.approx(left + 50.0)
+
+
+def test_a_resume_knows_what_the_teacher_took(
+    config: RunConfig, folder: RunFolder, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = planner(config, folder, corpus, Clock(), monkeypatch, 0.01)
+    plan = made.settle("start", ())
+    left = 100.0 - (1.0 + 40.0) - plan.seconds_after_training
+    assert made.seconds_to_train(plan, "start", 40.0) == pytest.approx(left)
 
 
 def test_training_is_never_left_without_time(
@@ -111,7 +120,7 @@ def test_training_is_never_left_without_time(
     made = planner(config, folder, corpus, clock, monkeypatch, 0.01)
     plan = made.settle("start", ())
     clock.now = 500.0
-    assert made.seconds_to_train(plan, "start") > 0
+    assert made.seconds_to_train(plan, "start", 0.0) > 0
 
 
 def test_the_samples_are_those_of_the_plan(
@@ -135,5 +144,6 @@ def test_a_budget_of_tokens_changes_no_sample(
     made = planner(config, folder, corpus, Clock(), monkeypatch, 1.0)
     plan = made.settle("start", ())
     assert followed(config, plan) == config
+    assert not list(folder.data.glob("plan*")), "nothing is kept"
     assert made.seconds_to_teach(plan, TeacherSpec()) is None
-    assert made.seconds_to_train(plan, "start") is None
+    assert made.seconds_to_train(plan, "start", 0.0) is None

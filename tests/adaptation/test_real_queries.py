@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from small_corpus import write_small_corpus
 
-from reknit.adaptation.distillation import (
-    ANSWERED,
-    ASKED_SHARE,
-    MOST_REPEATED,
-    _mix_in,
-    _repeated,
-    make_distillation_targets,
-)
+from reknit.adaptation.answers import ANSWERED, ASKED_SHARE, MOST_REPEATED, mix_in, repeated
+from reknit.adaptation.distillation import make_distillation_targets
 from reknit.adaptation.job import adapt_config
 from reknit.adaptation.real_queries import FEWEST_TO_JUDGE, RealQueries, real_queries
 from reknit.data.text.corpus import Corpus
@@ -46,13 +40,14 @@ def encode(texts: list[str], kind: str) -> np.ndarray:
 
 def test_a_fifth_of_the_queries_with_pairs_judges_and_trains_nothing(corpus: Corpus) -> None:
     log = [LoggedQuery(f"QUERY number {place}", place) for place in range(300)]
-    found = real_queries(log, clicks(200), corpus, set(), 0)
+    found = real_queries(log, clicks(300), corpus, set(), 0)
     assert found.judging is not None
     held = {normalise(text) for text in found.judging.queries.values()}
-    assert 20 < len(held) < 60
+    assert FEWEST_TO_JUDGE <= len(held) < 90
     assert not held & {normalise(text) for text in found.texts}
     assert not held & {normalise(text) for text in found.answers}
-    assert len(found.answers) == 200 - len(held)
+    assert len(found.answers) == 300 - len(held)
+    assert held <= found.withheld
     assert len({normalise(text) for text in found.texts}) == len(found.texts) == 300 - len(held)
     assert found.texts[: len(found.answers)] == tuple(found.answers), "those with answers come first"
     for query, text in found.judging.queries.items():
@@ -60,22 +55,37 @@ def test_a_fifth_of_the_queries_with_pairs_judges_and_trains_nothing(corpus: Cor
         assert set(found.judging.qrels[query]) == {f"d{number % 100}"}
         assert found.judging.documents.keys() >= set(found.judging.qrels[query])
     # The same queries are held whatever else is there.
-    again = real_queries([], clicks(150), corpus, set(), 0).judging
+    again = real_queries([], clicks(280), corpus, set(), 0).judging
     assert again is not None
-    assert {text for text in held if int(text.split()[-1]) < 150} == {*map(normalise, again.queries.values())}
+    assert {text for text in held if int(text.split()[-1]) < 280} == {*map(normalise, again.queries.values())}
 
 
 def test_few_pairs_all_train(corpus: Corpus) -> None:
-    found = real_queries([], clicks(FEWEST_TO_JUDGE - 1), corpus, set(), 0)
+    found = real_queries([], clicks(3 * FEWEST_TO_JUDGE), corpus, set(), 0)
     assert found.judging is None
-    assert len(found.answers) == FEWEST_TO_JUDGE - 1
+    assert len(found.answers) == 3 * FEWEST_TO_JUDGE
+    weights = [sum(of.values()) for of in found.answers.values()]
+    assert weights == sorted(weights, reverse=True)
 
 
 def test_queries_of_labelled_collections_are_left_out(corpus: Corpus) -> None:
     log = [LoggedQuery("Reset it!", 4), LoggedQuery("vpn", 1)]
     found = real_queries(log, clicks(3), corpus, {"reset it", "Query number 2"}, 0)
-    assert found.texts == ("query number 0", "query number 1", "vpn")
+    assert found.texts == ("query number 1", "query number 0", "vpn")
     assert set(found.answers) == {"query number 0", "query number 1"}
+
+
+def test_the_probe_s_queries_are_not_learnt_from(corpus: Corpus) -> None:
+    title, *_ = corpus.held_out.whole.queries.values()
+    found = real_queries([LoggedQuery(title.upper(), 9)], [Pair(title, "d1", 1.0)], corpus, set(), 0)
+    assert (found.texts, found.answers) == ((), {})
+
+
+def test_many_queries_take_no_time(corpus: Corpus) -> None:
+    """Each is looked at once: with a look at all of them for each, this would take hours."""
+    log = [LoggedQuery(f"{place} asked", 1) for place in range(50_000)]
+    found = real_queries(log, clicks(500), corpus, set(), 0)
+    assert len(found.texts) == 50_000 + len(found.answers)
 
 
 def test_the_sample_is_drawn_as_often_as_was_asked(corpus: Corpus) -> None:
@@ -92,7 +102,7 @@ def test_the_sample_is_drawn_as_often_as_was_asked(corpus: Corpus) -> None:
 def test_pairs_of_unknown_documents(corpus: Corpus, caplog: pytest.LogCaptureFixture) -> None:
     found = real_queries([], [Pair("a", "d1", 1.0), Pair("b", "nowhere", 1.0)], corpus, set(), 0)
     assert set(found.answers) == {"a"}
-    assert "1 of 2 pairs name a document that the corpus does not have, such as 'nowhere'" in caplog.text
+    assert "1 of 2 pairs name no document of the corpus, or one that repeats another, such as 'nowhere'" in caplog.text
     with pytest.raises(ReknitError, match="none of the 1 pairs names a document of the corpus, the first 'nowhere'"):
         real_queries([], [Pair("b", "nowhere", 1.0)], corpus, set(), 0)
 
@@ -111,21 +121,41 @@ def test_answers_get_their_part_of_the_probability() -> None:
     }
     expected = np.zeros((4, 9))
     np.put_along_axis(expected, ranked.astype(np.int64), probabilities, axis=1)
-    expected[1:] *= 1 - ANSWERED
+    expected[3, ranked[3, 4]] = 0.0
+    expected[1:] *= (1 - ANSWERED) / expected[1:].sum(axis=1, keepdims=True)
     expected[1, ranked[1, 3]] += ANSWERED
     expected[2, ranked[2, 0]] += ANSWERED * 0.75
     expected[2, ranked[2, 1]] += ANSWERED * 0.25
-    expected[3, ranked[3, 4]] = 0.0
     expected[3, answers["outside"][0][0]] += ANSWERED
-    _mix_in(answers, queries, ranked, probabilities)
+    mix_in(answers, queries, ranked, probabilities)
     found = np.zeros((4, 9))
     np.put_along_axis(found, ranked.astype(np.int64), probabilities, axis=1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_an_answer_is_never_replaced_by_another_one() -> None:
+    ranked = np.array([[0, 1, 2]], dtype=np.int32)
+    probabilities = np.array([[0.6, 0.3, 0.1]], dtype=np.float32)
+    # The last one is an answer itself; one document is named twice, by its id and by that of its passage.
+    answers = {"q": [([2], 1.0), ([5], 3.0), ([5], 1.0), ([6], 0.5), ([7], 0.1)]}
+    mix_in(answers, ["q"], ranked, probabilities)
+    assert sorted(ranked[0].tolist()) == [2, 5, 6], "that of least weight is left out"
+    found = dict(zip(ranked[0].tolist(), probabilities[0].tolist(), strict=True))
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert found[5] == pytest.approx(ANSWERED * 4 / 5.5)
+    assert found[6] == pytest.approx(ANSWERED * 0.5 / 5.5)
+    assert found[2] == pytest.approx(ANSWERED * 1 / 5.5 + (1 - ANSWERED))
+
+
+def test_answers_may_take_every_place() -> None:
+    ranked, probabilities = np.array([[0, 1]], dtype=np.int32), np.array([[0.9, 0.1]], dtype=np.float32)
+    mix_in({"q": [([7], 1.0), ([8], 3.0)]}, ["q"], ranked, probabilities)
+    assert dict(zip(ranked[0].tolist(), probabilities[0].tolist(), strict=True)) == pytest.approx({8: 0.75, 7: 0.25})
+
+
 @pytest.mark.parametrize(("asked", "mined"), [(0, 50), (10, 90), (1, 1000), (500, 100), (3, 0)])
 def test_users_queries_are_a_share_of_the_lessons(asked: int, mined: int) -> None:
-    rows = _repeated(asked, mined)
+    rows = repeated(asked, mined)
     times = np.bincount(rows, minlength=asked + mined)
     assert set(times[asked:]) <= {1}
     if asked:
@@ -149,6 +179,22 @@ def test_what_was_asked_is_among_the_targets(corpus: Corpus, tmp_path: Path) -> 
     (number,) = corpus.store.numbers_of(["d7"])["d7"]
     drawn = sorted({number, *[one for one in corpus.drawn(40, 0).tolist() if one != number][:39]})
     assert drawn[best] == number
+
+
+def test_a_query_that_judges_is_not_mined(corpus: Corpus, tmp_path: Path) -> None:
+    spec = TeacherSpec(documents=40)
+    make_distillation_targets(tmp_path / "all", corpus, [encode], spec, seconds=None, seed=0)
+    texts = DistillationTargets.open(tmp_path / "all").texts
+    real = RealQueries(withheld=frozenset({normalise(texts[3])}))
+    make_distillation_targets(tmp_path / "less", corpus, [encode], spec, seconds=None, seed=0, real=real)
+    assert DistillationTargets.open(tmp_path / "less").texts == [text for text in texts if text != texts[3]]
+
+
+def test_users_queries_have_no_source_to_leave_out(corpus: Corpus, tmp_path: Path) -> None:
+    real = RealQueries(texts=("gilak turns", "homip"))
+    make_distillation_targets(tmp_path / "targets", corpus, [encode], TeacherSpec(), seconds=None, seed=0, real=real)
+    targets = DistillationTargets.open(tmp_path / "targets")
+    row = targets.texts.index("homip")
     np.testing.assert_allclose(np.asarray(targets.probabilities).sum(axis=1), 1.0, atol=1e-3)
     assert targets.left_out[row].tolist() == [0, 0]
 

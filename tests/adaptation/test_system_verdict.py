@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reknit.adaptation.system_verdict import system_verdict
+from reknit.adaptation.system_verdict import system_verdict, with_a_second_search
 from reknit.evaluation.significance import Paired
 
 MILLISECONDS = {"bm25+adapted": 10.0, "bm25+start": 9.5, "bm25": 0.2}
@@ -56,3 +56,14 @@ def test_several_collections_are_named() -> None:
     assert "mean nDCG@10 over first, second" in found.sentence
     assert "400 queries" in found.sentence
     assert found.decided_by == "first, second"
+
+
+def test_feedback_is_added_to_words_and_vectors_alone() -> None:
+    found = system_verdict("bm25+adapted", "bm25+start", BETTER, values(), MILLISECONDS, 0)
+    second = with_a_second_search(found, possible=True)
+    assert second.use == "bm25+adapted+feedback"
+    assert "A second search by its first hits follows (BM25 + adapted + feedback)" in second.sentence
+    words = system_verdict("bm25", "bm25", SAME, values(), MILLISECONDS, 0)
+    same = with_a_second_search(words, possible=False)
+    assert same.use == "bm25"
+    assert same.sentence.endswith("There is no feedback for many answers: BM25 is not of words and vectors together.")

@@ -43,7 +43,7 @@ works = st.builds(
 )
 
 
-@given(works, st.floats(10, 1e5), st.floats(0, 5))
+@given(works, st.floats(10, 1e5), st.floats(0, 500))
 def test_the_parts_are_the_budget_or_the_plan_says_that_they_are_more(
     given: Work, limit: float, elapsed: float
 ) -> None:

@@ -29,7 +29,7 @@ def test_who_knows_of_many_answers_gets_it(run: Path) -> None:
     result = read_result(run)
     verdict = result["system_verdict"]
     assert verdict["use"] == result["probe_system_verdict"]["use"] + "+feedback"
-    assert f"It goes on with feedback from its first hits ({system_label(verdict['use'])})" in verdict["sentence"]
+    assert f"A second search by its first hits follows ({system_label(verdict['use'])})" in verdict["sentence"]
     assert not any("feedback" in name for name in result["evaluations"][0]["rows"]), "the probe cannot judge it"
     assert (
         result["costs"][verdict["use"]]["milliseconds"]
@@ -60,3 +60,10 @@ def test_who_knows_of_one_answer_gets_none(words: tuple[object, ...], collection
     reknit(*words, "--out", tmp_path / "run", "--eval", collection, "--answers", "one").succeeded()
     for evaluation in read_result(tmp_path / "run")["evaluations"]:
         assert not any("feedback" in name for name in evaluation["rows"])
+
+
+def test_a_run_that_keeps_what_it_trained_searches_with_feedback_too(words: tuple[object, ...], tmp_path: Path) -> None:
+    reknit(*words, "--out", tmp_path / "run", "--answers", "many").succeeded()
+    system = system_of(tmp_path / "run")
+    assert set(system.weights) == {"bm25", "adapted"}
+    assert system.feedback is not None

@@ -44,7 +44,7 @@ def test_all_are_compared(run: Path) -> None:
     assert {"small", "bm25+small", "start", "bm25+start+small"} <= set(result["evaluations"][0]["rows"])
     assert result["system_verdict"]["have"] == "start"
     assert "start models, the best first; nDCG@10 of the probe: run " in (run / "train.log").read_text()
-    assert "start models (2) and" in (run / "train.log").read_text(), "both teach"
+    assert "models (2) and" in (run / "train.log").read_text(), "both teach"
     assert result["command"].count("--start") == 2
     assert "--have start" in result["command"]
 
@@ -100,7 +100,7 @@ def test_a_named_teacher_teaches_and_is_not_searched_with(finished_run: Path, co
     reknit("export", finished_run, "--out", tmp_path / "small", "--dims", 16).succeeded()
     words = ("adapt", corpus, "--out", tmp_path / "run", "--start", tmp_path / "small", *QUICK)
     reknit(*words, "--teacher", finished_run / "model").succeeded()
-    assert "start models (2) and" in (tmp_path / "run" / "train.log").read_text(), "both teach"
+    assert "models (2) and" in (tmp_path / "run" / "train.log").read_text(), "both teach"
     result = read_result(tmp_path / "run")
     assert set(result["evaluations"][0]["rows"]) <= {
         "random",

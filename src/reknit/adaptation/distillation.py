@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reknit.adaptation.answers import Answer, mix_in, repeated
 from reknit.adaptation.real_queries import RealQueries
 from reknit.adaptation.teacher import DENSE_WEIGHTS, HybridTeacher, choose_dense_weight
 from reknit.data.text.corpus import Corpus
+from reknit.data.text.curation import normalise
 from reknit.data.text.passages import count_words
 from reknit.errors import ReknitError
 from reknit.evaluation.probe import with_fewer_shared_words
@@ -34,12 +36,7 @@ _DOCUMENTS_SHARE, _QUERIES_SHARE = 0.6, 0.9
 _WEIGHT_QUERIES = 600
 _FEWEST_WEIGHT_QUERIES = 20
 _MIN_WORDS_LEFT = 5
-ANSWERED = 0.5
-"""Of the probability that a query's answers get where users gave some."""
-ASKED_SHARE, MOST_REPEATED = 0.25, 8
-"""Of the queries that train, those that users asked are at least this share; how often one is repeated for that."""
-Answer = tuple[list[int], float]
-"""The places of a document's passages among those that are ranked, and its weight."""
+_PASSAGES_OF_AN_ANSWER = 3
 _TEXTS_AT_ONCE = 512
 _SCORES_AT_ONCE = 4_000_000
 
@@ -66,9 +63,9 @@ def make_distillation_targets(
             _make(corpus, encoders, spec, seconds, seed, real or RealQueries()).save(aside)
     targets = DistillationTargets.open(path)
     logger.info(
-        "teacher: %.0f%% start %s and %.0f%% BM25, ranks %d passages for %d pseudo-queries (%.0f s)",
+        "teacher: %.0f%% %s and %.0f%% BM25, ranks %d passages for %d pseudo-queries (%.0f s)",
         100 * targets.facts["dense_weight"],
-        "model" if len(encoders) == 1 else f"models ({len(encoders)})",
+        "start model" if len(encoders) == 1 else f"models ({len(encoders)})",
         100 * (1 - targets.facts["dense_weight"]),
         len(targets.documents),
         targets.facts["queries"],
@@ -86,8 +83,9 @@ def _make(
 ) -> DistillationTargets:
     began = time.monotonic()
     ends = [None if seconds is None else began + share * seconds for share in (_DOCUMENTS_SHARE, _QUERIES_SHARE)]
-    passages, documents, vectors, answering = _documents(corpus, encoders, spec, ends[0], seed, real)
     asked = real.texts[: spec.queries // 2]
+    answers_of = {query: real.answers[query] for query in asked if query in real.answers}
+    passages, documents, vectors, answering = _documents(corpus, encoders, spec, ends[0], seed, answers_of)
     mined = mine_queries(
         corpus.store,
         passages.tolist(),
@@ -96,6 +94,8 @@ def _make(
         limit=spec.queries - len(asked),
         seed=seed,
     )
+    # A title may be what users ask, and what they are judged by.
+    mined = [query for query in mined if normalise(query.text) not in real.withheld] if real.withheld else mined
     if not mined:
         raise ReknitError("no passage contains a sentence that could be a query: give texts with sentences")
     # Of a title all passages of its document are left out, which may be all there are.
@@ -116,7 +116,7 @@ def _make(
     weight, reached = _dense_weight(encoders, documents, vectors, texts[len(asked) :], answers)
     teacher = HybridTeacher(documents, vectors, neighbours=spec.neighbours, neighbour_weight=spec.neighbour_weight)
     ranked, probabilities = _rankings(teacher, texts, encoded, left_out, weight, spec)
-    _mix_in(answering, asked, ranked, probabilities)
+    mix_in(answering, asked, ranked, probabilities)
     facts = {
         "dense_weight": weight,
         "reached_by_dense_weight": dict(zip(map(str, DENSE_WEIGHTS), reached, strict=False)),
@@ -126,7 +126,7 @@ def _make(
         "asked": len(asked),
         "seconds": time.monotonic() - began,
     }
-    rows = _repeated(len(asked), len(mined))
+    rows = repeated(len(asked), len(mined))
     return DistillationTargets(
         [texts[row] for row in rows], vectors[0], ranked[rows], probabilities[rows], left_out[rows], facts
     )
@@ -138,14 +138,17 @@ def _documents(
     spec: TeacherSpec,
     end: float | None,
     seed: int,
-    real: RealQueries,
+    answers: Mapping[str, Mapping[str, float]],
 ) -> tuple[np.ndarray, list[str], list[np.ndarray], dict[str, list[Answer]]]:
     """Ascending numbers of the passages that are ranked, their texts, their unit vectors by each encoder, and the
-    answers of each query that has some."""
-    known = corpus.store.numbers_of(real.documents)
-    wanted = np.array(sorted({number for numbers in known.values() for number in numbers}), dtype=np.int64)
+    answers of each query that has some. Passages of answers are among them, as far as they are no more than half."""
+    known = corpus.store.numbers_of({document for of in answers.values() for document in of})
+    wanted = dict.fromkeys(number for numbers in known.values() for number in numbers[:_PASSAGES_OF_AN_ANSWER])
+    named = np.array(list(wanted)[: spec.documents // 2], dtype=np.int64)
     drawn = corpus.drawn(spec.documents, seed)
-    order = np.concatenate([wanted, drawn[~np.isin(drawn, wanted)]])[: max(spec.documents, len(wanted))]
+    order = np.concatenate([named, drawn[~np.isin(drawn, named)]])[: spec.documents]
+    # In random order, for there may be time for the first ones only.
+    order = np.random.default_rng([seed, 7]).permutation(order) if named.size else order
     texts = [corpus.training_text(number) for number in order.tolist()]
     encoded = _encoded("teacher: passages", encoders, texts, "document", end)
     kept = np.argsort(order[: len(encoded[0])])
@@ -154,47 +157,10 @@ def _documents(
     place = {number: place for place, number in enumerate(passages.tolist())}
     places = {name: [place[number] for number in numbers if number in place] for name, numbers in known.items()}
     answering = {
-        query: [(places[name], weight) for name, weight in answers.items() if places.get(name)]
-        for query, answers in real.answers.items()
+        query: [(places[name], weight) for name, weight in of.items() if places.get(name)]
+        for query, of in answers.items()
     }
     return passages, [texts[number] for number in kept], vectors, answering
-
-
-def _mix_in(
-    answers: Mapping[str, Sequence[Answer]], queries: Sequence[str], ranked: np.ndarray, probabilities: np.ndarray
-) -> None:
-    """Give the answers of the first queries, in place, ANSWERED of the probability, by their weights; the rest stays
-    the teacher's: who clicked on one of ten that are right says nothing against the others.
-
-    Of a document's passages the one that the teacher ranks highest gets its part.
-    """
-    for row, query in enumerate(queries):
-        total = sum(weight for _, weight in answers.get(query, ()))
-        if not total:
-            continue
-        probabilities[row] *= 1 - ANSWERED
-        free = ranked.shape[1]
-        for places, weight in answers[query]:
-            columns = np.flatnonzero(np.isin(ranked[row, :free], places))
-            if columns.size:
-                column = int(columns[0])
-            else:
-                # In place of what the teacher ranks last.
-                free = column = free - 1
-                ranked[row, column], probabilities[row, column] = places[0], 0.0
-            probabilities[row, column] += ANSWERED * weight / total
-            if free <= 1:
-                break
-
-
-def _repeated(asked: int, mined: int) -> np.ndarray:
-    """Rows in which the users' queries, which come first, are at least ASKED_SHARE of all, unless they would have to be
-    repeated too often."""
-    times = round(ASKED_SHARE / (1 - ASKED_SHARE) * mined / asked) if asked else 1
-    rows: np.ndarray = np.concatenate(
-        [np.repeat(np.arange(asked), min(max(times, 1), MOST_REPEATED)), asked + np.arange(mined)]
-    )
-    return rows
 
 
 def _dense_weight(

@@ -16,6 +16,7 @@ from reknit.jobs.progress import format_count, format_duration, format_rate
 from reknit.jobs.typed_json import to_plain
 from reknit.runs.config import RunConfig
 from reknit.runs.corpus import check_corpus_path
+from reknit.runs.phases import check_parts
 from reknit.runs.run_folder import RunFolder
 
 _BYTES_A_WORD = 12  # in the texts and in the index of words together
@@ -77,6 +78,7 @@ def dry_run(config: RunConfig, out: Path, settings: tuple[str, ...]) -> DryRun:
         run.load()
         run.folder.make(overwrite=False)
         run.read()
+        check_parts(config, run.corpus)
         models = run.start_models()
         planner = run.planner(models)
         plan = planner.provisional()
@@ -88,6 +90,6 @@ def dry_run(config: RunConfig, out: Path, settings: tuple[str, ...]) -> DryRun:
             passages=len(store),
             languages={code: found[code] / sum(found.values()) for code in sorted(found, key=lambda one: -found[one])},
             rates={name: 1 / planner.seconds_a_passage(name) for name in models},
-            index_megabytes=(len(run.corpus.searched) * width * 4 + _BYTES_A_WORD * store.words) / 1e6,
+            index_megabytes=config.index * (len(run.corpus.searched) * width * 4 + _BYTES_A_WORD * store.words) / 1e6,
             plan=plan,
         )

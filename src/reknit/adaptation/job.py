@@ -98,7 +98,8 @@ def adapt(
 def plan(config: RunConfig, out: str | Path, *, settings: Sequence[str] = ()) -> DryRun:
     """How `run` of the same arguments would spend its time; nothing is written or trained."""
     config = with_overrides(config, tuple(settings))
-    check_start(config, settings)
+    with join_team() as team:
+        _check(config, settings, team)
     return dry_run(config, Path(out), tuple(settings))
 
 
@@ -184,6 +185,7 @@ def pretrain_config(
         eval=tuple(str(folder) for folder in eval),
         expansion=ExpansionSpec(words=0),
         verdict=bool(eval),
+        answers="one",
         index=False,
     )
 
@@ -218,10 +220,7 @@ def _run(
     config = with_overrides(stored, tuple(settings))
     if resume:
         folder.check_changes(stored, config)
-    if config.budget == BudgetSpec():
-        raise ReknitError("a run without a budget would never end: give one with --budget, such as 10m or 5Mtok")
-    check_batches(config, team)
-    check_start(config, settings)
+    _check(config, settings, team)
     run = kind_of(config)(config, folder)
     run.check(settings)
     if not resume:
@@ -236,6 +235,14 @@ def _run(
             return run.train_and_deliver(team)
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None
+
+
+def _check(config: RunConfig, settings: Sequence[str], team: Team) -> None:
+    """Raise ReknitError for what can be said of a configuration alone."""
+    if config.budget == BudgetSpec():
+        raise ReknitError("a run without a budget would never end: give one with --budget, such as 10m or 5Mtok")
+    check_batches(config, team)
+    check_start(config, settings)
 
 
 def _help_to_train(team: Team, folder: RunFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,16 +13,18 @@ from reknit.adaptation.candidate_systems import CandidateSystems, candidate_syst
 from reknit.adaptation.costs import SideCost, milliseconds_of, side_costs
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.system_choice import choose, cross_fitted_gain, joined
-from reknit.adaptation.system_verdict import METRIC, going_on_with_feedback, system_verdict
+from reknit.adaptation.system_verdict import METRIC, system_verdict, with_a_second_search
 from reknit.adaptation.verdict import decide
 from reknit.data.retrieval_set import RetrievalSet
+from reknit.data.text.holdout import PROBE
 from reknit.evaluation.retrieval import evaluate_retrieval, sides_of
 from reknit.evaluation.scores import Evaluation
 from reknit.evaluation.significance import stratified_test
 from reknit.models.encode_texts import EncodeTexts, encoder_function
 from reknit.report.facts import system_label
+from reknit.retrieval.feedback import Feedback
 from reknit.retrieval.fusion import EQUAL_PARTS
-from reknit.retrieval.system import WORDS
+from reknit.retrieval.system import WORDS, SearchSystem
 from reknit.runs.config import RunConfig
 from reknit.runs.result import SystemVerdict, Verdict
 
@@ -80,19 +82,27 @@ class Judge:
         return system_name((WORDS, ADAPTED))
 
     @property
+    def adapted_system(self) -> SearchSystem:
+        """Words and the adapted model, with feedback where the user says that queries have many answers."""
+        system = self.systems[self.adapted]
+        return replace(system, feedback=Feedback()) if self._config.answers == "many" else system
+
+    @property
     def have(self) -> str:
         """The name of the system that the user runs today."""
         named = {"bm25": WORDS, "start": self._have, "hybrid": system_name((WORDS, self._have))}
         return named[self._config.searched_with]
 
-    def judge(self, labelled: Sequence[RetrievalSet], passages: int) -> Judgement:
-        """Evaluate every system on the probe and the labelled collections. passages: to search, once there is an index.
+    def judge(self, labelled: Sequence[RetrievalSet], passages: int, clicks: RetrievalSet | None = None) -> Judgement:
+        """Evaluate every system on the probe, the labelled collections and clicks. passages: to search, once there is
+        an index.
 
-        Labelled collections give both verdicts where there are any; the weights are the probe's.
+        Labelled collections give both verdicts where there are any, else clicks, else the probe; the weights are the
+        probe's.
         """
         config, judging = self._config, self._roles.judging
         evaluations = []
-        for collection in (judging, *labelled):
+        for collection in (judging, *labelled, *([] if clicks is None else [clicks])):
             logger.info("evaluating on %s (%d documents)", collection.name, len(collection.documents))
             # Where all queries of the probe judge, they are those that chose.
             known = collection is judging and self._roles.judged_by_all
@@ -111,25 +121,25 @@ class Judge:
         costs = side_costs(self._uncached(), judging, passages)
         probe_systems = self._system_verdict(evaluations[:1], costs)
         systems = probe_systems
-        if labelled:
-            self.systems |= self._second
-            systems = self._system_verdict(evaluations, costs)
-        elif config.answers == "many" and self.systems[systems.use].is_hybrid:
-            self.systems |= self._second
-            systems = going_on_with_feedback(systems)
-        verdict = decide(evaluations, seed=config.seed)
+        deciding = evaluations[1 : 1 + len(labelled)] or evaluations[1:] or evaluations
+        # Those with feedback have no values on the probe.
+        self.systems |= self._second if deciding is not evaluations or config.answers == "many" else {}
+        if deciding is not evaluations:
+            systems = self._system_verdict(deciding, costs)
+        elif config.answers == "many":
+            systems = with_a_second_search(systems, possible=self.systems[systems.use].is_hybrid)
+        verdict = decide(deciding, seed=config.seed)
         logger.info("verdict: %s", systems.sentence)
         logger.info("model alone: %s", verdict.sentence)
-        plain = decide(evaluations, system="plain", seed=config.seed) if "plain" in self.systems else None
+        plain = decide(deciding, system="plain", seed=config.seed) if "plain" in self.systems else None
         probe_verdict = decide(evaluations[:1], seed=config.seed)
         return Judgement(tuple(evaluations), systems, probe_systems, verdict, probe_verdict, plain, costs)
 
-    def _system_verdict(self, evaluations: Sequence[Evaluation], costs: Mapping[str, SideCost]) -> SystemVerdict:
-        deciding = evaluations[1:] or evaluations
+    def _system_verdict(self, deciding: Sequence[Evaluation], costs: Mapping[str, SideCost]) -> SystemVerdict:
         measured = {one.dataset: {name: _values(one, name) for name in self.systems} for one in deciding}
         milliseconds = milliseconds_of(self.systems, costs)
         seed = self._config.seed
-        if len(evaluations) > 1:
+        if deciding[0].dataset != PROBE:
             # Labels choose and judge, each half of the queries for the other; the weights are the probe's.
             values = [{name: of[name][None] for name in of} for of in measured.values()]
             best = choose(joined(values)).system

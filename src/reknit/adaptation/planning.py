@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from reknit.adaptation.rates import Rates, measured_rates
-from reknit.adaptation.time_plan import LEAST_TRAINING, TEACH, Sizes, TimePlan, Work, said, time_plan
+from reknit.adaptation.time_plan import LEAST_TRAINING, READ, TEACH, Sizes, TimePlan, Work, said, time_plan
 from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.corpus import Corpus
 from reknit.jobs.files import read_json, write_json
@@ -42,11 +42,12 @@ class Planner:
         collections: Sequence[RetrievalSet],
         models: Mapping[str, Embedder],
         elapsed: Callable[[], float],
+        asked: int = 0,
     ) -> None:
         """models: every start model, by its name, and TEACHER where one was named. elapsed: seconds since the run
-        began."""
+        began. asked: queries of users that may train."""
         self._config, self._corpus, self._collections = config, corpus, collections
-        self._models, self._elapsed = models, elapsed
+        self._models, self._elapsed, self._of_users = dict(models), elapsed, asked
         self._plan, self._training = folder.data / _PLAN, folder.data / _TRAINING
 
     @cached_property
@@ -62,7 +63,7 @@ class Planner:
         """The plan while it is not known which model is trained: with the slowest one that can be."""
         starts = {name: model for name, model in self._models.items() if name != TEACHER}
         trainable = [name for name, model in starts.items() if isinstance(model, EmbeddingModel)]
-        student = max(trainable, key=self.seconds_a_passage)
+        student = self._config.student or max(trainable, key=self.seconds_a_passage)
         return self.plan(student, [name for name in starts if name != student][:2])
 
     def plan(self, student: str, others: Sequence[str], *, measured: bool = False) -> TimePlan:
@@ -83,8 +84,15 @@ class Planner:
         )
         return time_plan(work, self._limit, self._elapsed())
 
+    def forget(self, name: str) -> None:
+        """Let a model go that is not needed any more."""
+        self._models.pop(name, None)
+
     def settle(self, student: str, others: Sequence[str]) -> TimePlan:
-        """The plan of the run: that of the first call, also of a resume."""
+        """The plan of the run: that of the first call, also of a resume. Nothing is measured or kept where the budget
+        does not cover the run."""
+        if self._limit is None:
+            return TimePlan(1.0, self._asked(), {}, 0.0, None)
         if not self._plan.exists():
             plan = self.plan(student, others, measured=len(self._models.keys() - {TEACHER}) > 1)
             write_json(self._plan, to_plain(plan))
@@ -104,15 +112,16 @@ class Planner:
             return None
         return spec.time_share * self._config.budget.seconds if plan.limit is None else _LATE * plan.parts[TEACH]
 
-    def seconds_to_train(self, plan: TimePlan, student: str) -> float | None:
+    def seconds_to_train(self, plan: TimePlan, student: str, taught: float) -> float | None:
         """What is left for training now, or was when this was first called, before a resume; None where the budget
-        does not cover the run."""
+        does not cover the run. taught: seconds that the teacher took, perhaps before a resume."""
         if plan.limit is None or self._limit is None:
             return None
         if not self._training.exists():
             # Machines are shared: it may be slower now than when it was measured.
             slower = self._measured(self._models[student], _PASSAGES_AGAIN).passage / self.rates[student].passage
-            left = plan.limit - self._elapsed() - slower * plan.seconds_after_training
+            passed = max(self._elapsed(), plan.parts[READ] + taught)
+            left = plan.limit - passed - slower * plan.seconds_after_training
             write_json(self._training, {"seconds": max(left, LEAST_TRAINING * (plan.training or 0.0))})
         # A resume may be given another budget: what has been made stays, and training gets the difference.
         seconds: float = read_json(self._training)["seconds"] + self._limit - plan.limit
@@ -122,6 +131,11 @@ class Planner:
         encode = encoder_function(model, self._config.precision, quiet=True)
         return measured_rates(encode, self._corpus, self._collections, passages)
 
+    def _queries(self, teacher: TeacherSpec) -> int:
+        """That there can be: of users, of which the teacher takes half at most, and of the passages."""
+        of_passages = teacher.queries_per_passage * len(self._corpus.store)
+        return min(teacher.queries, of_passages + min(self._of_users, teacher.queries // 2))
+
     def _asked(self) -> Sizes:
         config, passages, probe = self._config, len(self._corpus.store), self._corpus.held_out.whole
         teacher = _teacher(config)
@@ -129,7 +143,7 @@ class Planner:
             probe_queries=len(probe.queries),
             probe_documents=len(probe.documents),
             teacher_documents=min(teacher.documents, passages) if teacher else 0,
-            teacher_queries=min(teacher.queries, teacher.queries_per_passage * passages) if teacher else 0,
+            teacher_queries=self._queries(teacher) if teacher else 0,
             expansion_documents=min(config.expansion.documents, passages) if config.expansion.wanted else 0,
         )
 

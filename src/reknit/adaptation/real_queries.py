@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -22,26 +22,24 @@ CLICKS = "clicks"
 """The name of the collection that judges by pairs."""
 FOLDS = 5
 """One of so many queries with pairs is not trained on, and judges."""
-FEWEST_TO_JUDGE = 50
+FEWEST_TO_JUDGE, MOST_TO_JUDGE = 50, 1000
+"""Queries of that kind: with fewer all train, and of more the others do neither."""
 _DOCUMENTS = 8000
 _SAMPLE = 1000
 
 
 @dataclass(frozen=True)
 class RealQueries:
-    """texts: queries to learn from, those that were asked most first. answers: {query: {document's id: weight}}, of
-    those with pairs. sample: queries drawn as often as they were asked, for their form. judging: the pairs that are not
-    trained on, as a collection; None where there are too few."""
+    """texts: queries to learn from, first those with pairs, each kind in the order of how much is known of them.
+    answers: {query: {document's id: weight}}, of those with pairs. sample: queries drawn as often as they were asked,
+    for their form. judging: pairs that are not trained on, as a collection; None where there are too few. withheld:
+    normalised texts that nothing may learn from."""
 
     texts: tuple[str, ...] = ()
     answers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     sample: tuple[str, ...] = ()
     judging: RetrievalSet | None = None
-
-    @cached_property
-    def documents(self) -> frozenset[str]:
-        """Ids of the documents that answer something."""
-        return frozenset(document for answers in self.answers.values() for document in answers)
+    withheld: frozenset[str] = frozenset()
 
 
 def real_queries(
@@ -49,9 +47,9 @@ def real_queries(
 ) -> RealQueries:
     """What a run may use of a log and of pairs.
 
-    excluded: queries of labelled collections, in any spelling, which are not learnt from. A fifth of the queries with
-    pairs, by a hash of the query, is kept for judging, where they are at least FEWEST_TO_JUDGE in all. Raises
-    ReknitError where no pair names a document of the corpus.
+    excluded: queries of labelled collections, in any spelling, which are not learnt from; nor are those of the probe,
+    for people search by titles too. A fifth of the queries with pairs, by a hash of the query, is kept for judging,
+    where that makes at least FEWEST_TO_JUDGE. Raises ReknitError where no pair names a document of the corpus.
     """
     known = corpus.store.numbers_of({pair.document for pair in pairs})
     answers: dict[str, dict[str, float]] = {}
@@ -59,20 +57,34 @@ def real_queries(
         if pair.document in known:
             answers.setdefault(pair.query, {})[pair.document] = pair.weight
     _tell(pairs, answers, known)
-    counts = {one.text: one.count for one in log}
-    spelled = {normalise(text): text for text in counts}
-    held = {query for query in answers if _is_held(query)} if len(answers) >= FEWEST_TO_JUDGE else set()
-    kept_out = {normalise(text) for text in (*excluded, *held)}
-    trained = {query: of for query, of in answers.items() if normalise(query) not in kept_out}
+    answers = {query: answers[query] for query in sorted(answers, key=lambda one: -math.fsum(answers[one].values()))}
+    held = [query for query in answers if _is_held(query)]
+    held = held if len(held) >= FEWEST_TO_JUDGE else []
+    withheld = {normalise(text) for text in (*excluded, *corpus.held_out.whole.queries.values(), *held)}
+    trained = {query: of for query, of in answers.items() if normalise(query) not in withheld}
     # A query with pairs may stand in the log too.
-    texts = [*trained, *(text for key, text in spelled.items() if key not in kept_out | set(map(normalise, trained)))]
-    asked = counts or {query: max(1, round(sum(of.values()))) for query, of in answers.items()}
-    weights = np.array([*asked.values()], dtype=np.float64)
-    rng = np.random.default_rng([seed, 6])
-    drawn = rng.choice(len(asked), _SAMPLE, p=weights / weights.sum()) if weights.sum() else np.arange(0)
-    sample = [[*asked][place] for place in drawn.tolist()]
-    judging = _collection({query: answers[query] for query in sorted(held)}, corpus, known, seed) if held else None
-    return RealQueries(tuple(texts), trained, tuple(sample), judging)
+    taken = withheld | set(map(normalise, trained))
+    judging = None
+    if held:
+        judging = _collection({query: answers[query] for query in sorted(held[:MOST_TO_JUDGE])}, corpus, known, seed)
+    return RealQueries(
+        texts=(*trained, *(one.text for one in log if normalise(one.text) not in taken)),
+        answers=trained,
+        sample=_sample(log, answers, seed),
+        judging=judging,
+        withheld=frozenset(withheld),
+    )
+
+
+def _sample(log: Sequence[LoggedQuery], answers: Mapping[str, Mapping[str, float]], seed: int) -> tuple[str, ...]:
+    """Of the log, else of the queries with pairs."""
+    texts = [one.text for one in log] or list(answers)
+    counts: list[float] = [one.count for one in log] or [sum(of.values()) for of in answers.values()]
+    if not sum(counts):
+        return ()
+    weights = np.array(counts, dtype=np.float64)
+    drawn = np.random.default_rng([seed, 6]).choice(len(texts), _SAMPLE, p=weights / weights.sum())
+    return tuple(texts[place] for place in drawn.tolist())
 
 
 def _is_held(query: str) -> bool:
@@ -90,7 +102,7 @@ def _tell(pairs: Sequence[Pair], answers: Mapping[str, object], known: Mapping[s
         )
     if unknown:
         logger.warning(
-            "%d of %d pairs name a document that the corpus does not have, such as %r: left out",
+            "%d of %d pairs name no document of the corpus, or one that repeats another, such as %r: left out",
             len(unknown),
             len(pairs),
             unknown[0],

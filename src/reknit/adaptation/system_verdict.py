@@ -44,10 +44,16 @@ def system_verdict(
     )
 
 
-def going_on_with_feedback(verdict: SystemVerdict) -> SystemVerdict:
-    """The same system, with feedback because the user says that queries have many answers."""
+def with_a_second_search(verdict: SystemVerdict, *, possible: bool) -> SystemVerdict:
+    """The same system, with feedback because the user says that queries have many answers. possible: whether it is of
+    words and vectors."""
+    if not possible:
+        said = (
+            f" There is no feedback for many answers: {system_label(verdict.use)} is not of words and vectors together."
+        )
+        return replace(verdict, sentence=verdict.sentence + said)
     said = (
-        f" It goes on with feedback from its first hits ({system_label(feedback_name(verdict.use))}), for queries have "
+        f" A second search by its first hits follows ({system_label(feedback_name(verdict.use))}), for queries have "
         "many answers here; the probe, with one answer a query, cannot judge that."
     )
     return replace(verdict, use=feedback_name(verdict.use), sentence=verdict.sentence + said)

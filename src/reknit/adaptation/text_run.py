@@ -13,7 +13,7 @@ from reknit.adaptation.changed_results import changed_searches
 from reknit.adaptation.deliver import FinishedRun, deliver
 from reknit.adaptation.distillation import make_distillation_targets
 from reknit.adaptation.expansion import make_expansion
-from reknit.adaptation.given import Given
+from reknit.adaptation.given import Given, check_unchanged
 from reknit.adaptation.judge import Judge, Judgement
 from reknit.adaptation.planning import TEACHER, Planner, followed
 from reknit.adaptation.probe_roles import ProbeRoles
@@ -21,8 +21,8 @@ from reknit.adaptation.real_queries import RealQueries, real_queries
 from reknit.adaptation.starts import choose_starts
 from reknit.adaptation.time_plan import TimePlan
 from reknit.adaptation.train import train
-from reknit.data.retrieval_set import RetrievalSet
 from reknit.data.text.corpus import Corpus
+from reknit.errors import ReknitError
 from reknit.jobs.interrupt import listen_for_stop
 from reknit.models.embedder import Embedder
 from reknit.models.embedding_model import EmbeddingModel
@@ -43,7 +43,7 @@ logger = logging.getLogger("reknit")
 
 class TextRun(RunKind):
     """given: beside the corpus. Once `prepare` has been called: corpus; real, what is used of the users' queries;
-    collections, labelled ones that judge; start, which a copy of is trained, and the configuration names as the start;
+    start, which a copy of is trained, and the configuration names as the start;
     beside, other start models; have, the name of the start model that the user has; trains, of the one that is trained;
     schedule and plan, of the run's time."""
 
@@ -51,7 +51,6 @@ class TextRun(RunKind):
     given: Given
     corpus: Corpus
     real: RealQueries
-    collections: list[RetrievalSet]
     start: Candidate
     beside: tuple[Candidate, ...]
     have: str
@@ -60,7 +59,12 @@ class TextRun(RunKind):
     plan: TimePlan
 
     def check(self, settings: Sequence[str]) -> None:
-        """Everything that a text run has can be set."""
+        """Everything that a text run has can be set. Raises ReknitError for a teacher that nothing learns from."""
+        teaches = any(isinstance(phase.recipe.data, QuerySpec) for phase in phases_of(self.config))
+        if self.config.teacher is not None and not teaches:
+            raise ReknitError(
+                f"--teacher {self.config.teacher}: no phase of this run learns from a teacher; leave it out"
+            )
 
     def load(self) -> None:
         self.given = Given.load(self.config)
@@ -76,15 +80,27 @@ class TextRun(RunKind):
         config, given = self.config, self.given
         labelled = given.labelled_queries
         self.corpus = prepare_corpus(config, self.folder, labelled, indexed=config.index, reader=given.reader)
+        if config.queries or config.pairs:
+            check_unchanged(config, self.folder)
         self.real = real_queries(given.log, given.pairs, self.corpus, labelled, config.seed)
-        self.collections = [*given.collections, *([] if self.real.judging is None else [self.real.judging])]
         if self.real.texts and not any(isinstance(one.recipe.data, QuerySpec) for one in phases_of(config)):
-            logger.warning("users' queries train nothing in this run, which has no teacher: they shape the probe alone")
+            logger.warning(
+                "users' queries train nothing in this run, which has no teacher; they shape the probe, and pairs judge"
+            )
 
     def planner(self, models: dict[str, Embedder]) -> Planner:
         """Measures the start models, and the teacher that was named, and plans the run by it."""
         models = models if self.given.teacher is None else models | {TEACHER: self.given.teacher}
-        return Planner(self.config, self.folder, self.corpus, self.collections, models, lambda: self.elapsed)
+        judging = [] if self.real.judging is None else [self.real.judging]
+        return Planner(
+            self.config,
+            self.folder,
+            self.corpus,
+            (*self.given.collections, *judging),
+            models,
+            lambda: self.elapsed,
+            asked=len(self.real.texts),
+        )
 
     def start_models(self) -> dict[str, Embedder]:
         """Every start model by its name; the only one is called START, and built where none was given."""
@@ -134,15 +150,21 @@ class TextRun(RunKind):
         roles = ProbeRoles(config, corpus.held_out, self.real.sample)
 
         self._teach(config)
+        self.given = replace(self.given, teacher=None)  # which may be large
+        self.schedule.forget(TEACHER)
         config = self._with_time_left(config)
         adapted, training = train(config, folder, corpus, start, roles, team)
         beside = [_expanded(candidate, config, corpus, roles) for candidate in (start, *self.beside)]
         candidates = [adapted, *beside]
         judge = Judge(candidates, self.have, roles, config) if config.verdict or config.index else None
-        judgement = judge.judge(self.collections, len(corpus.searched)) if judge and config.verdict else None
+        judgement = (
+            judge.judge(self.given.collections, len(corpus.searched), self.real.judging)
+            if judge and config.verdict
+            else None
+        )
         search = _searched_by(judge, judgement, config)
         finished = FinishedRun(
-            config=config,
+            config=self.config,
             folder=folder,
             corpus=corpus,
             candidates=tuple(candidates),
@@ -151,7 +173,7 @@ class TextRun(RunKind):
             judgement=judgement,
             search=search,
             systems=judge.systems if judge else {},
-            changed=self._changed(judge, search) if judge and search and judgement else None,
+            changed=self._changed(judge, search, config) if judge and search and judgement else None,
         )
         return deliver(finished).to_json()
 
@@ -175,7 +197,7 @@ class TextRun(RunKind):
             return [candidate.encode for candidate in self.beside[:1]]
         return [cached(encoder_function(self.given.teacher, self.config.precision))]
 
-    def _changed(self, judge: Judge, search: SearchSystem) -> ChangedSearches | None:
+    def _changed(self, judge: Judge, search: SearchSystem, config: RunConfig) -> ChangedSearches | None:
         """What becomes of the users' queries, if there are any."""
         if not self.real.sample:
             return None
@@ -183,21 +205,20 @@ class TextRun(RunKind):
             self.real.sample,
             self.corpus,
             judge.encoders,
-            judge.systems[judge.have],
-            search,
-            shown=self.config.show_queries,
-            seed=self.config.seed,
+            before=(judge.have, judge.systems[judge.have]),
+            now=(next(name for name, system in judge.systems.items() if system == search), search),
+            passages=config.expansion.documents,
+            shown=config.show_queries,
+            seed=config.seed,
         )
 
     def _with_time_left(self, config: RunConfig) -> RunConfig:
         """With what is left for training as its budget, where the budget covers the run."""
-        seconds = self.schedule.seconds_to_train(self.plan, self.trains)
-        if seconds is None:
-            return config
         targets = self.folder.distillation_targets
-        # Training counts what its teacher took.
         taught = DistillationTargets.open(targets).facts["seconds"] if targets.exists() else 0.0
-        return replace(config, budget=replace(config.budget, seconds=seconds + taught))
+        seconds = self.schedule.seconds_to_train(self.plan, self.trains, taught)
+        # Training counts what its teacher took.
+        return config if seconds is None else replace(config, budget=replace(config.budget, seconds=seconds + taught))
 
     @staticmethod
     def show(result: dict[str, Any], out: Path) -> None:
@@ -231,5 +252,6 @@ def _searched_by(judge: Judge | None, judgement: Judgement | None, config: RunCo
     """What the verdict says; words and the adapted model where there is none, or the run keeps what it trained."""
     if judge is None:
         return None
-    name = judge.adapted if judgement is None or config.keep == "last" else judgement.systems.use
-    return judge.systems[name]
+    if judgement is not None and config.keep == "best":
+        return judge.systems[judgement.systems.use]
+    return judge.adapted_system

@@ -20,9 +20,10 @@ and its checks are worth nothing: with a teacher of 500 passages and a probe of 
 .037, and the probe did not see it."""
 LEAST_TRAINING = 0.35
 """Of the time that is left when the plan is made: for pseudo-queries and training together, at least."""
-TEACH, TRAIN, EVALUATE = "teach", "train", "evaluate on labelled queries"
-"""The names of three parts; the last one comes on top of a budget: who has labels should not get a worse model."""
+READ, TEACH, TRAIN, EVALUATE = "read", "teach", "train", "evaluate on labelled queries"
+"""The names of four parts; the last one comes on top of a budget, so that labels do not cost training."""
 FEWEST_QUERIES, FEWEST_PASSAGES = 200, 1000
+_LEAST_LEFT = 0.2  # of the budget, where reading has taken more than the rest
 
 # Training on a query takes about so many times as long as encoding it: backward too, with dropout, and the optimiser
 # (measured on small batches of short queries).
@@ -118,9 +119,9 @@ def time_plan(work: Work, limit: float | None, elapsed: float) -> TimePlan:
     least = {share: elapsed + estimate.fixed / (1 - LEAST_TRAINING) for share, estimate in estimates.items()}
     share = next((share for share in SHARES if least[share] <= limit), SHARES[-1])
     estimate = estimates[share]
-    room = max(limit - elapsed - estimate.fixed, LEAST_TRAINING * (limit - elapsed), 0.0)
+    room = max(limit - elapsed - estimate.fixed, LEAST_TRAINING * max(limit - elapsed, _LEAST_LEFT * limit))
     queries = estimate.queries_in(room)
-    training = room - estimate.asking(queries)
+    training = max(room - estimate.asking(queries), 0.0)
     sizes = replace(estimate.sizes, teacher_queries=queries)
     return TimePlan(share, sizes, estimate.parts(elapsed, queries, training), least[SHARES[-1]], limit)
 
@@ -140,7 +141,7 @@ class _Estimate:
         return self._measuring + self._ranking + self._expanding + self._judging + self._indexing + _ELSE
 
     def parts(self, elapsed: float, queries: int, training: float | None = None) -> dict[str, float]:
-        before = {"read": elapsed, "measure the start models": self._measuring}
+        before = {READ: elapsed, "measure the start models": self._measuring}
         trained = {TEACH: self._ranking + self.asking(queries)} | ({} if training is None else {TRAIN: training})
         after = {"expand queries": self._expanding, "judge": self._judging, EVALUATE: self._evaluating}
         after |= {"index": self._indexing}

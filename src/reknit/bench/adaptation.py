@@ -75,7 +75,7 @@ def compare_adaptation(
     check_json_path(json_file)
     collections = {Path(folder): load_beir(folder) for folder in data}
     starts = [start] if isinstance(start, str) else list(start)
-    settings = {"start": " and ".join(map(_shown, starts)), "budget": budget}
+    settings = {"start": " and ".join(map(_shown, starts)), "budget": budget, "budget_covers": "run"}
     record = _opened(json_file, settings)
     _add_baselines(record, collections, starts[0], json_file)
     places = Places(cores)

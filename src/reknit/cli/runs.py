@@ -30,7 +30,9 @@ def adapt(
     ] = None,
     answers: Annotated[
         Literal["one", "many"] | None,
-        typer.Option(help="How many documents usually answer a query; many: search goes on from its first hits."),
+        typer.Option(
+            help="How many documents usually answer a query; with many, a second search takes up the first hits."
+        ),
     ] = None,
     queries: Annotated[
         Path | None,

@@ -79,12 +79,13 @@ def shape_like(collection: RetrievalSet, queries: Sequence[str]) -> RetrievalSet
 
 def subsample(collection: RetrievalSet, *, documents: int, queries: int | None = None) -> RetrievalSet:
     """The collection with the first `queries` queries, None for all, and at most `documents` documents: all that are
-    relevant for these queries, then the first others."""
+    relevant for these queries, then others, evenly spaced: a corpus may be in order of its folders."""
     asked = dict(islice(collection.queries.items(), queries))
     qrels = {query: collection.qrels[query] for query in asked}
     relevant = {document for grades in qrels.values() for document, grade in grades.items() if grade > 0}
     others = [document for document in collection.documents if document not in relevant]
-    kept = relevant.union(others[: max(0, documents - len(relevant))])
+    spare = min(max(0, documents - len(relevant)), len(others))
+    kept = relevant.union(others[place * len(others) // spare] for place in range(spare))
     texts = {document: text for document, text in collection.documents.items() if document in kept}
     return RetrievalSet(collection.name, texts, asked, qrels, collection.notes)
 

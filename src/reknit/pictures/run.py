@@ -48,6 +48,13 @@ _OF_TEXTS = (
     "verdict",
     "also_start",
     "have",
+    "student",
+    "teacher",
+    "queries",
+    "pairs",
+    "show_queries",
+    "answers",
+    "budget_covers",
 )
 
 

@@ -113,7 +113,10 @@ def format_tokens(value: float) -> str:
 def system_in_use(result: RunResult) -> str:
     """The row that the verdict recommends; the adapted model without a verdict."""
     if result.system_verdict is not None:
-        return result.system_verdict.use
+        # What only the user's word adds to a system has no row of its own on the probe.
+        measured = {name for evaluation in result.evaluations for name in evaluation.rows}
+        use = result.system_verdict.use
+        return use if use in measured else use.removesuffix("+feedback")
     return "adapted" if result.verdict is None else result.verdict.use
 
 
@@ -233,9 +236,9 @@ def remarks(result: RunResult) -> list[str]:
 def changed_searches(result: RunResult) -> str:
     """How many of the users' queries have another first result; "" where there is no log."""
     found = result.changed_searches
-    if found is None or result.system_verdict is None:
+    if found is None:
         return ""
-    use, have = (system_label(name) for name in (result.system_verdict.use, result.system_verdict.have))
+    use, have = system_label(found.now), system_label(found.before)
     if use == have:
         return f"Nothing changes for the users' queries: search stays {have}."
     return (

@@ -25,7 +25,7 @@ def verdict(result: RunResult) -> str:
     if result.verdict is not None:
         kind = {"adapted": "verdict good", "start": "verdict careful"}[result.verdict.use]
     if result.system_verdict is not None:
-        kept = result.system_verdict.use == result.system_verdict.have
+        kept = facts.system_in_use(result) == result.system_verdict.have
         kind = "verdict careful" if kept else "verdict good"
     headline, rest = facts.verdict_parts(result)
     meaning = text(facts.model_meaning(result)).replace("model/", "<code>model/</code>", 1)

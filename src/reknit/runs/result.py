@@ -194,9 +194,12 @@ class ChangedSearch:
 
 @dataclass(frozen=True)
 class ChangedSearches:
-    """queries: of users that were compared. changed: those with another first result. passages: that were searched.
-    examples: some of those that changed, where the user wants to see them."""
+    """before, now: names of the system that the user has and of the one that the run searches with. queries: of users
+    that were compared. changed: those with another first result. passages: that were searched. examples: some of those
+    that changed, where the user wants to see them."""
 
+    before: str
+    now: str
     queries: int
     changed: int
     passages: int

@@ -34,6 +34,7 @@ _FREE = (
     ".expansion.",
     ".verdict.",
     ".index.",
+    ".show_queries.",
 )
 
 _RARE = ("have", "teacher", "queries", "pairs", "answers")

@@ -115,7 +115,7 @@ def _folder_name(path: Path) -> str:
 
 def _side_names(names: Sequence[str]) -> list[str]:
     """Names for vectors: of letters, digits, dots and hyphens, none twice, none that a run uses itself."""
-    taken = {"start", "adapted", "plain", "random", "bm25", "feedback"}
+    taken = {"start", "adapted", "plain", "random", "bm25", "feedback", "teacher"}
     found = []
     for name in names:
         # What ends like this is a model's vectors with query expansion.

@@ -30,7 +30,7 @@ class TeacherSpec:
     queries_per_passage: PositiveInt = 8
     """Pseudo-queries that are taken from one passage, at most."""
     time_share: NonNegativeFloat = 0.3
-    """With a time budget: about this fraction of it may be spent on computing the rankings."""
+    """With a budget of time for training alone: about this fraction of it may be spent on computing the rankings."""
     neighbours: NonNegativeInt = 0
     """Nearest passages whose scores are mixed into each passage's score; helps when a query has many answers, hurts
     when it has one (docs/adaptation.md).

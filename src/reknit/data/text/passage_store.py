@@ -173,20 +173,17 @@ class PassageStore:
 
     def numbers_of(self, documents: Iterable[str]) -> dict[str, list[int]]:
         """{document's or passage's id: numbers of its passages}, of those that are known."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         wanted = set(documents)
         # Of a passage whose id is asked for, the document.
         owners = wanted | {one.rpartition("#")[0] for one in wanted if "#" in one}
         found: dict[str, list[int]] = {}
         for start, batch in zip(self._starts.tolist(), self._batches, strict=False):
             self._file.touch(len(_SCHEMA))
-            held = pc.is_in(batch.column("document_id"), value_set=pa.array(sorted(owners), pa.string()))
-            for row in np.flatnonzero(held.to_numpy(zero_copy_only=False)).tolist():
-                passage = _passage(batch, row)
-                for name in {passage.document_id, passage.id} & wanted:
-                    found.setdefault(name, []).append(start + row)
+            for row, owner in enumerate(batch.column("document_id").to_pylist()):
+                if owner in owners:
+                    passage = _passage(batch, row)
+                    for name in {passage.document_id, passage.id} & wanted:
+                        found.setdefault(name, []).append(start + row)
         return found
 
     def top_sources(self, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from reknit.errors import ReknitError
 
 QUERY_COLUMNS = ("query", "text")
 DOCUMENT_COLUMNS = ("document", "corpus-id", "doc", "id")
+MOST_QUERIES = 100_000
+"""Different queries of a log that are kept, those that were asked most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoggedQuery:
     """text: as it was first written. count: how often it was asked, in any spelling of case and spaces."""
 
@@ -26,7 +29,7 @@ class LoggedQuery:
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """A query, the id of a document that answers it, and how much is known of that: clicks, or a grade; above 0."""
 
@@ -36,7 +39,7 @@ class Pair:
 
 
 def read_query_log(path: Path) -> list[LoggedQuery]:
-    """The different queries of a log, those that were asked most first.
+    """The different queries of a log, those that were asked most first, MOST_QUERIES at most.
 
     .jsonl: objects with "query" (or "text") and perhaps "count". .tsv: a query, perhaps a tab and a count, with or
     without a header. Any other name: a query a line. Compressed files end in .gz or .zst. Queries without a word are
@@ -45,7 +48,7 @@ def read_query_log(path: Path) -> list[LoggedQuery]:
     counts: dict[str, int] = {}
     texts: dict[str, str] = {}
     for number, cells in _rows(path, ("query", "count")):
-        text = " ".join(str(cells[0]).split())
+        text = " ".join(clean(str(cells[0])).split())
         key = normalise(text)
         if not key:
             continue
@@ -53,7 +56,8 @@ def read_query_log(path: Path) -> list[LoggedQuery]:
         texts.setdefault(key, text)
     if not counts:
         raise ReknitError(f"{path} holds no query: give a query a line")
-    return [LoggedQuery(texts[key], counts[key]) for key in sorted(counts, key=lambda key: -counts[key])]
+    most = heapq.nsmallest(MOST_QUERIES, counts, key=lambda key: -counts[key])
+    return [LoggedQuery(texts[key], counts[key]) for key in most]
 
 
 def read_pairs(path: Path) -> list[Pair]:
@@ -66,7 +70,10 @@ def read_pairs(path: Path) -> list[Pair]:
     weights: dict[tuple[str, str], float] = {}
     texts: dict[str, str] = {}
     for number, cells in _rows(path, ("query", "document", "weight"), tabs=True):
-        text, document = " ".join(str(cells[0]).split()), clean(str(cells[1] if cells[1] is not None else "")).strip()
+        text, document = (
+            " ".join(clean(str(cells[0])).split()),
+            clean(str(cells[1] if cells[1] is not None else "")).strip(),
+        )
         if not normalise(text) or not document:
             raise ReknitError(f"{path}:{number}: a pair needs a query and the id of a document")
         weight = _weight(path, number, cells[2])
@@ -83,13 +90,17 @@ def _rows(path: Path, columns: tuple[str, ...], *, tabs: bool = False) -> Iterat
     if not path.is_file():
         raise ReknitError(f"there is no file {path}")
     kinds = {suffix.lower() for suffix in path.suffixes}
+    if other := kinds & {".csv", ".parquet", ".xlsx"}:
+        raise ReknitError(f"{path} is a {other.pop()} file: give lines of text, .tsv or .jsonl")
     first = True
     for number, line in _lines(path):
         if ".jsonl" in kinds or ".json" in kinds:
             yield number, _of_object(path, number, line, columns)
             continue
         cells: list[Any] = line.rstrip("\r\n").split("\t") if tabs or ".tsv" in kinds else [line]
-        header = first and len(cells) > 1 and cells[0].strip().lower() in (*QUERY_COLUMNS, "query-id")
+        if first and cells[0].strip().lower() == "query-id":
+            raise ReknitError(f"{path} names queries by their ids: give their texts")
+        header = first and len(cells) > 1 and cells[0].strip().lower() in QUERY_COLUMNS
         first = False
         if not header:
             yield number, [*cells, *[None] * len(columns)][: len(columns)]
