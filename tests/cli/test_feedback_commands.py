@@ -49,7 +49,7 @@ def test_the_index_searches_with_it(run: Path) -> None:
 
 
 def test_labels_judge_it(words: tuple[object, ...], collection: Path, tmp_path: Path) -> None:
-    reknit(*words, "--out", tmp_path / "run", "--eval", collection).succeeded()
+    reknit(*words, "--out", tmp_path / "run", "--eval", collection, "--set", "keep=best").succeeded()
     probe, labelled = read_result(tmp_path / "run")["evaluations"]
     assert {"bm25+start+feedback", "bm25+adapted+feedback"} <= labelled["rows"].keys()
     assert labelled["systems"]["bm25+start+feedback"]["feedback"]["hits"] == 3
@@ -57,7 +57,9 @@ def test_labels_judge_it(words: tuple[object, ...], collection: Path, tmp_path: 
 
 
 def test_who_knows_of_one_answer_gets_none(words: tuple[object, ...], collection: Path, tmp_path: Path) -> None:
-    reknit(*words, "--out", tmp_path / "run", "--eval", collection, "--answers", "one").succeeded()
+    reknit(
+        *words, "--out", tmp_path / "run", "--eval", collection, "--answers", "one", "--set", "keep=best"
+    ).succeeded()
     for evaluation in read_result(tmp_path / "run")["evaluations"]:
         assert not any("feedback" in name for name in evaluation["rows"])
 

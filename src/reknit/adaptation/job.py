@@ -185,7 +185,6 @@ def pretrain_config(
         eval=tuple(str(folder) for folder in eval),
         expansion=ExpansionSpec(words=0),
         verdict=bool(eval),
-        answers="one",
         index=False,
     )
 

@@ -65,8 +65,9 @@ class Judge:
         self.systems = self._compared.weighted(self._values, self._prior)
         """By name, the richest first, those with feedback last."""
         # Where many documents answer a query feedback helps, where one does it harms, and the probe has one answer a
-        # query (docs/adaptation.md): labels or the user must say.
-        self._second = {} if config.answers == "one" else with_feedback(self.systems)
+        # query (docs/adaptation.md): labels or the user must say. Who keeps what was trained asks for no verdict.
+        asked = config.answers or ("many" if config.keep == "best" else "one")
+        self._second = with_feedback(self.systems) if asked == "many" else {}
         self._hybrids = {name: system for name, system in self.systems.items() if system.is_hybrid}
         weights = (f"{system_label(name)} {system.vector_weight:.1f}" for name, system in self._hybrids.items())
         logger.info("weights of the vectors beside words: %s", "; ".join(weights))
