@@ -70,7 +70,7 @@ def test_rates_are_seconds_a_text(corpus: Corpus) -> None:
     assert 0 < rates.query < rates.passage * 10
     assert set(rates.documents) == {"labels"}
     assert {kind for _, kind in calls} == {"query", "document"}
-    assert sum(size for size, _ in calls) <= 4 * (512 + 128 + 128)
+    assert sum(size for size, _ in calls) <= 4 * (2048 + 128 + 128)
 
 
 def test_a_plan_is_made_once_and_a_resume_follows_it(

@@ -127,7 +127,7 @@ class Planner:
         seconds: float = read_json(self._training)["seconds"] + self._limit - plan.limit
         return max(seconds, 0.0)
 
-    def _measured(self, model: Embedder, passages: int = 512) -> Rates:
+    def _measured(self, model: Embedder, passages: int = 2048) -> Rates:
         encode = encoder_function(model, self._config.precision, quiet=True)
         return measured_rates(encode, self._corpus, self._collections, passages)
 

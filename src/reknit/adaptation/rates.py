@@ -15,7 +15,7 @@ from reknit.models.encode_texts import EncodeTexts
 
 _SECONDS = 1.0
 _WARM_UP, _AT_ONCE = 4, 32
-_PASSAGES, _OTHERS = 512, 128
+_PASSAGES, _OTHERS = 2048, 128
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,11 @@ def _spread(texts: Iterable[str]) -> list[str]:
 
 
 def _seconds_a_text(encode: EncodeTexts, texts: list[str], kind: Literal["query", "document"]) -> float:
-    """Blocks are encoded until a second has passed, or all are."""
+    """Blocks are encoded until a second has passed, or all are; each is twice as large as the one before, for a fast
+    model takes longer to be called than to encode a few texts."""
     encode(texts[:_WARM_UP], kind)  # the first call prepares what later ones use
-    began, done = time.perf_counter(), 0
+    began, done, size = time.perf_counter(), 0, _AT_ONCE
     while done < len(texts) and time.perf_counter() - began < _SECONDS:
-        done += len(encode(texts[done : done + _AT_ONCE], kind))
+        done += len(encode(texts[done : done + size], kind))
+        size *= 2
     return (time.perf_counter() - began) / done
