@@ -127,8 +127,11 @@ def comparison(record: dict[str, Any]) -> str:
     done = [run for one in found for run in (*one["runs"], *one["peers"].values())]
     processors = " and ".join(sorted({run["processor"] for run in done}))
     cores = " or ".join(sorted({str(run.get("cores", machine["cores"])) for run in done}))
+    spent = f"{record['budget']} of training"
+    if record.get("budget_covers") == "run":
+        spent = f"runs of {record['budget']} (and the evaluation)"
     about = (
-        f"Values are nDCG@10 after {record['budget']} of training on {cores} cores ({processors}); no run saw labels. "
+        f"Values are nDCG@10 after {spent} on {cores} cores ({processors}); no run saw labels. "
         f"The start model is {record['start']}. RRF is reciprocal rank fusion. Rows of reknit show the median of "
         f"{' to '.join(map(str, (seeds[0], seeds[-1])[: len(seeds)]))} seeds, and in brackets the least and the "
         f"greatest. {peers}Measured {record['date'][:10]} with torch {versions['torch']}, reknit's runs by "
