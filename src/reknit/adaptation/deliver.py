@@ -44,7 +44,7 @@ from reknit.runs.result import (
     Training,
 )
 from reknit.runs.run_folder import RunFolder
-from reknit.sources.distillation_targets import DistillationTargets
+from reknit.sources.distillation_targets import DistillationTargets, seconds_taught
 from reknit.training.log import MetricsLog
 from reknit.version import __version__
 
@@ -250,8 +250,7 @@ def _trained_pooling(model: Embedder) -> str | None:
 def _costs(finished: FinishedRun) -> dict[str, SystemCost]:
     if finished.judgement is None:
         return {}
-    taught = finished.folder.distillation_targets
-    seconds = DistillationTargets.open(taught).facts["seconds"] if taught.exists() else 0.0
+    seconds = seconds_taught(finished.folder.distillation_targets)
     return system_costs(
         finished.systems,
         finished.judgement.costs,

@@ -138,7 +138,7 @@ class Planner:
 
     def _asked(self) -> Sizes:
         config, passages, probe = self._config, len(self._corpus.store), self._corpus.held_out.whole
-        teacher = _teacher(config)
+        teacher = teacher_of(config)
         return Sizes(
             probe_queries=len(probe.queries),
             probe_documents=len(probe.documents),
@@ -164,7 +164,7 @@ def followed(config: RunConfig, plan: TimePlan) -> RunConfig:
     return replace(config, tune=replace(config.tune, data=replace(config.tune.data, teacher=teacher)))
 
 
-def _teacher(config: RunConfig) -> TeacherSpec | None:
-    """The settings of the teacher of the phase that has one."""
+def teacher_of(config: RunConfig) -> TeacherSpec | None:
+    """The settings of the teacher of the phase that has one; None where nothing learns from a teacher."""
     specs = [phase.recipe.data.teacher for phase in phases_of(config) if isinstance(phase.recipe.data, QuerySpec)]
     return specs[0] if specs else None

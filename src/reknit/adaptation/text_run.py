@@ -15,7 +15,7 @@ from reknit.adaptation.distillation import make_distillation_targets
 from reknit.adaptation.expansion import make_expansion
 from reknit.adaptation.given import Given, check_unchanged
 from reknit.adaptation.judge import Judge, Judgement
-from reknit.adaptation.planning import TEACHER, Planner, followed
+from reknit.adaptation.planning import TEACHER, Planner, followed, teacher_of
 from reknit.adaptation.probe_roles import ProbeRoles
 from reknit.adaptation.real_queries import RealQueries, real_queries
 from reknit.adaptation.starts import choose_starts
@@ -31,11 +31,10 @@ from reknit.retrieval.system import SearchSystem
 from reknit.runs.config import PromptSpec, RunConfig
 from reknit.runs.corpus import prepare_corpus
 from reknit.runs.kind import RunKind, not_here
-from reknit.runs.phases import check_parts, check_rules, phases_of, train_phases
+from reknit.runs.phases import check_parts, check_rules, train_phases
 from reknit.runs.result import ChangedSearches, RunResult
 from reknit.runs.start import build_start, load_start
-from reknit.sources.distillation_targets import DistillationTargets
-from reknit.sources.queries import QuerySpec
+from reknit.sources.distillation_targets import seconds_taught
 from reknit.training.team import Team
 
 logger = logging.getLogger("reknit")
@@ -60,8 +59,7 @@ class TextRun(RunKind):
 
     def check(self, settings: Sequence[str]) -> None:
         """Everything that a text run has can be set. Raises ReknitError for a teacher that nothing learns from."""
-        teaches = any(isinstance(phase.recipe.data, QuerySpec) for phase in phases_of(self.config))
-        if self.config.teacher is not None and not teaches:
+        if self.config.teacher is not None and teacher_of(self.config) is None:
             raise ReknitError(
                 f"--teacher {self.config.teacher}: no phase of this run learns from a teacher; leave it out"
             )
@@ -83,7 +81,7 @@ class TextRun(RunKind):
         if config.queries or config.pairs:
             check_unchanged(config, self.folder)
         self.real = real_queries(given.log, given.pairs, self.corpus, labelled, config.seed)
-        if self.real.texts and not any(isinstance(one.recipe.data, QuerySpec) for one in phases_of(config)):
+        if self.real.texts and teacher_of(config) is None:
             logger.warning(
                 "users' queries train nothing in this run, which has no teacher; they shape the probe, and pairs judge"
             )
@@ -112,15 +110,14 @@ class TextRun(RunKind):
     def _start(self) -> None:
         """Have the model that is trained, the others, the name of the one that the user has, and a plan."""
         models = self.start_models()
+        self.schedule = self.planner(models)
         if len(models) == 1:
             model = cast(EmbeddingModel, models[START])
             self.start = Candidate(START, model, cached(encoder_function(model, self.config.precision)))
             self.beside, self.have, self.trains = (), START, START
-            self.schedule = self.planner(models)
             self.plan = self.schedule.settle(START, ())
             return
         encoders = {name: cached(encoder_function(model, self.config.precision)) for name, model in models.items()}
-        self.schedule = self.planner(models)
         probe = ProbeRoles(
             followed(self.config, self.schedule.provisional()), self.corpus.held_out, self.real.sample
         ).choosing
@@ -179,17 +176,16 @@ class TextRun(RunKind):
 
     def _teach(self, config: RunConfig) -> None:
         """Make the distillation targets of the phase that learns from a teacher, if there is one."""
-        for phase in phases_of(config):
-            if isinstance(phase.recipe.data, QuerySpec):
-                make_distillation_targets(
-                    self.folder.distillation_targets,
-                    self.corpus,
-                    [self.start.encode, *self._others_that_teach()],
-                    phase.recipe.data.teacher,
-                    seconds=self.schedule.seconds_to_teach(self.plan, phase.recipe.data.teacher),
-                    seed=config.seed,
-                    real=self.real,
-                )
+        if spec := teacher_of(config):
+            make_distillation_targets(
+                self.folder.distillation_targets,
+                self.corpus,
+                [self.start.encode, *self._others_that_teach()],
+                spec,
+                seconds=self.schedule.seconds_to_teach(self.plan, spec),
+                seed=config.seed,
+                real=self.real,
+            )
 
     def _others_that_teach(self) -> list[EncodeTexts]:
         """Beside the start model: who was named, else the best of the other start models."""
@@ -214,8 +210,7 @@ class TextRun(RunKind):
 
     def _with_time_left(self, config: RunConfig) -> RunConfig:
         """With what is left for training as its budget, where the budget covers the run."""
-        targets = self.folder.distillation_targets
-        taught = DistillationTargets.open(targets).facts["seconds"] if targets.exists() else 0.0
+        taught = seconds_taught(self.folder.distillation_targets)
         seconds = self.schedule.seconds_to_train(self.plan, self.trains, taught)
         # Training counts what its teacher took.
         return config if seconds is None else replace(config, budget=replace(config.budget, seconds=seconds + taught))

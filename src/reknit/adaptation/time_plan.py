@@ -2,8 +2,9 @@
 
 Nearly all of a run that is not training is encoding: the teacher, the probe, the query expansion, labelled collections
 and the index each need the vectors of many texts by several models. How long that takes is known beforehand from rates
-that are measured on the spot; what it leaves of the budget is for training. Where it would leave too little, all of
-the samples (probe, teacher, expansion) become smaller by the same share, and the index alone stays whole.
+that are measured on the spot; what it leaves of the budget is for training. Where it would leave too little, the
+samples of probe and teacher become smaller by the same share and that of the expansion by half as much; the index
+stays whole.
 """
 
 from __future__ import annotations
@@ -141,15 +142,18 @@ class _Estimate:
         return self._measuring + self._ranking + self._expanding + self._judging + self._indexing + _ELSE
 
     def parts(self, elapsed: float, queries: int, training: float | None = None) -> dict[str, float]:
-        before = {READ: elapsed, "measure the start models": self._measuring}
-        trained = {TEACH: self._ranking + self.asking(queries)} | ({} if training is None else {TRAIN: training})
-        after = {"expand queries": self._expanding, "judge": self._judging, EVALUATE: self._evaluating}
-        after |= {"index": self._indexing}
-        return {
-            name: of
-            for name, of in (before | trained | after | {"export and report": _ELSE}).items()
-            if of or name == TRAIN
+        found = {
+            READ: elapsed,
+            "measure the start models": self._measuring,
+            TEACH: self._ranking + self.asking(queries),
+            **({} if training is None else {TRAIN: training}),
+            "expand queries": self._expanding,
+            "judge": self._judging,
+            EVALUATE: self._evaluating,
+            "index": self._indexing,
+            "export and report": _ELSE,
         }
+        return {name: of for name, of in found.items() if of or name == TRAIN}
 
     def asking(self, queries: int) -> float:
         """Of pseudo-queries."""
@@ -167,10 +171,10 @@ class _Estimate:
 
     @property
     def _measuring(self) -> float:
-        # A model that only teaches is not searched with.
-        only_teaching = set(self.work.teachers) - {self.work.student, *self.work.others}
         if self.work.measured:
             return 0.0
+        # A model that only teaches is not searched with.
+        only_teaching = set(self.work.teachers) - {self.work.student, *self.work.others}
         return sum(self._probe(rates) for name, rates in self.work.rates.items() if name not in only_teaching)
 
     @property

@@ -146,8 +146,8 @@ class RunConfig:
     their lengths; `--queries` of the command.
     """
     pairs: str | None = None
-    """Queries with the documents that answer them, such as clicks: four fifths of the queries train, the others judge;
-    `--pairs` of the command.
+    """Queries with the documents that answer them, such as clicks. They train; where there are enough, one in five
+    judges instead. `--pairs` of the command.
     """
     show_queries: bool = False
     """Show some of the users' queries in the report; `--show-queries` of the command."""

@@ -213,7 +213,7 @@ class RunResult:
     system_verdict: over whole search systems, by labelled collections where there are any, else by the probe; None in
     results from before version 2 too. probe_system_verdict: what it would be without labels. verdict: of the adapted
     model beside the start model, without words, for those who take the model elsewhere. probe_verdict: what it would be
-    without labels. plain_verdict: of the adapted model without its query expansion; None where it has none. All four
+    without labels. plain_verdict: of the adapted model without its query expansion; None where it has none. All five
     are None, and `evaluations` is empty, where a run was not judged. costs: of each system that was compared.
     model_holds: which model is in model/, which the other `model_` fields describe. search: how the run's index is
     searched, its sides by their names; None where nothing asked for it. sides: the folder of the model that makes the
